@@ -1,0 +1,60 @@
+#include "clients/cpp/connect.h"
+
+#include <errno.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include "clients/cpp/grpc_channel.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/support/channel_arguments.h"
+
+namespace transportd {
+namespace {
+
+// No lower than any Limits.max_server_frame_bytes.
+constexpr int kMaxFrameBytes = 64 * 1024 * 1024;
+// A dead service, or a dead network in between, is noticed within their sum.
+constexpr int kKeepaliveTimeMs = 30'000;
+constexpr int kKeepaliveTimeoutMs = 10'000;
+
+std::string FromEnvironment(const char* name, const char* otherwise) {
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody here changes the environment.
+  const char* value = std::getenv(name);
+  return value != nullptr && *value != '\0' ? value : otherwise;
+}
+
+}  // namespace
+
+ConnectOptions WithEnvironment(ConnectOptions options) {
+  if (options.target.empty()) options.target = FromEnvironment("TRANSPORTD_TARGET", kDefaultTarget);
+  if (options.token.empty()) options.token = FromEnvironment("TRANSPORTD_TOKEN", "");
+  if (options.client_name.empty()) options.client_name = program_invocation_short_name;
+  return options;
+}
+
+std::shared_ptr<grpc::Channel> CreateServiceChannel(const ConnectOptions& options) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxFrameBytes);
+  // A connection for each channel: sessions do not wait for each other.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // The service is reached as it is named, not through a proxy meant for web pages.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(
+      options.target, options.credentials != nullptr ? options.credentials : grpc::InsecureChannelCredentials(),
+      arguments);
+}
+
+absl::StatusOr<std::unique_ptr<RemoteEventLoop>> ConnectRemoteEventLoop(ConnectOptions options) {
+  options = WithEnvironment(std::move(options));
+  absl::StatusOr<std::unique_ptr<RemoteEventLoop>> loop = RemoteEventLoop::Create(
+      CreateGrpcFrameChannel(CreateServiceChannel(options), options.token), {.client_name = options.client_name});
+  if (!loop.ok()) return loop;
+  if (absl::Status status = (*loop)->WaitOpened(options.timeout); !status.ok()) return status;
+  return loop;
+}
+
+}  // namespace transportd

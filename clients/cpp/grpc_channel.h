@@ -1,0 +1,19 @@
+// The stream of frames over gRPC.
+#ifndef TRANSPORTD_CLIENTS_CPP_GRPC_CHANNEL_H_
+#define TRANSPORTD_CLIENTS_CPP_GRPC_CHANNEL_H_
+
+#include <memory>
+#include <string>
+
+#include "clients/cpp/frame_channel.h"
+#include "grpcpp/channel.h"
+
+namespace transportd {
+
+// One EventLoop.Session stream on `channel`, with a completion queue and a thread of its own. Not the callback API: its
+// threads sleep for 100 ms after an idle second. `token`, unless empty, is sent as `authorization: Bearer TOKEN`.
+std::unique_ptr<FrameChannel> CreateGrpcFrameChannel(std::shared_ptr<grpc::Channel> channel, const std::string& token);
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_CLIENTS_CPP_GRPC_CHANNEL_H_

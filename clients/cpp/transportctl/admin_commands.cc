@@ -1,0 +1,171 @@
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <string>
+#include <vector>
+
+#include "clients/cpp/convert.h"
+#include "clients/cpp/grpc_status.h"
+#include "clients/cpp/transportctl/commands.h"
+#include "clients/cpp/transportctl/exit_code.h"
+#include "clients/cpp/transportctl/json.h"
+#include "clients/cpp/transportctl/table.h"
+#include "google/protobuf/util/json_util.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/client_context.h"
+#include "transportd/v1/admin.grpc.pb.h"
+#include "transports/base/str_cat.h"
+
+namespace transportd::ctl {
+namespace {
+
+// Prepares a call: who calls, and how long it may take.
+void Prepare(const Arguments& arguments, const ConnectOptions& service, grpc::ClientContext& context) {
+  if (!service.token.empty()) context.AddMetadata("authorization", "Bearer " + service.token);
+  context.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::duration_cast<std::chrono::microseconds>(arguments.timeout));
+}
+
+// `question`: the call that failed.
+int Fail(const absl::Status& status, std::string_view question, const ConnectOptions& service) {
+  std::fprintf(stderr, "transportctl: %s\n", Explain(status, service.target, question, service.timeout).c_str());
+  return ExitCodeFor(status);
+}
+
+int Print(std::string_view text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!written) std::fprintf(stderr, "transportctl: standard output cannot be written\n");
+  return written ? kOk : kFailed;
+}
+
+int PrintJson(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  if (!google::protobuf::util::MessageToJsonString(message, &json, options).ok()) return kFailed;
+  return Print(json + "\n");
+}
+
+// UTC, so that it can be compared with the service's log, wherever either runs.
+std::string TimeText(const google::protobuf::Timestamp& timestamp) {
+  const std::time_t seconds = timestamp.seconds();
+  std::tm utc{};
+  char text[32];
+  if (gmtime_r(&seconds, &utc) == nullptr) return "?";
+  return std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%SZ", &utc) > 0 ? text : "?";
+}
+
+std::string AddressText(const v1::SocketAddress& address) { return remote::FromProto(address).ToString(); }
+
+// Every page of a list call, put together in the first answer.
+template <typename Response, typename Request, typename Call, typename Merge>
+absl::StatusOr<Response> ListAll(const Arguments& arguments, const ConnectOptions& service, Request request, Call call,
+                                 Merge merge) {
+  Response all;
+  do {
+    grpc::ClientContext context;
+    Prepare(arguments, service, context);
+    Response page;
+    const grpc::Status status = call(context, request, page);
+    if (!status.ok()) return FromGrpcStatus(status);
+    request.set_page_token(page.next_page_token());
+    merge(all, page);
+  } while (!request.page_token().empty());
+  return all;
+}
+
+}  // namespace
+
+int RunSessions(const Arguments& arguments, const ConnectOptions& service) {
+  const auto stub = v1::Admin::NewStub(CreateServiceChannel(service));
+  const auto all = ListAll<v1::ListSessionsResponse>(
+      arguments, service, v1::ListSessionsRequest(),
+      [&](grpc::ClientContext& context, const auto& request, auto& page) {
+        return stub->ListSessions(&context, request, &page);
+      },
+      [](auto& to, const auto& page) { to.mutable_sessions()->MergeFrom(page.sessions()); });
+  if (!all.ok()) return Fail(all.status(), "ListSessions", service);
+  if (arguments.json) return PrintJson(*all);
+  std::vector<std::vector<std::string>> rows = {
+      {"SESSION", "PRINCIPAL", "PEER", "CLIENT", "OPENED", "TRANSPORTS", "UNACKNOWLEDGED", "TO WRITE", "LOOP", "DOOR"}};
+  for (const v1::SessionInfo& session : all->sessions()) {
+    rows.push_back({session.session_prefix(), session.principal(), session.peer(), session.client_name(),
+                    TimeText(session.open_time()), StrCat(session.transport_count()),
+                    StrCat(session.unacknowledged_bytes()), StrCat(session.write_buffer_size_bytes()),
+                    StrCat(session.event_loop_index()), session.streaming() ? "stream" : "unary"});
+  }
+  return Print(FormatTable(rows));
+}
+
+int RunTransports(const Arguments& arguments, const ConnectOptions& service) {
+  const auto stub = v1::Admin::NewStub(CreateServiceChannel(service));
+  v1::ListTransportsRequest first;
+  first.set_session_prefix(arguments.session_prefix);
+  const auto all = ListAll<v1::ListTransportsResponse>(
+      arguments, service, first,
+      [&](grpc::ClientContext& context, const auto& request, auto& page) {
+        return stub->ListTransports(&context, request, &page);
+      },
+      [](auto& to, const auto& page) { to.mutable_transports()->MergeFrom(page.transports()); });
+  if (!all.ok()) return Fail(all.status(), "ListTransports", service);
+  if (arguments.json) return PrintJson(*all);
+  std::vector<std::vector<std::string>> rows = {
+      {"SESSION", "ID", "KIND", "LOCAL", "PEER", "SERVER", "RECEIVED", "SENT", "UNACKNOWLEDGED", "TO WRITE", "STATE"}};
+  for (const v1::TransportInfo& transport : all->transports()) {
+    const bool is_server = transport.kind() == v1::TRANSPORT_KIND_SERVER;
+    rows.push_back({transport.session_prefix(), StrCat(transport.transport_id()), is_server ? "server" : "stream",
+                    transport.has_sockname() ? AddressText(transport.sockname()) : "",
+                    transport.has_peername() ? AddressText(transport.peername()) : "",
+                    transport.server_id() == 0 ? "" : StrCat(transport.server_id()), StrCat(transport.received_bytes()),
+                    StrCat(transport.sent_bytes()), StrCat(transport.unacknowledged_bytes()),
+                    StrCat(transport.write_buffer_size_bytes()),
+                    transport.is_closing()       ? "closing"
+                    : transport.reading_paused() ? "paused"
+                                                 : "open"});
+  }
+  return Print(FormatTable(rows));
+}
+
+int RunHealth(const Arguments& arguments, const ConnectOptions& service) {
+  const auto stub = grpc::health::v1::Health::NewStub(CreateServiceChannel(service));
+  grpc::ClientContext context;
+  Prepare(arguments, service, context);
+  grpc::health::v1::HealthCheckResponse response;
+  const grpc::Status status = stub->Check(&context, grpc::health::v1::HealthCheckRequest(), &response);
+  if (!status.ok()) return Fail(FromGrpcStatus(status), "Health.Check", service);
+  const std::string name = grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status());
+  const int printed = Print(arguments.json ? JsonObject().Add("status", name).ToString() + "\n" : name + "\n");
+  const bool is_serving = response.status() == grpc::health::v1::HealthCheckResponse::SERVING;
+  return printed == kOk && !is_serving ? kFailed : printed;
+}
+
+int RunVersion(const Arguments& arguments, const ConnectOptions& service) {
+  const auto stub = v1::Admin::NewStub(CreateServiceChannel(service));
+  grpc::ClientContext context;
+  Prepare(arguments, service, context);
+  v1::GetVersionResponse response;
+  const grpc::Status status = stub->GetVersion(&context, v1::GetVersionRequest(), &response);
+  if (arguments.json) {
+    JsonObject out;
+    out.Add("client", TRANSPORTD_VERSION);
+    if (status.ok()) {
+      out.Add("service", response.version())
+          .Add("revision", uint64_t{response.revision()})
+          .Add("grpc", response.grpc_version())
+          .Add("uptime_seconds", static_cast<uint64_t>(response.uptime().seconds()));
+    }
+    Print(out.ToString() + "\n");
+  } else {
+    std::string text = StrCat("transportctl ", TRANSPORTD_VERSION, "\n");
+    if (status.ok()) {
+      text += StrCat("transportd   ", response.version(), " at ", service.target, ", revision ", response.revision(),
+                     ", gRPC ", response.grpc_version(), ", up ", response.uptime().seconds(), " s\n");
+    }
+    Print(text);
+  }
+  // The client's own version is known without a service; that there is none is told all the same.
+  return status.ok() ? kOk : Fail(FromGrpcStatus(status), "GetVersion", service);
+}
+
+}  // namespace transportd::ctl

@@ -1,0 +1,34 @@
+// What transportctl's exit status says.
+#ifndef TRANSPORTD_CLIENTS_CPP_TRANSPORTCTL_EXIT_CODE_H_
+#define TRANSPORTD_CLIENTS_CPP_TRANSPORTCTL_EXIT_CODE_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "transports/api/event_loop.h"
+
+namespace transportd::ctl {
+
+enum ExitCode : int {
+  kOk = 0,
+  kFailed = 1,       // The connection or the call failed, or output was lost.
+  kUsage = 2,        // The command line is wrong.
+  kUnreachable = 3,  // No service there, or the session with it was lost.
+  kDenied = 4,       // The service refused: who you are, or what you ask.
+  kTimedOut = 124,   // As timeout(1).
+};
+
+// The exit status that a failed call means.
+ExitCode ExitCodeFor(const absl::Status& status);
+
+// For standard error: what failed, and what to do about it. `target` is where the service was looked for, `question`
+// the call that it was asked, `timeout` how long it had for the answer.
+std::string Explain(const absl::Status& status, std::string_view target, std::string_view question, Duration timeout);
+
+// As ParseDuration reads it: `5s`, `250ms`.
+std::string DurationText(Duration duration);
+
+}  // namespace transportd::ctl
+
+#endif  // TRANSPORTD_CLIENTS_CPP_TRANSPORTCTL_EXIT_CODE_H_

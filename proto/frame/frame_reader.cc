@@ -1,0 +1,108 @@
+#include "proto/frame/frame_reader.h"
+
+#include "proto/frame/wire.h"
+
+namespace transportd {
+
+using wire::Field;
+using wire::FieldReader;
+using wire::Type;
+
+bool ReadFrame(std::string_view bytes, FrameView& frame) {
+  frame.opening.reset();
+  frame.sequence = 0;
+  frame.acknowledged_sequence = 0;
+  frame.entries.clear();
+  frame.acknowledgements.clear();
+  FieldReader reader(bytes);
+  for (Field field; reader.Next(field);) {
+    const bool is_message = field.type == Type::kLengthDelimited;
+    if (field.number > 5) continue;
+    if (is_message != (field.number == 1 || field.number >= 4)) return false;
+    if (!is_message && field.type != Type::kVarint) return false;
+    switch (field.number) {
+      case 1:
+        // Protobuf would merge two; nobody has a reason to send two.
+        if (frame.opening.has_value()) return false;
+        frame.opening = field.bytes;
+        break;
+      case 2:
+        frame.sequence = field.varint;
+        break;
+      case 3:
+        frame.acknowledged_sequence = field.varint;
+        break;
+      case 4:
+        frame.entries.push_back(field.bytes);
+        break;
+      default:
+        frame.acknowledgements.push_back(field.bytes);
+    }
+  }
+  return reader.ok();
+}
+
+std::optional<HotEntry> ReadHotCommand(std::string_view entry) {
+  HotEntry hot;
+  bool has_write = false;
+  FieldReader reader(entry);
+  for (Field field; reader.Next(field);) {
+    if (field.number == 1 && field.type == Type::kVarint) {
+      hot.request_id = static_cast<uint32_t>(field.varint);
+    } else if (field.number == 2 && field.type == Type::kVarint) {
+      hot.transport_id = static_cast<uint32_t>(field.varint);
+    } else if (field.number == 3 && field.type == Type::kLengthDelimited) {
+      hot.data = field.bytes;
+      has_write = true;
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (!reader.ok() || !has_write) return std::nullopt;
+  return hot;
+}
+
+std::optional<HotEntry> ReadHotCallback(std::string_view entry) {
+  HotEntry hot;
+  int variants = 0;
+  FieldReader reader(entry);
+  for (Field field; reader.Next(field);) {
+    if (field.number == 1 && field.type == Type::kVarint) {
+      hot.transport_id = static_cast<uint32_t>(field.varint);
+    } else if (field.number == 2 && field.type == Type::kLengthDelimited) {
+      hot.data = field.bytes;
+      ++variants;
+    } else if (field.number == 3 && field.type == Type::kVarint) {
+      hot.sent_bytes = field.varint;
+      hot.is_progress = true;
+      ++variants;
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (!reader.ok() || variants != 1) return std::nullopt;
+  return hot;
+}
+
+std::optional<AcknowledgementView> ReadAcknowledgement(std::string_view bytes) {
+  AcknowledgementView acknowledgement;
+  FieldReader reader(bytes);
+  for (Field field; reader.Next(field);) {
+    if (field.number > 3) continue;
+    if (field.type != Type::kVarint) return std::nullopt;
+    switch (field.number) {
+      case 1:
+        acknowledgement.transport_id = static_cast<uint32_t>(field.varint);
+        break;
+      case 2:
+        acknowledgement.data_bytes = field.varint;
+        break;
+      default:
+        acknowledgement.data_count = field.varint;
+    }
+  }
+  if (!reader.ok()) return std::nullopt;
+  return acknowledgement;
+}
+
+}  // namespace transportd

@@ -1,0 +1,51 @@
+// Takes frames apart without copying: SessionRequest and SessionResponse.
+#ifndef TRANSPORTD_PROTO_FRAME_FRAME_READER_H_
+#define TRANSPORTD_PROTO_FRAME_FRAME_READER_H_
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace transportd {
+
+// A frame's parts; the views point into the bytes it was read from. Threading: a value.
+struct FrameView {
+  std::optional<std::string_view> opening;  // A serialized v1::Open or v1::Opened.
+  uint64_t sequence = 0;
+  uint64_t acknowledged_sequence = 0;
+  std::vector<std::string_view> entries;           // Serialized v1::Command or v1::Callback, in order.
+  std::vector<std::string_view> acknowledgements;  // Serialized v1::Acknowledgement, in order.
+};
+
+// Reads `bytes` into `frame`, whose vectors keep their capacity. False: not a frame; what it holds then means nothing.
+// Fields of other numbers are passed over.
+bool ReadFrame(std::string_view bytes, FrameView& frame);
+
+// An entry that is a hot variant and nothing else. Threading: a value.
+struct HotEntry {
+  uint32_t transport_id = 0;
+  uint32_t request_id = 0;  // Commands only.
+  bool is_progress = false;
+  std::string_view data;    // write, data_received.
+  uint64_t sent_bytes = 0;  // write_progress.
+};
+
+// Command{request_id, transport_id, write}; nothing when it is any other command, or malformed: parse it with protobuf.
+std::optional<HotEntry> ReadHotCommand(std::string_view entry);
+// Callback{transport_id, data_received} or Callback{transport_id, write_progress}; nothing: as above.
+std::optional<HotEntry> ReadHotCallback(std::string_view entry);
+
+// A v1::Acknowledgement. Threading: a value.
+struct AcknowledgementView {
+  uint32_t transport_id = 0;
+  uint64_t data_bytes = 0;
+  uint64_t data_count = 0;
+};
+
+// Nothing when it is malformed.
+std::optional<AcknowledgementView> ReadAcknowledgement(std::string_view bytes);
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_PROTO_FRAME_FRAME_READER_H_

@@ -1,0 +1,166 @@
+// transportd: flags, wiring, signals.
+#include <sys/stat.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "google/protobuf/stubs/logging.h"
+#include "server/ops/address_file.h"
+#include "server/ops/file_limit.h"
+#include "server/ops/listen_address.h"
+#include "server/ops/options.h"
+#include "server/ops/stop_signals.h"
+#include "server/policy/dev_authorizer.h"
+#include "server/rpc/health_service.h"
+#include "server/rpc/reflection_service.h"
+#include "server/rpc/router.h"
+#include "server/rpc/rpc_server.h"
+#include "server/rpc/transport_routes.h"
+#include "server/session/session_manager.h"
+#include "transports/api/error.h"
+#include "transports/base/clock.h"
+#include "transports/base/logging.h"
+
+namespace transportd {
+namespace {
+
+constexpr int kExitFailure = 1;
+constexpr int kExitBadConfiguration = 78;  // EX_CONFIG of sysexits.h.
+
+// For calls that are not a session's, when the service stops.
+constexpr std::chrono::seconds kShutdownGrace(1);
+
+int Fail(const absl::Status& status, int exit_status) {
+  const std::string message(ToTransportError(status).message);
+  std::fprintf(stderr, "transportd: %s\n", message.c_str());
+  return exit_status;
+}
+
+absl::StatusOr<std::unique_ptr<RpcServer>> Listen(const Options& options) {
+  RpcServer::Options rpc;
+  for (const ListenAddress& address : options.listen) {
+    if (absl::Status status = CheckListenAddress(address); !status.ok()) return status;
+    rpc.listen.push_back(address.target);
+  }
+  rpc.thread_count = options.grpc_threads;
+  rpc.max_concurrent_streams = options.max_concurrent_streams;
+  rpc.max_message_bytes = options.session_limits.max_client_frame_bytes;
+  rpc.buffer_bytes = options.grpc_buffer_bytes;
+  // Only this user may open a Unix socket: with --dev, whoever can connect may do everything.
+  const mode_t before = umask(0177);
+  auto server = RpcServer::Create(rpc);
+  umask(before);
+  return server;
+}
+
+void WarnOfFewDescriptors(int descriptor_limit, uint32_t max_transport_count) {
+  if (std::cmp_greater_equal(descriptor_limit, max_transport_count)) return;
+  LogWarning("sockets may have ", descriptor_limit,
+             " file descriptors, fewer than --max-transport-count=", max_transport_count,
+             ": raise the hard limit (ulimit -n)");
+}
+
+// Waits for the first signal; then, at most drain_timeout, for the last session's end or the second signal.
+void ServeUntilStopped(const Options& options, StopSignals& signals, SessionManager& manager, HealthService& health) {
+  while (signals.Wait() != StopSignals::Event::kSignal) {
+  }
+  LogInfo("stopping: waiting at most ", absl::FormatDuration(absl::FromChrono(options.drain_timeout)),
+          " for the open sessions to end; a second signal ends them now");
+  health.SetNotServing();
+  manager.RefuseNewSessions();
+  manager.WaitIdle([&signals] { signals.Wake(); });
+  const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(options.drain_timeout);
+  if (signals.Wait(timeout) != StopSignals::Event::kWoken) LogInfo("stopping: ending the open sessions");
+}
+
+void Stop(StopSignals& signals, SessionManager& manager) {
+  std::atomic<bool> stopped = false;
+  manager.Stop([&] {
+    stopped = true;
+    signals.Wake();
+  });
+  while (!stopped) signals.Wait();
+}
+
+int Run(const Options& options) {
+  // Otherwise every string of a client that is not UTF-8 writes a line; the client hears of it in its own error.
+  google::protobuf::SetLogHandler(nullptr);
+  auto signals = StopSignals::Create();
+  if (!signals.ok()) return Fail(signals.status(), kExitFailure);
+  SetMinLogLevel(options.log_level);
+  const uint64_t file_limit = RaiseFileLimit();
+  const int descriptor_limit = DescriptorLimit(file_limit);
+  LogDebug("at most ", file_limit, " file descriptors");
+  WarnOfFewDescriptors(descriptor_limit, options.service_limits.max_transport_count);
+
+  auto server = Listen(options);
+  if (!server.ok()) return Fail(server.status(), kExitFailure);
+
+  const DevAuthorizer authorizer;
+  SessionManager::Options manager_options;
+  manager_options.loop_count = options.loops;
+  manager_options.session_limits = options.session_limits;
+  manager_options.service_limits = options.service_limits;
+  manager_options.instance_target = (*server)->addresses().front();
+  manager_options.authorizer = &authorizer;
+  manager_options.descriptor_limit = descriptor_limit;
+  auto manager = SessionManager::Create(std::move(manager_options));
+  if (!manager.ok()) return Fail(manager.status(), kExitFailure);
+
+  Router router;
+  AddTransportRoutes(**manager, authorizer, SystemClock(), options.session_limits.max_client_frame_bytes, router);
+  HealthService health(router.services());
+  ReflectionService reflection(router.services(), authorizer);
+  health.AddRoutes(router);
+  if (options.reflection) reflection.AddRoutes(router);
+  (*server)->Serve(router);
+
+  int exit_status = EXIT_SUCCESS;
+  {
+    std::unique_ptr<AddressFile> address_file;
+    if (!options.address_file.empty()) {
+      auto created = AddressFile::Create(options.address_file, (*server)->addresses());
+      if (created.ok()) {
+        address_file = *std::move(created);
+      } else {
+        exit_status = Fail(created.status(), kExitFailure);
+      }
+    }
+    if (exit_status == EXIT_SUCCESS) {
+      for (const std::string& address : (*server)->addresses())
+        LogInfo("transportd ", TRANSPORTD_VERSION, " listens on ", address);
+      ServeUntilStopped(options, **signals, **manager, health);
+    }
+  }
+  Stop(**signals, **manager);
+  health.Stop();
+  (*server)->Shutdown(kShutdownGrace);
+  LogInfo("stopped");
+  return exit_status;
+}
+
+}  // namespace
+}  // namespace transportd
+
+int main(int argc, char** argv) {
+  // A thread of gRPC's that has nothing to do here. Before any other thread, so that nobody reads the environment.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet.
+  setenv("GRPC_EXPERIMENTS", "-posix_event_engine_enable_polling", /*overwrite=*/0);
+  const auto options = transportd::ParseOptions({argv + (argc > 0 ? 1 : 0), argv + argc});
+  if (!options.ok()) return transportd::Fail(options.status(), transportd::kExitBadConfiguration);
+  if (options->help) {
+    std::fputs(transportd::OptionsHelp().c_str(), stdout);
+    return EXIT_SUCCESS;
+  }
+  if (options->version) {
+    std::puts("transportd " TRANSPORTD_VERSION);
+    return EXIT_SUCCESS;
+  }
+  return transportd::Run(*options);
+}

@@ -1,0 +1,72 @@
+// Command-line flags as a table: name, where the value goes, what is allowed, what it is for.
+#ifndef TRANSPORTD_SERVER_OPS_FLAGS_H_
+#define TRANSPORTD_SERVER_OPS_FLAGS_H_
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+
+namespace transportd {
+
+// `--name=value`, `--name value`; for a switch `--name`, `--name=true`, `--name=false`. The default of a flag is what
+// its variable holds when it is added. Threading: one thread.
+class FlagTable final {
+ public:
+  // Begins a group of the help text.
+  void Group(std::string title);
+
+  // The variables outlive the table. Ranges are inclusive. Bytes are written with KiB, MiB or GiB, or without a unit;
+  // durations as `30s`, `500ms`, `1m30s`.
+  void Switch(std::string name, bool& value, std::string help);
+  void Text(std::string name, std::string placeholder, std::string& value, std::string help);
+  void List(std::string name, std::string placeholder, std::vector<std::string>& values, std::string help);
+  void Choice(std::string name, std::vector<std::string> choices, std::string& value, std::string help);
+  void Count(std::string name, int& value, int min, int max, std::string help);
+  void Count(std::string name, uint32_t& value, uint32_t min, uint32_t max, std::string help);
+  void Bytes(std::string name, uint64_t& value, uint64_t min, uint64_t max, std::string help);
+  void Time(std::string name, std::chrono::nanoseconds& value, std::chrono::nanoseconds min,
+            std::chrono::nanoseconds max, std::string help);
+
+  // `arguments` without the program's name. INVALID_ARGUMENT / BAD_FLAG with the flag's name and what is allowed.
+  absl::Status Parse(std::span<const char* const> arguments);
+
+  // All groups, each flag with its range and default, at most 100 columns wide.
+  std::string Help() const;
+
+ private:
+  struct Flag {
+    std::string name;
+    std::string placeholder;  // Empty: a switch.
+    std::string help;
+    std::string allowed;  // `1 to 64`; may be empty.
+    std::string default_text;
+    absl::AnyInvocable<bool(std::string_view text)> set;  // False: not allowed.
+  };
+  struct FlagGroup {
+    std::string title;
+    std::vector<Flag> flags;
+  };
+
+  void Add(Flag flag);
+  template <typename Integer>
+  void AddCount(std::string name, Integer& value, Integer min, Integer max, std::string help);
+  Flag* Find(std::string_view name);
+  // The known name that is most like this one; empty when none is.
+  std::string Similar(std::string_view name) const;
+
+  std::vector<FlagGroup> groups_;
+};
+
+// `4MiB`, `64 KiB` without the blank, `17`. For tests, and for the table.
+bool ParseBytes(std::string_view text, uint64_t& value);
+std::string FormatBytes(uint64_t value);
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_OPS_FLAGS_H_

@@ -1,0 +1,40 @@
+// May this principal do this to this resource? The one place that every call and every command asks.
+#ifndef TRANSPORTD_SERVER_POLICY_AUTHORIZER_H_
+#define TRANSPORTD_SERVER_POLICY_AUTHORIZER_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "google/protobuf/message.h"
+
+namespace transportd {
+
+// Who calls. Threading: a value.
+struct Caller {
+  std::string principal;  // Never empty once authenticated; "dev" with --dev.
+  std::string peer;       // gRPC's notation: `ipv4:127.0.0.1:4711`, `unix:`.
+};
+
+// What is asked for. Threading: a value, for the time of the call.
+struct Access {
+  // The full name of the method, as `transportd.v1.EventLoop.CreateConnection`. A command of the Session stream has its
+  // unary twin's; those without one have the stream's and the variant's: `transportd.v1.EventLoop.Session/cancel`.
+  std::string_view method;
+  // The request message. Null for the hot `write` variant, which has none.
+  const google::protobuf::Message* request = nullptr;
+};
+
+// Threading: any thread.
+class Authorizer {
+ public:
+  virtual ~Authorizer() = default;
+
+  // OK, or PERMISSION_DENIED / POLICY_DENIED. Called before anything else is done with the request, its ids' lookup
+  // included; must not block.
+  virtual absl::Status Authorize(const Caller& caller, const Access& access) const = 0;
+};
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_POLICY_AUTHORIZER_H_

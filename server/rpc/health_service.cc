@@ -1,0 +1,174 @@
+#include "server/rpc/health_service.h"
+
+#include <utility>
+
+#include "server/rpc/byte_buffers.h"
+#include "server/rpc/grpc_status.h"
+#include "server/rpc/unary_call.h"
+#include "transports/api/error.h"
+#include "transports/base/str_cat.h"
+
+namespace transportd {
+namespace {
+
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+
+constexpr char kServiceName[] = "grpc.health.v1.Health";
+
+std::set<std::string> WithWhole(const std::vector<std::string>& services) {
+  std::set<std::string> names(services.begin(), services.end());
+  names.insert("");
+  return names;
+}
+
+HealthCheckResponse Response(HealthCheckResponse::ServingStatus state) {
+  HealthCheckResponse response;
+  response.set_status(state);
+  return response;
+}
+
+grpc::Status Stopping() {
+  return ToGrpcStatus(MakeError(absl::StatusCode::kUnavailable, "SERVICE_STOPPING", "the service is stopping"));
+}
+
+}  // namespace
+
+// One Watch call: sends the newest state, never more than one message under way. Threading: any thread.
+class HealthService::Watch final : public std::enable_shared_from_this<Watch> {
+ public:
+  // `state` is the first to be sent.
+  Watch(std::shared_ptr<ServerCall> call, State state) : call_(std::move(call)), newest_(state) {}
+
+  // Sends what is new, unless something is under way; to be called whenever something is.
+  void Continue() {
+    State state;
+    bool end = false;
+    {
+      MutexLock lock(mutex_);
+      if (busy_) return;
+      if (newest_ == sent_) {
+        if (!ending_) return;
+        end = true;
+      }
+      busy_ = true;
+      state = sent_ = newest_;
+    }
+    if (end) {
+      call_->Finish(Stopping());  // Stays busy: nothing comes after.
+      return;
+    }
+    call_->Write(Serialize(Response(state)), [self = shared_from_this()](bool ok) {
+      if (!ok) return;  // Stays busy: the call is broken.
+      {
+        MutexLock lock(self->mutex_);
+        self->busy_ = false;
+      }
+      self->Continue();
+    });
+  }
+
+  void SetNotServing() {
+    {
+      MutexLock lock(mutex_);
+      if (newest_ == HealthCheckResponse::SERVICE_UNKNOWN) return;
+      newest_ = HealthCheckResponse::NOT_SERVING;
+    }
+    Continue();
+  }
+
+  // Ends the stream when what is under way has gone out.
+  void End() {
+    {
+      MutexLock lock(mutex_);
+      ending_ = true;
+    }
+    Continue();
+  }
+
+ private:
+  const std::shared_ptr<ServerCall> call_;
+  Mutex mutex_;
+  State newest_ ABSL_GUARDED_BY(mutex_);
+  State sent_ ABSL_GUARDED_BY(mutex_) = HealthCheckResponse::UNKNOWN;
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+HealthService::HealthService(const std::vector<std::string>& services) : services_(WithWhole(services)) {}
+HealthService::~HealthService() = default;
+
+void HealthService::AddRoutes(Router& router) {
+  router.Add(
+      kServiceName, "Check",
+      ServeUnary([this](const Caller&, const grpc::ByteBuffer& bytes, UnaryDone done) -> absl::AnyInvocable<void()> {
+        HealthCheckRequest request;
+        if (!Parse(bytes, request)) {
+          done({ToGrpcStatus(BadRequest(request)), {}});
+        } else if (services_.count(request.service()) == 0) {
+          done({ToGrpcStatus(MakeError(absl::StatusCode::kNotFound, "UNKNOWN_SERVICE",
+                                       StrCat("there is no service ", request.service()))),
+                {}});
+        } else {
+          State state;
+          {
+            MutexLock lock(mutex_);
+            state = state_;
+          }
+          done({grpc::Status::OK, Serialize(Response(state))});
+        }
+        return nullptr;
+      }));
+  router.Add(kServiceName, "Watch", [this](std::shared_ptr<ServerCall> call) { Serve(std::move(call)); });
+}
+
+void HealthService::Serve(std::shared_ptr<ServerCall> call) {
+  ServerCall& reading = *call;
+  reading.Read([this, call = std::move(call)](bool ok) {
+    HealthCheckRequest request;
+    if (!ok || !Parse(call->message(), request)) {
+      call->Finish(ToGrpcStatus(BadRequest(request)));
+      return;
+    }
+    std::shared_ptr<Watch> watch;
+    bool stopped = false;
+    {
+      MutexLock lock(mutex_);
+      const bool known = services_.count(request.service()) != 0;
+      watch = std::make_shared<Watch>(call, known ? state_ : HealthCheckResponse::SERVICE_UNKNOWN);
+      watches_.insert(watch);
+      stopped = stopped_;
+    }
+    watch->Continue();
+    if (stopped) watch->End();
+    call->OnOver([this, watch](bool) { Remove(watch); });
+  });
+}
+
+void HealthService::SetNotServing() {
+  {
+    MutexLock lock(mutex_);
+    state_ = HealthCheckResponse::NOT_SERVING;
+  }
+  for (const auto& watch : Watches()) watch->SetNotServing();
+}
+
+void HealthService::Stop() {
+  {
+    MutexLock lock(mutex_);
+    stopped_ = true;
+  }
+  for (const auto& watch : Watches()) watch->End();
+}
+
+void HealthService::Remove(const std::shared_ptr<Watch>& watch) {
+  MutexLock lock(mutex_);
+  watches_.erase(watch);
+}
+
+std::vector<std::shared_ptr<HealthService::Watch>> HealthService::Watches() {
+  MutexLock lock(mutex_);
+  return {watches_.begin(), watches_.end()};
+}
+
+}  // namespace transportd

@@ -1,0 +1,149 @@
+#include "server/rpc/session_stream.h"
+
+#include <chrono>
+#include <string_view>
+#include <utility>
+
+#include "server/rpc/byte_buffers.h"
+#include "server/rpc/grpc_status.h"
+#include "transports/api/error.h"
+#include "transports/base/check.h"
+#include "transports/base/str_cat.h"
+
+namespace transportd {
+namespace {
+
+// How long a client may take to accept the last frame before its status.
+constexpr std::chrono::seconds kLastFrameTimeout(10);
+
+}  // namespace
+
+std::shared_ptr<SessionStream> SessionStream::Make(std::shared_ptr<ServerCall> call, uint64_t max_frame_bytes) {
+  auto stream = std::make_shared<SessionStream>(call, max_frame_bytes);
+  call->OnOver([stream](bool) { stream->HandleOver(); });
+  return stream;
+}
+
+void SessionStream::Start(EventLoop& loop, std::weak_ptr<Handler> handler) {
+  handler_ = std::move(handler);
+  bool over = false;
+  {
+    MutexLock lock(mutex_);
+    CHECK(loop_ == nullptr && !ended_);
+    loop_ = &loop;
+    over = over_;
+  }
+  if (over) Post<&SessionStream::DeliverLost>();
+}
+
+void SessionStream::ReadFrame() {
+  call_->Read([self = shared_from_this()](bool ok) { self->HandleRead(ok); });
+}
+
+void SessionStream::SendFrame(FrameBuffer frame) {
+  {
+    MutexLock lock(mutex_);
+    CHECK(!writing_);
+    if (ended_) return;  // A frame that was too large ended the stream; OnLost is on its way.
+    writing_ = true;
+  }
+  call_->Write(ToByteBuffer(std::move(frame)), [self = shared_from_this()](bool ok) { self->HandleWritten(ok); });
+}
+
+void SessionStream::Finish(absl::Status status) {
+  handler_.reset();
+  End(ToGrpcStatus(status));
+}
+
+void SessionStream::End(grpc::Status status) {
+  {
+    MutexLock lock(mutex_);
+    if (std::exchange(ended_, true)) return;
+    if (writing_) {
+      waiting_status_ = std::move(status);
+      call_->CancelIn(kLastFrameTimeout);
+      return;
+    }
+  }
+  call_->Finish(status);
+}
+
+void SessionStream::HandleRead(bool ok) {
+  if (!ok) {
+    Post<&SessionStream::DeliverHalfClosed>();
+    return;
+  }
+  const size_t size_bytes = call_->message().Length();
+  if (size_bytes > max_frame_bytes_) {
+    call_->message().Clear();
+    End(ToGrpcStatus(MakeError(absl::StatusCode::kResourceExhausted, "FRAME_TOO_LARGE",
+                               StrCat("a frame of ", size_bytes, " bytes; at most ", max_frame_bytes_,
+                                      " are read (Limits.max_client_frame_bytes)"))));
+    Post<&SessionStream::DeliverLost>();
+    return;
+  }
+  frame_ = TakeSingleSlice(call_->message());
+  Post<&SessionStream::DeliverFrame>();
+}
+
+void SessionStream::HandleWritten(bool ok) {
+  std::optional<grpc::Status> status;
+  {
+    MutexLock lock(mutex_);
+    writing_ = false;
+    status = std::exchange(waiting_status_, std::nullopt);
+  }
+  if (status) {
+    call_->StopCancelTimer();
+    call_->Finish(*status);
+  } else if (ok) {
+    Post<&SessionStream::DeliverFrameSent>();
+  }  // Else the call is about to be over, and the handler hears OnLost.
+}
+
+void SessionStream::HandleOver() {
+  {
+    MutexLock lock(mutex_);
+    over_ = true;
+    if (ended_ || loop_ == nullptr) return;
+  }
+  Post<&SessionStream::DeliverLost>();
+}
+
+void SessionStream::DeliverFrame() {
+  const grpc::Slice frame = std::exchange(frame_, grpc::Slice());
+  if (auto handler = handler_.lock()) {
+    handler->OnFrame(std::string_view(reinterpret_cast<const char*>(frame.begin()), frame.size()));
+  }
+}
+
+void SessionStream::DeliverHalfClosed() {
+  {
+    // A call that breaks fails its read too, usually first; where the difference can be told, it is.
+    MutexLock lock(mutex_);
+    if (over_) return;
+  }
+  if (auto handler = handler_.lock()) handler->OnHalfClosed();
+}
+
+void SessionStream::DeliverFrameSent() {
+  if (auto handler = handler_.lock()) handler->OnFrameSent();
+}
+
+void SessionStream::DeliverLost() {
+  if (auto handler = std::exchange(handler_, {}).lock()) handler->OnLost();
+}
+
+template <void (SessionStream::*kDeliver)()>
+void SessionStream::Post() {
+  EventLoop* loop = nullptr;
+  {
+    MutexLock lock(mutex_);
+    // What comes after the status is nobody's; the loop may be gone then.
+    if (ended_ && kDeliver != &SessionStream::DeliverLost) return;
+    loop = loop_;
+  }
+  loop->CallSoonThreadsafe([self = shared_from_this()] { ((*self).*kDeliver)(); });
+}
+
+}  // namespace transportd

@@ -1,0 +1,63 @@
+// One command under way: from either door, to its one Reply.
+#ifndef TRANSPORTD_SERVER_SESSION_CALL_H_
+#define TRANSPORTD_SERVER_SESSION_CALL_H_
+
+#include <cstdint>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "server/session/convert.h"
+#include "transportd/v1/event_loop.pb.h"
+
+namespace transportd {
+
+// Held by the session while it is unanswered, and by whatever will answer it. Threading: loop thread only.
+class Call final {
+ public:
+  // `answer` is called exactly once, with the request id filled in.
+  Call(uint64_t number, uint32_t request_id, absl::AnyInvocable<void(Call&, v1::Reply)> answer)
+      : number_(number), request_id_(request_id), answer_(std::move(answer)) {}
+
+  uint64_t number() const { return number_; }
+  uint32_t request_id() const { return request_id_; }
+  bool answered() const { return answer_ == nullptr; }
+
+  // Only the first answer counts: a cancelled operation may still say that it was cancelled.
+  void Answer(v1::Reply reply) {
+    if (answered()) return;
+    reply.set_request_id(request_id_);
+    cancel_ = nullptr;
+    auto answer = std::exchange(answer_, nullptr);
+    answer(*this, std::move(reply));
+  }
+
+  void Fail(const absl::Status& status) {
+    v1::Reply reply;
+    *reply.mutable_error() = ErrorProto(status);
+    Answer(std::move(reply));
+  }
+
+  // How to stop what will answer; it, or the canceller itself, must then answer.
+  void SetCancel(absl::AnyInvocable<void()> cancel) { cancel_ = std::move(cancel); }
+
+  // Stops it: it answers CANCELLED / CANCELLED now or later. Nothing when it is answered.
+  void Cancel() {
+    if (answered()) return;
+    if (auto cancel = std::exchange(cancel_, nullptr)) {
+      cancel();
+    } else {
+      Fail(MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the command was cancelled"));
+    }
+  }
+
+ private:
+  const uint64_t number_;
+  const uint32_t request_id_;
+  absl::AnyInvocable<void(Call&, v1::Reply)> answer_;
+  absl::AnyInvocable<void()> cancel_;
+};
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_SESSION_CALL_H_

@@ -1,0 +1,186 @@
+#include "server/session/convert.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace transportd {
+
+namespace {
+
+v1::AddressFamily ToProto(AddressFamily family) {
+  switch (family) {
+    case AddressFamily::kInet:
+      return v1::ADDRESS_FAMILY_INET;
+    case AddressFamily::kInet6:
+      return v1::ADDRESS_FAMILY_INET6;
+    case AddressFamily::kUnix:
+      return v1::ADDRESS_FAMILY_UNIX;
+    case AddressFamily::kUnspecified:
+      break;
+  }
+  return v1::ADDRESS_FAMILY_UNSPECIFIED;
+}
+
+v1::EndCause ToProto(EndCause cause) {
+  switch (cause) {
+    case EndCause::kEof:
+      return v1::END_CAUSE_EOF;
+    case EndCause::kLocalClose:
+      return v1::END_CAUSE_LOCAL_CLOSE;
+    case EndCause::kLocalAbort:
+      return v1::END_CAUSE_LOCAL_ABORT;
+    case EndCause::kReset:
+      return v1::END_CAUSE_RESET;
+    case EndCause::kBrokenPipe:
+      return v1::END_CAUSE_BROKEN_PIPE;
+    case EndCause::kTimedOut:
+      return v1::END_CAUSE_TIMED_OUT;
+    case EndCause::kUnreachable:
+      return v1::END_CAUSE_UNREACHABLE;
+    case EndCause::kTlsAlert:
+      return v1::END_CAUSE_TLS_ALERT;
+    case EndCause::kTlsError:
+      return v1::END_CAUSE_TLS_ERROR;
+    case EndCause::kPolicyRevoked:
+      return v1::END_CAUSE_POLICY_REVOKED;
+    case EndCause::kSessionLost:
+      return v1::END_CAUSE_SESSION_LOST;
+    case EndCause::kServiceStopping:
+      return v1::END_CAUSE_SERVICE_STOPPING;
+    case EndCause::kOsError:
+      break;
+  }
+  return v1::END_CAUSE_OS_ERROR;
+}
+
+void ToProto(Duration duration, google::protobuf::Duration& out) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
+  out.set_seconds(seconds.count());
+  out.set_nanos(static_cast<int32_t>((duration - seconds).count()));
+}
+
+}  // namespace
+
+void ToProto(const SocketAddress& address, v1::SocketAddress& out) {
+  out.set_family(ToProto(address.family));
+  out.set_host(address.host);
+  out.set_port(address.port);
+  out.set_flowinfo(address.flowinfo);
+  out.set_scope_id(address.scope_id);
+  out.set_path(address.path);
+}
+
+void ToProto(const ExtraInfo& extra_info, v1::ExtraInfo& out) {
+  if (extra_info.sockname.has_value()) ToProto(*extra_info.sockname, *out.mutable_sockname());
+  if (extra_info.peername.has_value()) ToProto(*extra_info.peername, *out.mutable_peername());
+}
+
+void ToProto(const TransportError& error, v1::TransportError& out) {
+  out.set_code(static_cast<int32_t>(error.code));
+  out.set_reason(error.reason);
+  out.set_message(error.message);
+  out.set_errno_number(error.errno_number);
+  if (error.errno_number != 0) out.set_errno_name(ErrnoName(error.errno_number));
+  out.set_address(error.address);
+  out.set_operation(error.operation);
+  out.set_field(error.field);
+  out.set_gai_code(error.gai_code);
+  for (const TransportError& cause : error.causes) ToProto(cause, *out.add_causes());
+}
+
+void ToProto(const ConnectionEnd& end, v1::ConnectionLost& out) {
+  out.set_cause(ToProto(end.cause));
+  if (!end.status.ok()) ToProto(ToTransportError(end.status), *out.mutable_error());
+  out.set_received_bytes(end.received_bytes);
+  out.set_sent_bytes(end.sent_bytes);
+  out.set_dropped_bytes(end.dropped_bytes);
+}
+
+void ToProto(const WriteBufferMarks& marks, v1::WriteBufferLimits& out) {
+  out.set_high_bytes(marks.high_bytes);
+  out.set_low_bytes(marks.low_bytes);
+}
+
+void ToProto(const SessionLimits& limits, v1::Limits& out) {
+  out.set_max_client_frame_bytes(limits.max_client_frame_bytes);
+  out.set_max_server_frame_bytes(limits.max_server_frame_bytes);
+  out.set_max_transport_count(limits.max_transport_count);
+  out.set_max_request_count(limits.max_request_count);
+  out.set_receive_window_bytes(limits.receive_window_bytes);
+  out.set_callback_charge_bytes(limits.callback_charge_bytes);
+  out.set_session_receive_window_bytes(limits.session_receive_window_bytes);
+  out.set_send_window_bytes(limits.send_window_bytes);
+  out.set_session_send_window_bytes(limits.session_send_window_bytes);
+  ToProto(limits.default_create_timeout, *out.mutable_default_create_timeout());
+}
+
+v1::TransportError ErrorProto(const absl::Status& status) {
+  v1::TransportError out;
+  ToProto(ToTransportError(status), out);
+  return out;
+}
+
+HostPort FromProto(const v1::HostPort& host_port) {
+  HostPort out;
+  if (host_port.has_host()) out.host = host_port.host();
+  if (host_port.has_port()) out.port = host_port.port();
+  return out;
+}
+
+WriteBufferLimits FromProto(const v1::WriteBufferLimits& limits) {
+  WriteBufferLimits out;
+  if (limits.has_high_bytes()) out.high_bytes = limits.high_bytes();
+  if (limits.has_low_bytes()) out.low_bytes = limits.low_bytes();
+  return out;
+}
+
+AddressFamily FromProto(v1::AddressFamily family) {
+  switch (family) {
+    case v1::ADDRESS_FAMILY_UNSPECIFIED:
+      return AddressFamily::kUnspecified;
+    case v1::ADDRESS_FAMILY_INET:
+      return AddressFamily::kInet;
+    case v1::ADDRESS_FAMILY_INET6:
+      return AddressFamily::kInet6;
+    default:
+      return AddressFamily::kUnix;
+  }
+}
+
+Duration FromProto(const google::protobuf::Duration& duration) {
+  constexpr int64_t kLongestSeconds = int64_t{100} * 366 * 24 * 3600;
+  return std::chrono::seconds(std::clamp(duration.seconds(), -kLongestSeconds, kLongestSeconds)) +
+         std::chrono::nanoseconds(duration.nanos());
+}
+
+CreateConnectionOptions FromProto(const v1::CreateConnectionRequest& request, Duration default_timeout) {
+  CreateConnectionOptions options;
+  options.remote = FromProto(request.remote());
+  options.family = FromProto(request.family());
+  options.flags = request.flags();
+  options.proto = request.proto();
+  if (request.has_local()) options.local = FromProto(request.local());
+  if (request.has_happy_eyeballs_delay()) options.happy_eyeballs_delay = FromProto(request.happy_eyeballs_delay());
+  if (request.has_interleave()) options.interleave = request.interleave();
+  options.timeout = request.has_timeout() ? FromProto(request.timeout()) : default_timeout;
+  options.write_buffer_limits = FromProto(request.write_buffer_limits());
+  return options;
+}
+
+CreateServerOptions FromProto(const v1::CreateServerRequest& request, Duration default_timeout) {
+  CreateServerOptions options;
+  options.hosts.assign(request.hosts().begin(), request.hosts().end());
+  if (request.has_port()) options.port = request.port();
+  options.family = FromProto(request.family());
+  if (request.has_flags()) options.flags = request.flags();
+  if (request.has_backlog()) options.backlog = request.backlog();
+  if (request.has_reuse_address()) options.reuse_address = request.reuse_address();
+  if (request.has_reuse_port()) options.reuse_port = request.reuse_port();
+  if (request.has_keep_alive()) options.keep_alive = request.keep_alive();
+  if (request.has_start_serving()) options.start_serving = request.start_serving();
+  options.write_buffer_limits = FromProto(request.write_buffer_limits());
+  options.timeout = request.has_timeout() ? FromProto(request.timeout()) : default_timeout;
+  return options;
+}
+
+}  // namespace transportd

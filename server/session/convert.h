@@ -1,0 +1,42 @@
+// The contract's messages from and to the value types of transports/api.
+#ifndef TRANSPORTD_SERVER_SESSION_CONVERT_H_
+#define TRANSPORTD_SERVER_SESSION_CONVERT_H_
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/session/session_limits.h"
+#include "transportd/v1/event_loop.pb.h"
+#include "transportd/v1/transport.pb.h"
+#include "transportd/v1/types.pb.h"
+#include "transports/api/address.h"
+#include "transports/api/error.h"
+#include "transports/api/event_loop.h"
+#include "transports/api/protocol.h"
+#include "transports/api/transport.h"
+
+namespace transportd {
+
+void ToProto(const SocketAddress& address, v1::SocketAddress& out);
+void ToProto(const ExtraInfo& extra_info, v1::ExtraInfo& out);
+void ToProto(const TransportError& error, v1::TransportError& out);
+void ToProto(const ConnectionEnd& end, v1::ConnectionLost& out);
+void ToProto(const WriteBufferMarks& marks, v1::WriteBufferLimits& out);
+void ToProto(const SessionLimits& limits, v1::Limits& out);
+
+// `status` is not OK.
+v1::TransportError ErrorProto(const absl::Status& status);
+
+HostPort FromProto(const v1::HostPort& host_port);
+WriteBufferLimits FromProto(const v1::WriteBufferLimits& limits);
+// Unknown numbers become kUnix, which no TCP call accepts.
+AddressFamily FromProto(v1::AddressFamily family);
+// Beyond 100 years either way: that.
+Duration FromProto(const google::protobuf::Duration& duration);
+
+// Values are checked by the loop; what is converted here is only the shape.
+CreateConnectionOptions FromProto(const v1::CreateConnectionRequest& request, Duration default_timeout);
+CreateServerOptions FromProto(const v1::CreateServerRequest& request, Duration default_timeout);
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_SESSION_CONVERT_H_

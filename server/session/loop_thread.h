@@ -1,0 +1,33 @@
+// One event loop on a thread of its own.
+#ifndef TRANSPORTD_SERVER_SESSION_LOOP_THREAD_H_
+#define TRANSPORTD_SERVER_SESSION_LOOP_THREAD_H_
+
+#include <memory>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "transports/loop/epoll_event_loop.h"
+
+namespace transportd {
+
+// Threading: `loop` is the thread's; Create and the destructor are the owner's; Post is any thread's.
+class LoopThread final {
+ public:
+  // `resolver` outlives it; `descriptor_limit` is EpollEventLoop::Options'. Fails as EpollEventLoop::Create does.
+  static absl::StatusOr<std::unique_ptr<LoopThread>> Create(Resolver& resolver, int descriptor_limit);
+  // Stops the loop, and waits for the end of its turn.
+  ~LoopThread();
+
+  EpollEventLoop& loop() { return *loop_; }
+  void Post(absl::AnyInvocable<void()> callback) { loop_->CallSoonThreadsafe(std::move(callback)); }
+
+ private:
+  explicit LoopThread(std::unique_ptr<EpollEventLoop> loop);
+
+  std::unique_ptr<EpollEventLoop> loop_;
+  std::thread thread_;
+};
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_SESSION_LOOP_THREAD_H_

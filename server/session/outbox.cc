@@ -1,0 +1,69 @@
+#include "server/session/outbox.h"
+
+#include <utility>
+
+namespace transportd {
+
+namespace {
+
+// What an entry and the frame's own numbers take besides an entry's content.
+constexpr uint64_t kFrameOverheadBytes = 64;
+
+}  // namespace
+
+void Outbox::MakeRoom(uint64_t size_bytes) {
+  if (open_.empty() || open_.size_bytes() + size_bytes + kFrameOverheadBytes <= max_frame_bytes_) return;
+  sealed_bytes_ += open_.size_bytes();
+  sealed_.push_back({std::exchange(open_, FrameWriter()), std::exchange(open_shares_, {})});
+}
+
+void Outbox::Append(const v1::Callback& callback) {
+  MakeRoom(callback.ByteSizeLong());
+  open_.AppendEntry(callback);
+}
+
+void Outbox::AppendWriteProgress(uint32_t transport_id, uint64_t sent_bytes) {
+  MakeRoom(0);
+  open_.AppendWriteProgress(transport_id, sent_bytes);
+}
+
+std::span<char> Outbox::BeginDataReceived(uint32_t transport_id, size_t size_bytes) {
+  MakeRoom(kDataReceivedOverheadBytes + size_bytes);
+  return open_.BeginDataReceived(transport_id, size_bytes);
+}
+
+void Outbox::EndDataReceived(uint32_t transport_id, size_t used_bytes) {
+  open_.EndDataReceived(used_bytes);
+  if (!keep_shares_ || used_bytes == 0) return;
+  // A transport is read at most once a turn, so that a frame rarely holds it twice in a row.
+  if (!open_shares_.empty() && open_shares_.back().transport_id == transport_id) {
+    open_shares_.back().data_bytes += used_bytes;
+    ++open_shares_.back().data_count;
+  } else {
+    open_shares_.push_back({transport_id, used_bytes, 1});
+  }
+}
+
+FrameBuffer Outbox::TakeFrame(uint64_t acknowledged_sequence) {
+  FrameWriter writer;
+  if (sealed_.empty()) {
+    writer = std::exchange(open_, FrameWriter());
+    sending_shares_ = std::exchange(open_shares_, {});
+  } else {
+    writer = std::move(sealed_.front().writer);
+    sending_shares_ = std::move(sealed_.front().shares);
+    sealed_.pop_front();
+    sealed_bytes_ -= writer.size_bytes();
+  }
+  sending_ = true;
+  sending_bytes_ = writer.size_bytes();
+  return writer.Seal(++sequence_, acknowledged_sequence);
+}
+
+std::vector<DataShare> Outbox::FrameSent() {
+  sending_ = false;
+  sending_bytes_ = 0;
+  return std::exchange(sending_shares_, {});
+}
+
+}  // namespace transportd

@@ -1,0 +1,75 @@
+// The frames of a session on their way to the client.
+#ifndef TRANSPORTD_SERVER_SESSION_OUTBOX_H_
+#define TRANSPORTD_SERVER_SESSION_OUTBOX_H_
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <vector>
+
+#include "proto/frame/frame_buffer.h"
+#include "proto/frame/frame_writer.h"
+#include "transportd/v1/event_loop.pb.h"
+
+namespace transportd {
+
+// What one frame holds of one transport's data; kept only for sessions that do not acknowledge. Threading: a value.
+struct DataShare {
+  uint32_t transport_id = 0;
+  uint64_t data_bytes = 0;
+  uint64_t data_count = 0;
+};
+
+// One frame is open, and grows; frames that are full wait sealed; at most one is being sent. Its size is bounded by
+// those who append: see Session. Threading: loop thread only.
+class Outbox final {
+ public:
+  // `max_frame_bytes`: no frame grows beyond it, unless one callback alone does. `keep_shares`: remember DataShares.
+  Outbox(uint64_t max_frame_bytes, bool keep_shares) : max_frame_bytes_(max_frame_bytes), keep_shares_(keep_shares) {}
+
+  void AppendOpened(const v1::Opened& opened) { open_.AppendOpening(opened); }
+  void Append(const v1::Callback& callback);
+  void AppendWriteProgress(uint32_t transport_id, uint64_t sent_bytes);
+
+  // Room for up to `size_bytes` of a transport's data, closed by EndDataReceived before anything else is appended.
+  std::span<char> BeginDataReceived(uint32_t transport_id, size_t size_bytes);
+  void EndDataReceived(uint32_t transport_id, size_t used_bytes);
+
+  // Everything not yet taken by the stream, the frame being sent included.
+  uint64_t size_bytes() const { return open_.size_bytes() + sealed_bytes_ + sending_bytes_; }
+  bool empty() const { return open_.empty() && sealed_.empty(); }
+  bool sending() const { return sending_; }
+
+  // The next frame to send; nothing is being sent, and it is not empty.
+  FrameBuffer TakeFrame(uint64_t acknowledged_sequence);
+  // The stream has taken the frame: what it held of whose data.
+  std::vector<DataShare> FrameSent();
+  // The stream is gone, with the frame being sent.
+  void FrameLost() { static_cast<void>(FrameSent()); }
+
+  // Frames taken so far.
+  uint64_t sequence() const { return sequence_; }
+
+ private:
+  struct Sealed {
+    FrameWriter writer;
+    std::vector<DataShare> shares;
+  };
+
+  void MakeRoom(uint64_t size_bytes);
+
+  const uint64_t max_frame_bytes_;
+  const bool keep_shares_;
+  FrameWriter open_;
+  std::vector<DataShare> open_shares_;
+  std::deque<Sealed> sealed_;
+  uint64_t sealed_bytes_ = 0;
+  bool sending_ = false;
+  uint64_t sending_bytes_ = 0;
+  std::vector<DataShare> sending_shares_;
+  uint64_t sequence_ = 0;
+};
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_SESSION_OUTBOX_H_

@@ -1,0 +1,500 @@
+#include "server/session/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/session/convert.h"
+#include "transports/api/error.h"
+#include "transports/base/str_cat.h"
+
+namespace transportd {
+
+namespace {
+
+using absl::StatusCode;
+
+constexpr uint32_t kRevision = 1;
+constexpr uint64_t kSmallestWindowBytes = 4096;
+constexpr size_t kLongestClientNameBytes = 128;
+constexpr Duration kDefaultLease = std::chrono::seconds(60);
+constexpr Duration kShortestLease = std::chrono::seconds(1);
+constexpr Duration kLongestLease = std::chrono::hours(1);
+// How long an ending session waits for a client that does not read what is left.
+constexpr Duration kEndTimeout = std::chrono::seconds(5);
+// A frame with up to this many commands is carried out at once; a longer one is looked at every so often, and goes on
+// in the next turn when it has had its slice of this one.
+constexpr size_t kEntriesAtOnce = 256;
+constexpr size_t kEntriesBetweenLooks = 16;
+constexpr Duration kSlice = std::chrono::milliseconds(2);
+// How often a session that the service's budget holds up looks again.
+constexpr Duration kBudgetRetry = std::chrono::milliseconds(10);
+
+absl::Status BadFrame(std::string_view message) {
+  return MakeError(StatusCode::kInvalidArgument, "BAD_FRAME", message);
+}
+
+}  // namespace
+
+Session::Session(EpollEventLoop& loop, Options options)
+    : loop_(loop), options_(std::move(options)), open_time_(std::chrono::system_clock::now()) {}
+
+// On whatever thread let go last: the loop is not touched.
+Session::~Session() { options_.budget->AddBufferedBytes(-accounted_bytes_); }
+
+// --- Opening ---------------------------------------------------------------------------------------------------------
+
+void Session::StartStreaming(std::shared_ptr<FrameStream> stream) {
+  stream_ = std::move(stream);
+  stream_->Start(loop_, weak_from_this());
+  AskForFrame();
+}
+
+absl::StatusOr<v1::Opened> Session::StartUnary(const v1::Open& open) {
+  if (absl::Status status = Open(open); !status.ok()) return status;
+  v1::Opened opened;
+  opened.set_session_id(options_.id);
+  opened.set_revision(kRevision);
+  ToProto(options_.limits, *opened.mutable_limits());
+  opened.set_instance_target(options_.instance_target);
+  opened.mutable_lease()->set_seconds(std::chrono::duration_cast<std::chrono::seconds>(lease_).count());
+  RestartLease();
+  return opened;
+}
+
+absl::Status Session::Open(const v1::Open& open) {
+  if (open.revision() != kRevision) {
+    return MakeError(StatusCode::kInvalidArgument, "UNSUPPORTED_REVISION",
+                     StrCat("revision ", open.revision(), " is not spoken here; open.revision must be ", kRevision));
+  }
+  if (open.acknowledged() && !options_.streaming) {
+    return InvalidArgument("NOT_STREAMING", "open.acknowledged",
+                           "must be false: only the Session stream can acknowledge");
+  }
+  if (open.client_name().size() > kLongestClientNameBytes) {
+    return InvalidArgument("INVALID_CLIENT_NAME", "open.client_name",
+                           StrCat("may have ", kLongestClientNameBytes, " bytes at the most"));
+  }
+  if (open.has_receive_window_bytes()) {
+    if (open.receive_window_bytes() < kSmallestWindowBytes) {
+      return InvalidArgument("INVALID_WINDOW", "open.receive_window_bytes",
+                             StrCat("must be at least ", kSmallestWindowBytes));
+    }
+    options_.limits.receive_window_bytes = std::min(options_.limits.receive_window_bytes, open.receive_window_bytes());
+  }
+  const Duration lease = open.has_lease() ? FromProto(open.lease()) : Duration{0};
+  if (options_.streaming) {
+    if (lease != Duration{0}) {
+      return InvalidArgument("INVALID_LEASE", "open.lease",
+                             "must be unset or 0: a session on the Session stream ends with its stream");
+    }
+  } else {
+    lease_ = open.has_lease() ? lease : kDefaultLease;
+    if (lease_ < kShortestLease || lease_ > kLongestLease) {
+      return InvalidArgument("INVALID_LEASE", "open.lease", "must be from 1 s to 1 h");
+    }
+  }
+  acknowledged_ = open.acknowledged();
+  client_name_ = open.client_name();
+  state_ = State::kOpen;
+
+  v1::Opened opened;
+  opened.set_revision(kRevision);
+  opened.set_session_id(options_.id);
+  opened.mutable_lease()->set_seconds(std::chrono::duration_cast<std::chrono::seconds>(lease_).count());
+  opened.set_instance_target(options_.instance_target);
+  ToProto(options_.limits, *opened.mutable_limits());
+  outbox_ = std::make_unique<Outbox>(options_.limits.max_server_frame_bytes, /*keep_shares=*/!acknowledged_);
+  outbox_->AppendOpened(opened);
+  ScheduleFlush();
+  return absl::OkStatus();
+}
+
+void Session::RestartLease() {
+  loop_.CancelTimer(std::exchange(lease_timer_, 0));
+  if (options_.streaming || stream_ != nullptr || !calls_.empty() || state_ != State::kOpen) return;
+  lease_timer_ = loop_.CallLater(lease_, [this] {
+    lease_timer_ = 0;
+    End(absl::OkStatus(), std::nullopt);
+  });
+}
+
+void Session::AttachCallbacks(std::shared_ptr<FrameStream> stream) {
+  if (options_.streaming || stream_ != nullptr) {
+    stream->Finish(MakeError(StatusCode::kFailedPrecondition, "CALLBACKS_ATTACHED",
+                             "another stream is reading this session's callbacks; one may at a time"));
+    return;
+  }
+  stream_ = std::move(stream);
+  stream_->Start(loop_, weak_from_this());
+  RestartLease();
+  ScheduleFlush();
+}
+
+// --- Frames in -------------------------------------------------------------------------------------------------------
+
+bool Session::MayReadFrame() const {
+  return stream_ != nullptr && options_.streaming && !half_closed_ && state_ <= State::kOpen &&
+         over_send_window_count_ == 0 &&
+         write_buffer_bytes_ <= static_cast<int64_t>(options_.limits.session_send_window_bytes) &&
+         OutboxBytes() <= options_.limits.session_receive_window_bytes && !frame_unfinished_ &&
+         !options_.budget->OverBufferedBytes();
+}
+
+void Session::AskForFrame() {
+  if (reading_frame_ || !MayReadFrame()) return;
+  reading_frame_ = true;
+  stream_->ReadFrame();
+}
+
+void Session::OnFrame(std::string_view bytes) {
+  reading_frame_ = false;
+  if (state_ > State::kOpen || stream_ == nullptr) return;
+  absl::Status status = ReadFrame(bytes, frame_) ? BeginFrame(frame_) : BadFrame("the message is no SessionRequest");
+  if (status.ok()) {
+    next_entry_ = 0;
+    if (frame_.entries.size() <= kEntriesAtOnce) AskForFrame();  // The next one travels while this one runs.
+    status = RunEntries();
+  }
+  if (status.ok() && frame_unfinished_) {
+    kept_frame_.assign(bytes);
+    ReadFrame(kept_frame_, frame_);
+  }
+  if (!status.ok()) EndStream(std::move(status));
+  ScheduleFlush();
+}
+
+absl::Status Session::RunEntries() {
+  frame_unfinished_ = false;
+  const TimePoint begin = loop_.reactor().clock().Now();
+  while (next_entry_ < frame_.entries.size() && state_ == State::kOpen) {
+    if (absl::Status status = RunEntry(frame_.entries[next_entry_++]); !status.ok()) return status;
+    // A frame of very many commands must not hold up the other sessions of this loop.
+    if (next_entry_ % kEntriesBetweenLooks == 0 && next_entry_ >= kEntriesAtOnce &&
+        next_entry_ < frame_.entries.size() && loop_.reactor().clock().Now() - begin > kSlice) {
+      frame_unfinished_ = true;
+      loop_.CallSoon([session = shared_from_this()] { session->RunRestOfFrame(); });
+      return absl::OkStatus();
+    }
+  }
+  ++client_sequence_;
+  return absl::OkStatus();
+}
+
+void Session::RunRestOfFrame() {
+  if (state_ != State::kOpen) return;
+  absl::Status status = RunEntries();
+  if (!frame_unfinished_) kept_frame_ = std::string();
+  if (!status.ok()) EndStream(std::move(status));
+  ScheduleFlush();
+}
+
+absl::Status Session::BeginFrame(const FrameView& frame) {
+  if (frame.sequence != client_sequence_ + 1) {
+    return BadFrame(StrCat("frame number ", frame.sequence, " where sequence must be ", client_sequence_ + 1));
+  }
+  if (state_ == State::kOpening) {
+    if (!frame.opening.has_value()) {
+      return MakeError(StatusCode::kInvalidArgument, "OPEN_EXPECTED", "the first frame must have `open`");
+    }
+    v1::Open open;
+    if (!open.ParseFromArray(frame.opening->data(), static_cast<int>(frame.opening->size()))) {
+      return BadFrame("`open` is no Open");
+    }
+    if (absl::Status status = Open(open); !status.ok()) return status;
+  } else if (frame.opening.has_value()) {
+    return MakeError(StatusCode::kInvalidArgument, "OPEN_REPEATED", "only the first frame may have `open`");
+  }
+  if (frame.acknowledged_sequence > outbox_->sequence()) {
+    return BadFrame(StrCat("acknowledged_sequence ", frame.acknowledged_sequence, " where ", outbox_->sequence(),
+                           " was the last sent"));
+  }
+  for (std::string_view bytes : frame.acknowledgements) {
+    if (absl::Status status = RunAcknowledgement(bytes); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Session::RunAcknowledgement(std::string_view bytes) {
+  if (!acknowledged_) return BadFrame("acknowledgements in a session that was opened without open.acknowledged");
+  const std::optional<AcknowledgementView> acknowledgement = ReadAcknowledgement(bytes);
+  if (!acknowledgement.has_value()) return BadFrame("an acknowledgement is no Acknowledgement");
+  const auto found = streams_.find(acknowledgement->transport_id);
+  if (found == streams_.end()) return absl::OkStatus();
+  const std::shared_ptr<StreamHandle> stream = found->second;
+  if (stream->Acknowledge(acknowledgement->data_bytes, acknowledgement->data_count)) return absl::OkStatus();
+  return BadFrame(StrCat("transport ", stream->id(), ": more is acknowledged than was sent"));
+}
+
+absl::Status Session::RunEntry(std::string_view entry) {
+  if (const std::optional<HotEntry> write = ReadHotCommand(entry)) {
+    RunWrite(*write);
+    return absl::OkStatus();
+  }
+  if (!command_.ParseFromArray(entry.data(), static_cast<int>(entry.size()))) {
+    return BadFrame("a command is no Command");
+  }
+  if (command_.command_case() == v1::Command::kWrite) {
+    RunWrite({.transport_id = command_.transport_id(), .request_id = command_.request_id(), .data = command_.write()});
+    return absl::OkStatus();
+  }
+  Run(command_, MakeCall(command_.request_id(), nullptr), /*from_stream=*/true);
+  return absl::OkStatus();
+}
+
+// --- Frames out ------------------------------------------------------------------------------------------------------
+
+void Session::Emit(const v1::Callback& callback) {
+  outbox_->Append(callback);
+  ScheduleFlush();
+}
+
+void Session::EmitConnectionLost(uint32_t id, const ConnectionEnd& end) {
+  v1::Callback callback;
+  callback.set_transport_id(id);
+  v1::ConnectionLost& lost = *callback.mutable_connection_lost();
+  if (end_cause_.has_value() && end.cause == EndCause::kLocalAbort) {
+    ConnectionEnd told = end;
+    told.cause = *end_cause_;
+    told.status = end_status_;
+    ToProto(told, lost);
+  } else {
+    ToProto(end, lost);
+  }
+  Emit(callback);
+}
+
+void Session::AddUnsettled(uint32_t id) {
+  unsettled_.push_back(id);
+  ScheduleFlush();
+}
+
+void Session::AddUnacknowledged(int64_t delta_bytes) {
+  unacknowledged_bytes_ += delta_bytes;
+  AccountBuffers();
+  // Not at the end of the turn: many sockets may be readable in this one.
+  if (delta_bytes > 0 && may_receive_) UpdateReceiving();
+}
+
+void Session::AddWriteBuffer(int64_t delta_bytes) {
+  write_buffer_bytes_ += delta_bytes;
+  AccountBuffers();
+}
+
+void Session::AccountBuffers() {
+  // What is unacknowledged may still be in the outbox, and what is in the outbox may be of transports that are lost.
+  const int64_t held_bytes = write_buffer_bytes_ + std::max(unacknowledged_bytes_, static_cast<int64_t>(OutboxBytes()));
+  options_.budget->AddBufferedBytes(held_bytes - std::exchange(accounted_bytes_, held_bytes));
+}
+
+void Session::ScheduleFlush() {
+  if (flush_scheduled_) return;
+  flush_scheduled_ = true;
+  loop_.reactor().AtTurnEnd([session = shared_from_this()] { session->Flush(); });
+}
+
+void Session::Flush() {
+  flush_scheduled_ = false;
+  if (state_ == State::kEnded) return;
+  for (const uint32_t id : std::exchange(unsettled_, {})) {
+    if (const auto found = streams_.find(id); found != streams_.end()) found->second->SettleWrites();
+  }
+  AccountBuffers();
+  UpdateReceiving();
+  SendNextFrame();
+  AskForFrame();
+  CheckEnded();
+}
+
+void Session::SendNextFrame() {
+  if (stream_ == nullptr || outbox_ == nullptr || outbox_->sending()) return;
+  for (const uint32_t id : std::exchange(progress_due_, {})) {
+    if (const auto found = streams_.find(id); found != streams_.end()) found->second->EmitProgress();
+  }
+  server_exception_told_ = false;
+  if (!outbox_->empty()) stream_->SendFrame(outbox_->TakeFrame(client_sequence_));
+}
+
+void Session::OnFrameSent() {
+  for (const DataShare& share : outbox_->FrameSent()) {
+    if (const auto found = streams_.find(share.transport_id); found != streams_.end()) {
+      found->second->Delivered(share.data_bytes, share.data_count);
+    }
+  }
+  ScheduleFlush();
+}
+
+void Session::UpdateReceiving() {
+  const auto limit_bytes = static_cast<int64_t>(options_.limits.session_receive_window_bytes);
+  // Once stopped, it begins again only when a quarter is free.
+  const int64_t mark_bytes = may_receive_ ? limit_bytes : limit_bytes / 4 * 3;
+  const auto outbox_bytes = static_cast<int64_t>(OutboxBytes());
+  const bool over_budget = options_.budget->OverBufferedBytes();
+  const bool may_receive = unacknowledged_bytes_ < mark_bytes && outbox_bytes < mark_bytes && !over_budget;
+  if (over_budget && budget_timer_ == 0) {
+    // What frees the budget may be another loop's, which does not tell.
+    budget_timer_ = loop_.CallLater(kBudgetRetry, [this] {
+      budget_timer_ = 0;
+      ScheduleFlush();
+    });
+  }
+  if (may_receive == may_receive_) return;
+  may_receive_ = may_receive;
+  for (const auto& [id, stream] : streams_) stream->UpdateReading();
+}
+
+// --- Ending ----------------------------------------------------------------------------------------------------------
+
+void Session::OnHalfClosed() {
+  reading_frame_ = false;
+  half_closed_ = true;
+  End(absl::OkStatus(), std::nullopt);
+}
+
+void Session::OnLost() {
+  stream_ = nullptr;
+  reading_frame_ = false;
+  if (options_.streaming) {
+    End(absl::OkStatus(), std::nullopt);
+    ScheduleFlush();
+    return;
+  }
+  // The reader of a unary session's callbacks: what it was being sent may be lost, and counts as delivered.
+  if (outbox_->sending()) OnFrameSent();
+  RestartLease();
+  ScheduleFlush();
+}
+
+void Session::EndStream(absl::Status status) {
+  if (stream_ != nullptr) std::exchange(stream_, nullptr)->Finish(status);
+  End(std::move(status), std::nullopt);
+}
+
+void Session::End(absl::Status status, std::optional<EndCause> cause, absl::AnyInvocable<void()> ended) {
+  if (ended != nullptr) end_waiters_.push_back(std::move(ended));
+  ScheduleFlush();
+  if (state_ >= State::kEnding) return;
+  state_ = State::kEnding;
+  end_status_ = std::move(status);
+  end_cause_ = cause;
+  loop_.CancelTimer(std::exchange(lease_timer_, 0));
+  end_timer_ = loop_.CallLater(kEndTimeout, [this] {
+    end_timer_ = 0;
+    // A client that does not read has waited long enough to hear the rest.
+    if (stream_ != nullptr) {
+      std::exchange(stream_, nullptr)
+          ->Finish(MakeError(StatusCode::kDeadlineExceeded, "CLIENT_NOT_READING",
+                             "the session ended, and the client did not read what was left"));
+    }
+    ScheduleFlush();
+  });
+  const std::map<uint64_t, CallPtr> calls = calls_;
+  for (const auto& [number, call] : calls) call->Cancel();
+  std::vector<uint32_t> server_ids;
+  for (auto& [id, server] : servers_) {
+    server.closed = true;
+    server.server->Close();
+    server_ids.push_back(id);
+  }
+  for (const uint32_t id : server_ids) ForgetServerIfOver(id);
+  for (const auto& [id, stream] : streams_) stream->transport().Abort();
+}
+
+void Session::CheckEnded() {
+  if (state_ != State::kEnding || !calls_.empty() || !streams_.empty() || !servers_.empty()) return;
+  if (stream_ != nullptr) {
+    if (outbox_ != nullptr && (outbox_->sending() || !outbox_->empty())) return;
+    std::exchange(stream_, nullptr)->Finish(end_status_);
+  }
+  state_ = State::kEnded;
+  loop_.CancelTimer(std::exchange(end_timer_, 0));
+  loop_.CancelTimer(std::exchange(budget_timer_, 0));
+  for (auto& ended : std::exchange(end_waiters_, {})) ended();
+  std::exchange(options_.on_ended, nullptr)();
+}
+
+// --- What is told of it --------------------------------------------------------------------------------------------
+
+bool Session::Owns(const Server& server) const {
+  return std::any_of(servers_.begin(), servers_.end(),
+                     [&](const auto& entry) { return entry.second.server.get() == &server; });
+}
+
+void Session::OnServerException(const ExceptionContext& context) {
+  // Told once a frame: a client that does not read is not owed a growing list of the same.
+  if (std::exchange(server_exception_told_, true)) return;
+  v1::Callback callback;
+  for (const auto& [id, server] : servers_) {
+    if (server.server.get() == context.server) callback.set_transport_id(id);
+  }
+  callback.mutable_call_exception_handler()->set_message(context.message);
+  if (!context.status.ok()) *callback.mutable_call_exception_handler()->mutable_error() = ErrorProto(context.status);
+  Emit(callback);
+}
+
+namespace {
+
+void ToProto(std::chrono::system_clock::time_point time, google::protobuf::Timestamp& out) {
+  const auto since = time.time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+  out.set_seconds(seconds.count());
+  out.set_nanos(static_cast<int32_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count()));
+}
+
+// Enough to tell sessions apart, not enough to use one.
+constexpr size_t kPrefixLength = 8;
+
+}  // namespace
+
+void Session::Describe(v1::SessionInfo& info) const {
+  info.set_session_prefix(options_.id.substr(0, kPrefixLength));
+  info.set_principal(options_.caller.principal);
+  info.set_peer(options_.caller.peer);
+  info.set_client_name(client_name_);
+  ToProto(open_time_, *info.mutable_open_time());
+  info.set_transport_count(static_cast<uint32_t>(TransportCount()));
+  info.set_unacknowledged_bytes(std::max(static_cast<uint64_t>(unacknowledged_bytes_), OutboxBytes()));
+  info.set_write_buffer_size_bytes(static_cast<uint64_t>(write_buffer_bytes_));
+  info.set_event_loop_index(static_cast<uint32_t>(options_.event_loop_index));
+  info.set_streaming(options_.streaming);
+  info.set_ignored_command_count(ignored_command_count_);
+}
+
+void Session::DescribeTransports(uint32_t after_id, size_t max_count, std::vector<v1::TransportInfo>& infos) const {
+  std::vector<uint32_t> ids;
+  for (const auto& [id, stream] : streams_) {
+    if (id > after_id) ids.push_back(id);
+  }
+  for (const auto& [id, server] : servers_) {
+    if (id > after_id) ids.push_back(id);
+  }
+  std::sort(ids.begin(), ids.end());
+  if (ids.size() > max_count) ids.resize(max_count);
+  for (const uint32_t id : ids) {
+    v1::TransportInfo& info = infos.emplace_back();
+    info.set_session_prefix(options_.id.substr(0, kPrefixLength));
+    info.set_transport_id(id);
+    if (const auto server = servers_.find(id); server != servers_.end()) {
+      info.set_kind(v1::TRANSPORT_KIND_SERVER);
+      transportd::ToProto(server->second.sockname, *info.mutable_sockname());
+      info.set_is_closing(server->second.closed);
+      ToProto(server->second.open_time, *info.mutable_open_time());
+      continue;
+    }
+    StreamHandle& stream = *streams_.at(id);
+    info.set_kind(v1::TRANSPORT_KIND_STREAM);
+    v1::ExtraInfo extra_info;
+    transportd::ToProto(stream.transport().GetExtraInfo(), extra_info);
+    info.mutable_sockname()->Swap(extra_info.mutable_sockname());
+    info.mutable_peername()->Swap(extra_info.mutable_peername());
+    info.set_server_id(stream.origin().server_id);
+    info.set_received_bytes(stream.transport().ReceivedBytes());
+    info.set_sent_bytes(stream.transport().SentBytes());
+    info.set_unacknowledged_bytes(stream.window().WeightBytes());
+    info.set_write_buffer_size_bytes(stream.transport().GetWriteBufferSize());
+    info.set_reading_paused(!stream.reading());
+    info.set_is_closing(stream.transport().IsClosing());
+    ToProto(stream.open_time(), *info.mutable_open_time());
+  }
+}
+
+}  // namespace transportd

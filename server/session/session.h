@@ -1,0 +1,221 @@
+// One client's use of one event loop: its transports, the commands it sends, the callbacks it is owed.
+#ifndef TRANSPORTD_SERVER_SESSION_SESSION_H_
+#define TRANSPORTD_SERVER_SESSION_SESSION_H_
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "proto/frame/frame_reader.h"
+#include "server/policy/authorizer.h"
+#include "server/session/call.h"
+#include "server/session/frame_stream.h"
+#include "server/session/outbox.h"
+#include "server/session/service_budget.h"
+#include "server/session/session_limits.h"
+#include "server/session/stream_handle.h"
+#include "transportd/v1/admin.pb.h"
+#include "transportd/v1/event_loop.pb.h"
+#include "transports/loop/epoll_event_loop.h"
+
+namespace transportd {
+
+// Grammar: OPENING (a streaming session waits for its Open) -> OPEN -> ENDING (nothing new; transports are being lost,
+// calls answered, frames sent) -> ENDED (the owner lets go). The only way to ENDING is End.
+//
+// Bounds. From sockets to the client: a transport's window, the session's, the service's; beyond any of them
+// sockets are not read. From the client to sockets: no frame is asked for while a transport holds more than its send
+// window, the session more than its own, or more waits to be sent to the client than its receive window. So what a
+// session holds is at most its two windows, one frame each way, and what its table needs.
+//
+// Threading: loop thread only, from Start on.
+class Session final : public FrameStream::Handler, public std::enable_shared_from_this<Session> {
+ public:
+  struct Options {
+    std::string id;
+    uint64_t number = 0;  // In the order of opening, service-wide.
+    Caller caller;
+    int event_loop_index = 0;
+    bool streaming = false;  // Through the Session stream; else OpenSession.
+    std::string instance_target;
+    SessionLimits limits;
+    const Authorizer* authorizer = nullptr;
+    ServiceBudget* budget = nullptr;  // The session's own place in it is the owner's to take and return.
+    // Called once, when the session is ENDED; the last thing that a session does.
+    absl::AnyInvocable<void()> on_ended;
+  };
+
+  Session(EpollEventLoop& loop, Options options);
+  ~Session() override;
+
+  // A streaming session: waits for its Open.
+  void StartStreaming(std::shared_ptr<FrameStream> stream);
+  // A unary session: OPEN at once, or the error of a bad `open`.
+  absl::StatusOr<v1::Opened> StartUnary(const v1::Open& open);
+  // The stream to which a unary session's frames go; refused when there is one.
+  void AttachCallbacks(std::shared_ptr<FrameStream> stream);
+
+  // Carries out a command from the unary door. Returns its number, for Cancel.
+  uint64_t Execute(const v1::Command& command, absl::AnyInvocable<void(v1::Reply)> answer);
+  void Cancel(uint64_t call_number);
+
+  // Aborts everything; the stream ends with `status` after the last connection_lost. `cause` is what connection_lost
+  // says instead of LOCAL_ABORT. Only the first call counts. `ended`, which may be null, is called when all is over.
+  void End(absl::Status status, std::optional<EndCause> cause, absl::AnyInvocable<void()> ended = nullptr);
+
+  const std::string& id() const { return options_.id; }
+  uint64_t number() const { return options_.number; }
+  const Caller& caller() const { return options_.caller; }
+  bool Owns(const Server& server) const;
+  // The server's exception handler was called.
+  void OnServerException(const ExceptionContext& context);
+  void Describe(v1::SessionInfo& info) const;
+  // Open transports with an id above `after_id`, in order, at most `max_count` of them.
+  void DescribeTransports(uint32_t after_id, size_t max_count, std::vector<v1::TransportInfo>& infos) const;
+
+  // FrameStream::Handler
+  void OnFrame(std::string_view bytes) override;
+  void OnHalfClosed() override;
+  void OnFrameSent() override;
+  void OnLost() override;
+
+  // For StreamHandle.
+  const SessionLimits& limits() const { return options_.limits; }
+  Outbox& outbox() { return *outbox_; }
+  bool MayReceive() const { return may_receive_; }
+  // A new transport's id; 0 when there is no room for it.
+  uint32_t Adopt(StreamHandle& handle);
+  void Remove(StreamHandle& handle);
+  void Emit(const v1::Callback& callback);
+  void EmitConnectionLost(uint32_t id, const ConnectionEnd& end);
+  void AddUnsettled(uint32_t id);
+  void AddProgressDue(uint32_t id) { progress_due_.push_back(id); }
+  void AddUnacknowledged(int64_t delta_bytes);
+  void AddWriteBuffer(int64_t delta_bytes);
+  void AddOverSendWindow(int delta_count) { over_send_window_count_ += delta_count; }
+  // What was gathered goes out at the end of this turn.
+  void ScheduleFlush();
+
+ private:
+  enum class State { kOpening, kOpen, kEnding, kEnded };
+  using CallPtr = std::shared_ptr<Call>;
+
+  struct ServerHandle {
+    std::shared_ptr<Server> server;
+    std::shared_ptr<void> place;  // In the service's count.
+    SocketAddress sockname;
+    std::map<uint64_t, CallPtr> waiting;  // wait_closed, by the call's number.
+    uint32_t transport_count = 0;         // Accepted and not yet lost.
+    bool closed = false;
+    std::chrono::system_clock::time_point open_time;
+  };
+
+  // Opening, frames, ending: session.cc.
+  absl::Status Open(const v1::Open& open);
+  absl::Status BeginFrame(const FrameView& frame);
+  // Carries out the entries from `next_entry_` on, for a slice of time.
+  absl::Status RunEntries();
+  // The same for a frame that took more than one slice.
+  void RunRestOfFrame();
+  absl::Status RunEntry(std::string_view entry);
+  absl::Status RunAcknowledgement(std::string_view bytes);
+  void EndStream(absl::Status status);
+  void Flush();
+  void SendNextFrame();
+  void AskForFrame();
+  bool MayReadFrame() const;
+  void UpdateReceiving();
+  void CheckEnded();
+  // The lease runs while a unary session has neither an unanswered call nor a reader of its callbacks.
+  void RestartLease();
+  // Tells the service's budget what the session holds now.
+  void AccountBuffers();
+  uint64_t OutboxBytes() const { return outbox_ == nullptr ? 0 : outbox_->size_bytes(); }
+
+  // Commands: session_commands.cc.
+  CallPtr MakeCall(uint32_t request_id, absl::AnyInvocable<void(v1::Reply)> answer);
+  void Run(const v1::Command& command, const CallPtr& call, bool from_stream);
+  void RunWrite(const HotEntry& write);
+  void Dispatch(const v1::Command& command, const CallPtr& call, bool from_stream);
+  void RunCreateConnection(const v1::CreateConnectionRequest& request, const CallPtr& call);
+  void RunCreateServer(const v1::CreateServerRequest& request, const CallPtr& call);
+  void RunCancel(const v1::CancelRequest& request, const CallPtr& call, bool from_stream);
+  void RunDrainingWrite(uint32_t id, const std::vector<std::string_view>& pieces, v1::Reply reply, const CallPtr& call,
+                        bool from_stream);
+  void RunGetState(const v1::GetStateRequest& request, const CallPtr& call);
+  void RunGetsockopt(const v1::GetsockoptRequest& request, const CallPtr& call);
+  void RunSetsockopt(const v1::SetsockoptRequest& request, const CallPtr& call);
+  void RunStartServing(const v1::StartServingRequest& request, const CallPtr& call);
+  void RunServerClose(const v1::ServerCloseRequest& request, const CallPtr& call);
+  void RunWaitClosed(const v1::WaitClosedRequest& request, const CallPtr& call);
+  template <typename Action>
+  void OnStream(uint32_t id, const CallPtr& call, v1::Reply reply, Action action);
+  template <typename Action>
+  void OnServer(uint32_t id, const CallPtr& call, v1::Reply reply, Action action);
+  // Null: it existed and is lost. An error: it never existed, or is of the other kind.
+  absl::StatusOr<StreamHandle*> FindStream(uint32_t id);
+  absl::StatusOr<ServerHandle*> FindServer(uint32_t id);
+  absl::Status CheckRoom() const;
+  // A place for one more transport, or why there is none.
+  absl::StatusOr<std::shared_ptr<void>> TakePlace();
+  uint32_t AddServer(std::shared_ptr<Server> server, std::shared_ptr<void> place);
+  void ForgetServerIfOver(uint32_t id);
+  size_t TransportCount() const { return streams_.size() + servers_.size(); }
+
+  EpollEventLoop& loop_;
+  Options options_;
+  const std::chrono::system_clock::time_point open_time_;
+  State state_ = State::kOpening;
+  bool acknowledged_ = false;
+  std::string client_name_;
+  Duration lease_{0};
+  TimerId lease_timer_ = 0;
+
+  std::shared_ptr<FrameStream> stream_;
+  bool reading_frame_ = false;
+  bool half_closed_ = false;
+  uint64_t client_sequence_ = 0;
+  FrameView frame_;
+  size_t next_entry_ = 0;
+  std::string kept_frame_;  // The frame's bytes, while what is left of it waits for the next turn.
+  bool frame_unfinished_ = false;
+  v1::Command command_;
+  std::unique_ptr<Outbox> outbox_;
+  bool flush_scheduled_ = false;
+  TimerId budget_timer_ = 0;
+
+  absl::flat_hash_map<uint32_t, std::shared_ptr<StreamHandle>> streams_;
+  std::map<uint32_t, ServerHandle> servers_;
+  uint32_t last_id_ = 0;
+  std::vector<uint32_t> unsettled_;     // Streams whose writes are to be settled at the end of the turn.
+  std::vector<uint32_t> progress_due_;  // Streams whose write_progress goes into the next frame.
+  std::map<uint64_t, CallPtr> calls_;   // Unanswered, by number.
+  absl::flat_hash_map<uint32_t, uint64_t> stream_requests_;  // Of those from the stream: request id to number.
+  uint64_t last_call_number_ = 0;
+  size_t creating_count_ = 0;           // create_* commands that are unanswered.
+  uint64_t ignored_command_count_ = 0;  // SessionInfo.ignored_command_count.
+
+  bool may_receive_ = true;
+  int64_t unacknowledged_bytes_ = 0;
+  int64_t write_buffer_bytes_ = 0;
+  int64_t accounted_bytes_ = 0;  // What the service's budget was told.
+  int over_send_window_count_ = 0;
+  bool server_exception_told_ = false;
+
+  absl::Status end_status_;
+  std::optional<EndCause> end_cause_;
+  TimerId end_timer_ = 0;
+  std::vector<absl::AnyInvocable<void()>> end_waiters_;
+};
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_SESSION_SESSION_H_

@@ -1,0 +1,144 @@
+// What the hand-written readers of frames take is what protobuf takes, and means the same.
+//
+// Known differences: a frame with two openings, a known field of another wire type, and a group are refused, where
+// protobuf merges or keeps them as unknown; a tag or a length of more than five bytes is taken, which protobuf refuses.
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "google/protobuf/unknown_field_set.h"
+#include "proto/frame/frame_reader.h"
+#include "proto/frame/frame_writer.h"
+#include "transportd/v1/event_loop.pb.h"
+#include "transports/base/check.h"
+
+namespace transportd::fuzz {
+namespace {
+
+template <typename Message>
+bool Parse(std::string_view bytes, Message& message) {
+  return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+}
+
+template <typename Message>
+bool HasUnknownFields(const Message& message) {
+  return !message.GetReflection()->GetUnknownFields(message).empty();
+}
+
+const v1::Open& OpeningOf(const v1::SessionRequest& frame) { return frame.open(); }
+const v1::Opened& OpeningOf(const v1::SessionResponse& frame) { return frame.opened(); }
+bool HasOpening(const v1::SessionRequest& frame) { return frame.has_open(); }
+bool HasOpening(const v1::SessionResponse& frame) { return frame.has_opened(); }
+const auto& EntriesOf(const v1::SessionRequest& frame) { return frame.commands(); }
+const auto& EntriesOf(const v1::SessionResponse& frame) { return frame.callbacks(); }
+
+template <typename Frame, typename Opening, typename Entry>
+void CompareFrame(std::string_view bytes) {
+  FrameView view;
+  const bool ours = ReadFrame(bytes, view);
+  Frame frame;
+  const bool theirs = Parse(bytes, frame);
+  if (!ours) {
+    // Written as protobuf writes, with known fields only, a frame is never refused.
+    CHECK(!theirs || HasUnknownFields(frame) || frame.SerializeAsString() != bytes);
+    return;
+  }
+  Opening opening;
+  if (view.opening.has_value() && !Parse(*view.opening, opening)) return CHECK(!theirs);
+  std::vector<Entry> entries(view.entries.size());
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (!Parse(view.entries[i], entries[i])) return CHECK(!theirs);
+  }
+  if (!theirs) {
+    // An acknowledgement that is none, or more bytes than the shortest way to write this.
+    FrameWriter writer;
+    if (view.opening.has_value()) writer.AppendOpening(opening);
+    for (const Entry& entry : entries) writer.AppendEntry(entry);
+    for (const std::string_view acknowledgement : view.acknowledgements) {
+      v1::Acknowledgement message;
+      if (!Parse(acknowledgement, message)) return;
+      writer.AppendAcknowledgement(message.transport_id(), message.data_bytes(), message.data_count());
+    }
+    CHECK(writer.Seal(view.sequence, view.acknowledged_sequence).size() < bytes.size());
+    return;
+  }
+  CHECK(frame.sequence() == view.sequence);
+  CHECK(frame.acknowledged_sequence() == view.acknowledged_sequence);
+  CHECK(HasOpening(frame) == view.opening.has_value());
+  CHECK(OpeningOf(frame).SerializeAsString() == opening.SerializeAsString());
+  CHECK(static_cast<size_t>(EntriesOf(frame).size()) == entries.size());
+  for (size_t i = 0; i < entries.size(); ++i) {
+    CHECK(EntriesOf(frame).at(static_cast<int>(i)).SerializeAsString() == entries[i].SerializeAsString());
+  }
+}
+
+void CompareCommand(std::string_view bytes) {
+  const auto hot = ReadHotCommand(bytes);
+  v1::Command command;
+  const bool theirs = Parse(bytes, command);
+  if (!hot.has_value()) {
+    CHECK(!theirs || command.command_case() != v1::Command::kWrite || HasUnknownFields(command) ||
+          command.SerializeAsString() != bytes);
+    return;
+  }
+  v1::Command expected;
+  expected.set_request_id(hot->request_id);
+  expected.set_transport_id(hot->transport_id);
+  expected.set_write(std::string(hot->data));
+  CHECK(theirs ? command.SerializeAsString() == expected.SerializeAsString() : expected.ByteSizeLong() < bytes.size());
+}
+
+void CompareCallback(std::string_view bytes) {
+  const auto hot = ReadHotCallback(bytes);
+  v1::Callback callback;
+  const bool theirs = Parse(bytes, callback);
+  if (!hot.has_value()) {
+    const bool is_hot = callback.has_data_received() || callback.has_write_progress();
+    CHECK(!theirs || !is_hot || HasUnknownFields(callback) || callback.SerializeAsString() != bytes);
+    return;
+  }
+  v1::Callback expected;
+  expected.set_transport_id(hot->transport_id);
+  if (hot->is_progress) {
+    expected.set_write_progress(hot->sent_bytes);
+  } else {
+    expected.set_data_received(std::string(hot->data));
+  }
+  CHECK(theirs ? callback.SerializeAsString() == expected.SerializeAsString() : expected.ByteSizeLong() < bytes.size());
+}
+
+void CompareAcknowledgement(std::string_view bytes) {
+  const auto view = ReadAcknowledgement(bytes);
+  v1::Acknowledgement message;
+  const bool theirs = Parse(bytes, message);
+  if (!view.has_value()) {
+    CHECK(!theirs || HasUnknownFields(message) || message.SerializeAsString() != bytes);
+    return;
+  }
+  v1::Acknowledgement expected;
+  expected.set_transport_id(view->transport_id);
+  expected.set_data_bytes(view->data_bytes);
+  expected.set_data_count(view->data_count);
+  message.DiscardUnknownFields();
+  CHECK(theirs ? message.SerializeAsString() == expected.SerializeAsString() : expected.ByteSizeLong() < bytes.size());
+}
+
+}  // namespace
+
+static void TestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  CompareFrame<v1::SessionRequest, v1::Open, v1::Command>(bytes);
+  CompareFrame<v1::SessionResponse, v1::Opened, v1::Callback>(bytes);
+  CompareCommand(bytes);
+  CompareCallback(bytes);
+  CompareAcknowledgement(bytes);
+}
+
+}  // namespace transportd::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  transportd::fuzz::TestOneInput(data, size);
+  return 0;
+}

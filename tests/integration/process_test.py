@@ -1,0 +1,188 @@
+"""transportd as a process: its flags, its exit status, its end."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import unittest
+
+import grpc
+from transportd.v1 import admin_pb2, types_pb2
+
+import harness
+from client import Admin, ServiceError, StreamSession, open_channel
+from harness import Service, eventually, read_all
+
+FAILURE, BAD_CONFIGURATION = 1, 78
+SERVING = b"\x08\x01"  # HealthCheckResponse{status = 1: SERVING = 1}.
+
+
+class FlagsTest(unittest.TestCase):
+    """What does not start, and says what to do."""
+
+    def refused(self, status: int, *flags: str) -> str:
+        command = [os.environ["TRANSPORTD_BIN"], *flags]
+        ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=harness.TIMEOUT)
+        self.assertEqual((ended.returncode, ended.stdout), (status, b""), ended.stderr)
+        return ended.stderr.decode()
+
+    def test_nobody_would_be_allowed_anything(self):
+        self.assertIn("--dev", self.refused(BAD_CONFIGURATION))
+        self.assertIn("--dev", self.refused(BAD_CONFIGURATION, "--policy=/etc/policy.yaml"))
+
+    def test_dev_is_for_this_machine_only(self):
+        for address in ("0.0.0.0:0", "[::]:0", "192.0.2.1:0"):
+            self.assertIn(address, self.refused(BAD_CONFIGURATION, "--dev", f"--listen={address}"))
+
+    def test_the_message_begins_with_what_is_wrong(self):
+        self.assertTrue(self.refused(BAD_CONFIGURATION, "--dev", "--loops=0").startswith("transportd: --loops=0: "))
+
+    def test_flags_that_are_none(self):
+        for flag in ("--listen=nowhere", "--loops=0", "--loops=x", "--no-such-flag", "word", "--drain-timeout=-1s"):
+            self.assertTrue(self.refused(BAD_CONFIGURATION, "--dev", flag))
+
+    def test_a_port_in_use(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            self.assertIn(address, self.refused(FAILURE, "--dev", f"--listen={address}"))
+
+    def test_help_and_version(self):
+        for flag in ("--help", "--version"):
+            out = subprocess.run([os.environ["TRANSPORTD_BIN"], flag], capture_output=True, timeout=harness.TIMEOUT)
+            self.assertEqual((out.returncode, out.stderr), (0, b""))
+            self.assertIn(b"transportd", out.stdout)
+
+
+class UnixSocketTest(harness.ServiceTestCase):
+    def setUp(self) -> None:
+        self.path = self.folder() / "socket"
+        self.FLAGS = (f"--listen=unix:{self.path}",)
+        super().setUp()
+
+    def test_only_this_user_may_open_it(self):
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o600)
+        listener = self.listener()
+        with StreamSession(f"unix:{self.path}") as session:
+            transport_id = session.connect(listener.getsockname())
+            peer = self.accept(listener)
+            peer.sendall(b"through a Unix socket")
+            session.wait_data(transport_id, b"through a Unix socket")
+
+
+class StopTest(harness.ServiceTestCase):
+    FLAGS = ("--drain-timeout=20s",)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ended = False
+        self.session = StreamSession(self.service.target)
+        self.addCleanup(self.session.close)
+        listener = self.listener()
+        self.transport_id = self.session.connect(listener.getsockname())
+        self.peer = self.accept(listener)
+
+    def signal(self) -> None:
+        self.service.process.send_signal(signal.SIGTERM)
+
+    def service_is_stopping(self) -> bool:
+        try:
+            StreamSession(self.service.target).close()
+        except ServiceError as error:
+            self.assertEqual(error.reason, "SERVICE_STOPPING")
+            return True
+        return False
+
+    def test_open_sessions_go_on_and_new_ones_are_refused(self):
+        self.signal()
+        eventually(self.service_is_stopping, "new sessions are refused")
+        self.assertIn("waiting at most 20s for the open sessions to end; a second signal", self.service.stderr())
+        self.peer.sendall(b"still here")
+        self.session.wait_data(self.transport_id, b"still here")
+        self.session.write(self.transport_id, b"here, too")
+        self.assertEqual(harness.read_exactly(self.peer, 9), b"here, too")
+        self.session.close()
+        self.assertEqual(self.service.process.wait(harness.TIMEOUT), 0)
+        self.service.expect_ended()
+
+    def test_the_second_signal_ends_it_at_once(self):
+        self.signal()
+        eventually(self.service_is_stopping, "new sessions are refused")
+        self.signal()
+        lost = self.session.wait_lost(self.transport_id)
+        self.assertEqual(lost.cause, types_pb2.END_CAUSE_SERVICE_STOPPING)
+        self.assertEqual(self.session.wait_ended().code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertEqual(read_all(self.peer), b"")
+        self.assertEqual(self.service.process.wait(harness.TIMEOUT), 0)
+        self.assertFalse((self.service.folder / "address").exists())
+        self.service.expect_ended()
+
+
+def check_health(target: str) -> bytes:
+    """grpc.health.v1 by hand, on a channel of its own: its Python package need not be here."""
+    with open_channel(target) as channel:
+        return channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=harness.TIMEOUT)
+
+
+class FewDescriptorsTest(harness.ServiceTestCase):
+    """Sockets take all that they may of a low limit; the service's own listener still has room."""
+
+    LIMIT = 128
+
+    def start_service(self) -> Service:
+        return Service(wrapper=("sh", "-c", f'ulimit -n {self.LIMIT} && exec "$@"', "sh"))
+
+    def test_the_start_warns(self):
+        self.assertIn("sockets may have 96 file descriptors, fewer than --max-transport-count=", self.service.stderr())
+        self.assertIn("ulimit -n", self.service.stderr())
+
+    def test_new_clients_come_in_while_sockets_are_refused(self):
+        session = self.enter(StreamSession(self.service.target))
+        _, address = session.listen(close_on_eof=True)
+        peers = [self.dial(address) for _ in range(self.LIMIT)]
+        session.wait(lambda: session.exceptions, "call_exception_handler")
+        self.assertEqual(session.exceptions[0].error.errno_name, "EMFILE")
+        self.assertEqual(session.exceptions[0].error.address, f"{address[0]}:{address[1]}")
+        self.assertEqual(check_health(self.service.target), SERVING)
+        with self.assertRaises(ServiceError) as caught:
+            session.connect(address)
+        self.assertEqual(caught.exception.reason, "EMFILE")
+
+        for peer in peers:
+            peer.close()
+        late = self.dial(address)
+        late.sendall(b"late")
+        session.wait(lambda: any(seen.data == b"late" for seen in session._seen.values()), "accepting goes on")
+        self.assertEqual(check_health(self.service.target), SERVING)
+
+
+class HealthTest(harness.ServiceTestCase):
+    FLAGS = ("--reflection",)
+
+    def test_health_and_reflection_are_answered(self):
+        self.assertEqual(check_health(self.service.target), SERVING)
+        with open_channel(self.service.target) as channel:
+            check = channel.unary_unary("/grpc.health.v1.Health/Check")
+            name = b"transportd.v1.EventLoop"
+            self.assertEqual(check(b"\x0a" + bytes([len(name)]) + name, timeout=harness.TIMEOUT), SERVING)
+            with self.assertRaises(grpc.RpcError) as caught:
+                check(b"\x0a\x04none", timeout=harness.TIMEOUT)
+            self.assertEqual(caught.exception.code(), grpc.StatusCode.NOT_FOUND)
+            # ServerReflectionRequest{list_services = 7: ""}; v1 and v1alpha mean the same.
+            for version in ("v1", "v1alpha"):
+                reflect = channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
+                try:
+                    answers = list(reflect(iter([b"\x3a\x00"]), timeout=harness.TIMEOUT))
+                except grpc.RpcError as error:
+                    self.assertEqual((version, error.code()), ("v1alpha", grpc.StatusCode.UNIMPLEMENTED))
+                    continue
+                self.assertIn(b"transportd.v1.EventLoop", answers[0])
+
+    def test_the_service_tells_its_uptime(self):
+        with Admin(self.service.target) as admin:
+            first = admin.call(admin_pb2.GetVersionRequest()).uptime.ToNanoseconds()
+            self.assertGreater(admin.call(admin_pb2.GetVersionRequest()).uptime.ToNanoseconds(), first)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,103 @@
+#include "tests/support/fake_resolver.h"
+
+#include <netdb.h>
+
+#include <utility>
+
+#include "transports/api/error.h"
+
+namespace transportd {
+
+FakeResolver::~FakeResolver() {
+  std::vector<Waiting> waiting;
+  {
+    MutexLock lock(mutex_);
+    waiting.swap(waiting_);
+  }
+  for (Waiting& one : waiting) one.done(MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the resolver is gone"));
+}
+
+void FakeResolver::Set(const std::string& host, Answer answer) {
+  MutexLock lock(mutex_);
+  answers_.insert_or_assign(host, std::move(answer));
+}
+
+void FakeResolver::SetHosts(const std::string& host, const std::vector<std::string>& addresses) {
+  std::vector<SocketAddress> answer;
+  for (const std::string& address : addresses) {
+    const bool inet6 = address.find(':') != std::string::npos;
+    answer.push_back({.family = inet6 ? AddressFamily::kInet6 : AddressFamily::kInet, .host = address, .path = {}});
+  }
+  Set(host, std::move(answer));
+}
+
+void FakeResolver::Hold() {
+  MutexLock lock(mutex_);
+  held_ = true;
+}
+
+bool FakeResolver::AnswerNext() {
+  Waiting next;
+  {
+    MutexLock lock(mutex_);
+    if (waiting_.empty()) return false;
+    next = std::move(waiting_.front());
+    waiting_.erase(waiting_.begin());
+  }
+  AnswerOne(std::move(next));
+  return true;
+}
+
+void FakeResolver::AnswerAll() {
+  {
+    MutexLock lock(mutex_);
+    held_ = false;
+  }
+  while (AnswerNext()) {
+  }
+}
+
+size_t FakeResolver::waiting_count() const {
+  MutexLock lock(mutex_);
+  return waiting_.size();
+}
+
+std::vector<ResolveRequest> FakeResolver::requests() const {
+  MutexLock lock(mutex_);
+  return requests_;
+}
+
+void FakeResolver::Resolve(ResolveRequest request, Done done) {
+  Waiting waiting{std::move(request), std::move(done)};
+  {
+    MutexLock lock(mutex_);
+    requests_.push_back(waiting.request);
+    if (held_) {
+      waiting_.push_back(std::move(waiting));
+      return;
+    }
+  }
+  AnswerOne(std::move(waiting));
+}
+
+void FakeResolver::AnswerOne(Waiting waiting) {
+  TransportError unknown;
+  unknown.code = absl::StatusCode::kNotFound;
+  unknown.reason = "EAI_NONAME";
+  unknown.message = "getaddrinfo: no answer in the table";
+  unknown.operation = "getaddrinfo";
+  unknown.gai_code = EAI_NONAME;
+  Answer answer = ToStatus(unknown);
+  {
+    MutexLock lock(mutex_);
+    auto found = answers_.find(waiting.request.address.host.value_or(""));
+    if (found != answers_.end()) answer = found->second;
+  }
+  if (answer.ok()) {
+    for (SocketAddress& address : *answer)
+      address.port = static_cast<uint16_t>(waiting.request.address.port.value_or(0));
+  }
+  waiting.done(std::move(answer));
+}
+
+}  // namespace transportd

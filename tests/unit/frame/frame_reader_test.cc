@@ -1,0 +1,152 @@
+#include "proto/frame/frame_reader.h"
+
+#include <string>
+
+#include "gtest/gtest.h"
+#include "proto/frame/frame_writer.h"
+#include "transportd/v1/event_loop.pb.h"
+
+namespace transportd {
+
+namespace {
+
+TEST(ReadFrame, FindsEveryPart) {
+  v1::SessionRequest request;
+  request.mutable_open()->set_revision(1);
+  request.set_sequence(300);
+  request.set_acknowledged_sequence(2);
+  request.add_commands()->set_write("one");
+  request.add_commands()->mutable_close()->set_transport_id(4);
+  request.add_acknowledgements()->set_data_bytes(5);
+  const std::string bytes = request.SerializeAsString();
+  FrameView frame;
+  ASSERT_TRUE(ReadFrame(bytes, frame));
+  EXPECT_EQ(frame.opening, request.open().SerializeAsString());
+  EXPECT_EQ(frame.sequence, 300u);
+  EXPECT_EQ(frame.acknowledged_sequence, 2u);
+  ASSERT_EQ(frame.entries.size(), 2u);
+  EXPECT_EQ(frame.entries[0], request.commands(0).SerializeAsString());
+  EXPECT_EQ(frame.entries[1], request.commands(1).SerializeAsString());
+  ASSERT_EQ(frame.acknowledgements.size(), 1u);
+  EXPECT_EQ(frame.acknowledgements[0], request.acknowledgements(0).SerializeAsString());
+}
+
+TEST(ReadFrame, ForgetsTheFrameBefore) {
+  v1::SessionRequest request;
+  request.mutable_open();
+  request.set_sequence(1);
+  request.add_commands();
+  request.add_acknowledgements();
+  FrameView frame;
+  const std::string bytes = request.SerializeAsString();
+  ASSERT_TRUE(ReadFrame(bytes, frame));
+  ASSERT_TRUE(ReadFrame("", frame));
+  EXPECT_FALSE(frame.opening.has_value());
+  EXPECT_EQ(frame.sequence, 0u);
+  EXPECT_TRUE(frame.entries.empty());
+  EXPECT_TRUE(frame.acknowledgements.empty());
+}
+
+TEST(ReadFrame, PassesOverFieldsItDoesNotKnow) {
+  FrameView frame;
+  // Field 15: a varint, bytes, fixed32, fixed64.
+  const std::string unknown = std::string("\x78\x01\x7a\x01x\x7d\0\0\0\0\x79\0\0\0\0\0\0\0\0", 19);
+  ASSERT_TRUE(ReadFrame(unknown + "\x10\x07" + unknown, frame));
+  EXPECT_EQ(frame.sequence, 7u);
+}
+
+TEST(ReadFrame, RefusesAKnownFieldOfAnotherType) {
+  FrameView frame;
+  EXPECT_FALSE(ReadFrame("\x08\x01", frame));                      // open as a varint
+  EXPECT_FALSE(ReadFrame("\x12\x01x", frame));                     // sequence as bytes
+  EXPECT_FALSE(ReadFrame(std::string("\x15\0\0\0\0", 5), frame));  // sequence as fixed32
+  EXPECT_FALSE(ReadFrame("\x20\x01", frame));                      // entries as a varint
+}
+
+TEST(ReadFrame, RefusesTwoOpenings) {
+  FrameView frame;
+  EXPECT_TRUE(ReadFrame(std::string("\x0a\0", 2), frame));
+  EXPECT_FALSE(ReadFrame(std::string("\x0a\0\x0a\0", 4), frame));
+}
+
+TEST(ReadFrame, RefusesWhatIsCutShort) {
+  FrameWriter writer;
+  writer.AppendWrite(1, "data");
+  writer.AppendAcknowledgement(1, 200, 300);
+  const FrameBuffer whole = writer.Seal(1, 1);
+  FrameView frame;
+  size_t good = 0;
+  for (size_t size = 0; size < whole.size(); ++size) good += ReadFrame(whole.view().substr(0, size), frame) ? 1 : 0;
+  // Only the ends of fields: nothing, the entry, the acknowledgement, the sequence.
+  EXPECT_EQ(good, 4u);
+}
+
+TEST(ReadHotCommand, TakesWriteOnly) {
+  v1::Command command;
+  command.set_request_id(3);
+  command.set_transport_id(300);
+  command.set_write("data");
+  const std::string write = command.SerializeAsString();
+  const auto hot = ReadHotCommand(write);
+  ASSERT_TRUE(hot.has_value());
+  EXPECT_EQ(hot->request_id, 3u);
+  EXPECT_EQ(hot->transport_id, 300u);
+  EXPECT_EQ(hot->data, "data");
+
+  command.mutable_close();
+  EXPECT_FALSE(ReadHotCommand(command.SerializeAsString()).has_value());
+  command.clear_command();
+  EXPECT_FALSE(ReadHotCommand(command.SerializeAsString()).has_value());
+  EXPECT_FALSE(ReadHotCommand("").has_value());
+  EXPECT_FALSE(ReadHotCommand(write + "\x0a").has_value());
+}
+
+TEST(ReadHotCommand, TakesEmptyData) {
+  v1::Command command;
+  command.set_write("");
+  const std::string write = command.SerializeAsString();
+  ASSERT_TRUE(ReadHotCommand(write).has_value());
+  EXPECT_EQ(ReadHotCommand(write)->data, "");
+}
+
+TEST(ReadHotCallback, TakesDataReceivedAndWriteProgress) {
+  v1::Callback callback;
+  callback.set_transport_id(7);
+  callback.set_data_received("data");
+  const std::string data = callback.SerializeAsString();
+  ASSERT_TRUE(ReadHotCallback(data).has_value());
+  EXPECT_FALSE(ReadHotCallback(data)->is_progress);
+  EXPECT_EQ(ReadHotCallback(data)->transport_id, 7u);
+  EXPECT_EQ(ReadHotCallback(data)->data, "data");
+
+  callback.set_write_progress(0);
+  const std::string progress = callback.SerializeAsString();
+  ASSERT_TRUE(ReadHotCallback(progress).has_value());
+  EXPECT_TRUE(ReadHotCallback(progress)->is_progress);
+  EXPECT_EQ(ReadHotCallback(progress)->sent_bytes, 0u);
+
+  callback.mutable_eof_received();
+  EXPECT_FALSE(ReadHotCallback(callback.SerializeAsString()).has_value());
+  // Protobuf takes the last of two variants; that is for protobuf to say.
+  EXPECT_FALSE(ReadHotCallback(data + progress).has_value());
+}
+
+TEST(ReadAcknowledgement, FindsEveryPart) {
+  v1::Acknowledgement acknowledgement;
+  acknowledgement.set_transport_id(1);
+  acknowledgement.set_data_bytes(uint64_t{1} << 40);
+  acknowledgement.set_data_count(3);
+  const auto view = ReadAcknowledgement(acknowledgement.SerializeAsString());
+  ASSERT_TRUE(view.has_value());
+  EXPECT_EQ(view->transport_id, 1u);
+  EXPECT_EQ(view->data_bytes, uint64_t{1} << 40);
+  EXPECT_EQ(view->data_count, 3u);
+  EXPECT_TRUE(ReadAcknowledgement("").has_value());
+  EXPECT_TRUE(ReadAcknowledgement("\x78\x01").has_value());
+  EXPECT_FALSE(ReadAcknowledgement("\x0a\x01x").has_value());
+  EXPECT_FALSE(ReadAcknowledgement("\x08").has_value());
+}
+
+}  // namespace
+
+}  // namespace transportd

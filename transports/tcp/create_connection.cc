@@ -1,0 +1,129 @@
+#include "transports/tcp/create_connection.h"
+
+#include <utility>
+
+#include "transports/api/error.h"
+#include "transports/base/check.h"
+#include "transports/stream/connected_socket.h"
+#include "transports/tcp/aggregate_errors.h"
+#include "transports/tcp/create_options.h"
+#include "transports/tcp/interleave.h"
+
+namespace transportd {
+
+CreateConnectionOperation::CreateConnectionOperation(LoopContext& context, LoopResolver& resolver,
+                                                     ProtocolFactory factory, CreateConnectionOptions options,
+                                                     Done done)
+    : context_(context),
+      resolver_(resolver),
+      factory_(std::move(factory)),
+      options_(std::move(options)),
+      done_(std::move(done)) {}
+
+CreateConnectionOperation::~CreateConnectionOperation() { TearDown(); }
+
+void CreateConnectionOperation::Start() {
+  if (absl::Status status = ValidateCreateConnection(options_); !status.ok()) {
+    Fail(std::move(status));
+    return;
+  }
+  deadline_ = context_.reactor().CallLater(options_.timeout.value_or(kDefaultCreateTimeout), [this] {
+    deadline_ = 0;
+    OnTimeout();
+  });
+  Resolve();
+}
+
+void CreateConnectionOperation::Resolve() {
+  const auto request = [this](const HostPort& address) {
+    // A port that is unset is 0: getaddrinfo(3) refuses to be asked for nothing at all.
+    return ResolveRequest{.address = {.host = address.host, .port = address.port.value_or(0)},
+                          .family = options_.family,
+                          .flags = options_.flags,
+                          .proto = options_.proto};
+  };
+  const auto keep = [this](std::optional<std::vector<SocketAddress>>& place) {
+    return [this, &place](absl::StatusOr<std::vector<SocketAddress>> addresses) {
+      if (!addresses.ok()) {
+        Fail(addresses.status());
+        return;
+      }
+      place = *std::move(addresses);
+      if (remotes_ && (locals_ || !options_.local)) Connect();
+    };
+  };
+  remote_request_ = resolver_.Resolve(request(options_.remote), keep(remotes_));
+  if (options_.local) local_request_ = resolver_.Resolve(request(*options_.local), keep(locals_));
+}
+
+void CreateConnectionOperation::Connect() {
+  const uint32_t interleave = options_.interleave.value_or(options_.happy_eyeballs_delay ? 1 : 0);
+  connector_ =
+      std::make_unique<Connector>(context_.reactor(),
+                                  Connector::Options{.remotes = InterleaveAddresses(*std::move(remotes_), interleave),
+                                                     .locals = std::move(locals_),
+                                                     .delay = options_.happy_eyeballs_delay,
+                                                     .descriptor_limit = context_.descriptor_limit()},
+                                  [this](UniqueFd fd) { OnConnected(std::move(fd)); });
+  connector_->Start();
+}
+
+void CreateConnectionOperation::OnConnected(UniqueFd fd) {
+  if (!fd.valid()) {
+    Fail(AggregateErrors(connector_->Errors()));
+    return;
+  }
+  std::shared_ptr<BaseProtocol> protocol = factory_();
+  CHECK(protocol != nullptr);
+  if (result_) return;  // Cancelled by the factory.
+  TearDown();
+  transport_ = MakeConnectedSocketTransport(
+      context_, std::move(fd), protocol,
+      {.write_buffer_marks = *ResolveWriteBufferLimits(options_.write_buffer_limits), .peername = {}, .on_lost = {}});
+  result_ = Connection{.transport = transport_, .protocol = std::move(protocol)};
+  transport_->Start([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->Deliver();
+  });
+}
+
+void CreateConnectionOperation::OnTimeout() {
+  TransportError error;
+  error.code = absl::StatusCode::kDeadlineExceeded;
+  error.reason = "CONNECT_TIMEOUT";
+  error.message = "no connection within the time allowed";
+  error.operation = "connect";
+  if (connector_ != nullptr) error.causes = connector_->Errors();
+  Fail(ToStatus(error));
+}
+
+void CreateConnectionOperation::Cancel() {
+  if (!done_) return;
+  // Its protocol, which may have seen ConnectionMade already, hears of the end.
+  if (transport_ != nullptr) transport_->Abort(/*reset=*/false);
+  Fail(MakeError(absl::StatusCode::kCancelled, "CANCELLED", "cancelled"));
+}
+
+void CreateConnectionOperation::Fail(absl::Status status) {
+  TearDown();
+  const bool is_queued = result_.has_value();
+  result_ = std::move(status);
+  if (is_queued) return;
+  context_.reactor().CallSoon([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->Deliver();
+  });
+}
+
+void CreateConnectionOperation::Deliver() {
+  transport_.reset();
+  std::exchange(done_, nullptr)(*std::move(result_));
+}
+
+void CreateConnectionOperation::TearDown() {
+  if (deadline_ != 0) context_.reactor().CancelTimer(std::exchange(deadline_, 0));
+  resolver_.Cancel(std::exchange(remote_request_, 0));
+  resolver_.Cancel(std::exchange(local_request_, 0));
+  // Not destroyed: it may be what called.
+  if (connector_ != nullptr) connector_->Cancel();
+}
+
+}  // namespace transportd
