@@ -58,7 +58,8 @@ struct Field {
   std::string_view bytes;  // kLengthDelimited.
 };
 
-// Reads a message field by field. Groups, which proto3 does not have, count as malformed. Threading: a value.
+// Reads a message field by field. Groups, which proto3 does not have, count as malformed; as in protobuf's own decoder, so
+// do a tag and a length of more than five bytes. Threading: a value.
 class FieldReader final {
  public:
   explicit FieldReader(std::string_view message) : rest_(message) {}
@@ -72,7 +73,7 @@ class FieldReader final {
     ok_ = false;
     return false;
   }
-  bool ReadVarint(uint64_t& value);
+  bool ReadVarint(size_t max_bytes, uint64_t& value);
   bool ReadFixed(size_t width_bytes, uint64_t& value);
 
   std::string_view rest_;

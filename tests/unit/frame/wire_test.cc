@@ -116,6 +116,13 @@ TEST(FieldReader, RefusesAVarintOfElevenBytes) {
   EXPECT_TRUE(IsMalformed(absl::StrCat("\x08", std::string(10, '\x80'), "\x01")));
 }
 
+TEST(FieldReader, RefusesATagAndALengthOfSixBytes) {
+  EXPECT_FALSE(IsMalformed(absl::StrCat(PaddedVarint(0x08, 5), "\x01")));
+  EXPECT_TRUE(IsMalformed(absl::StrCat(PaddedVarint(0x08, 6), "\x01")));
+  EXPECT_FALSE(IsMalformed(absl::StrCat("\x0a", PaddedVarint(1, 5), "x")));
+  EXPECT_TRUE(IsMalformed(absl::StrCat("\x0a", PaddedVarint(1, 6), "x")));
+}
+
 TEST(FieldReader, FindsNothingInAnEmptyMessage) { EXPECT_FALSE(IsMalformed("")); }
 
 }  // namespace
