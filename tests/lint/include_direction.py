@@ -7,7 +7,7 @@ import lint
 
 EVERYTHING = frozenset({"*"})
 
-TRANSPORTS = ("api", "base", "resolver", "reactor", "stream", "tcp", "loop")
+TRANSPORTS = ("api", "base", "reactor", "resolver", "stream", "tcp", "loop")
 LOW = ("transports/api", "transports/base")
 MESSAGES = ("proto", "proto/frame")
 
@@ -16,8 +16,8 @@ MESSAGES = ("proto", "proto/frame")
 MAY_INCLUDE: dict[str, frozenset[str]] = {
     "transports/api": frozenset(),
     "transports/base": frozenset({"transports/api"}),
-    "transports/resolver": frozenset(LOW),
     "transports/reactor": frozenset(LOW),
+    "transports/resolver": frozenset({*LOW, "transports/reactor"}),
     "transports/stream": frozenset({*LOW, "transports/reactor"}),
     "transports/tcp": frozenset({*LOW, "transports/reactor", "transports/resolver", "transports/stream"}),
     "transports/loop": frozenset(f"transports/{layer}" for layer in TRANSPORTS),

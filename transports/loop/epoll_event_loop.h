@@ -12,8 +12,8 @@
 #include "transports/reactor/reactor.h"
 #include "transports/resolver/resolver.h"
 #include "transports/stream/loop_context.h"
-#include "transports/tcp/loop_resolver.h"
-#include "transports/tcp/operation.h"
+#include "transports/resolver/loop_resolver.h"
+#include "transports/base/operation.h"
 
 namespace transportd {
 

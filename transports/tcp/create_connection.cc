@@ -5,7 +5,7 @@
 #include "transports/api/error.h"
 #include "transports/base/check.h"
 #include "transports/stream/connected_socket.h"
-#include "transports/tcp/aggregate_errors.h"
+#include "transports/base/aggregate_errors.h"
 #include "transports/tcp/create_options.h"
 #include "transports/tcp/interleave.h"
 

@@ -12,8 +12,8 @@
 #include "transports/stream/loop_context.h"
 #include "transports/stream/stream_transport.h"
 #include "transports/tcp/connector.h"
-#include "transports/tcp/loop_resolver.h"
-#include "transports/tcp/operation.h"
+#include "transports/resolver/loop_resolver.h"
+#include "transports/base/operation.h"
 
 namespace transportd {
 

@@ -1,4 +1,4 @@
-#include "transports/tcp/loop_resolver.h"
+#include "transports/resolver/loop_resolver.h"
 
 #include <memory>
 #include <optional>

@@ -1,4 +1,4 @@
-#include "transports/tcp/aggregate_errors.h"
+#include "transports/base/aggregate_errors.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,6 +1,6 @@
 // Which new sockets a loop keeps.
-#ifndef TRANSPORTD_TRANSPORTS_TCP_ADMIT_SOCKET_H_
-#define TRANSPORTD_TRANSPORTS_TCP_ADMIT_SOCKET_H_
+#ifndef TRANSPORTD_TRANSPORTS_BASE_ADMIT_SOCKET_H_
+#define TRANSPORTD_TRANSPORTS_BASE_ADMIT_SOCKET_H_
 
 #include <cerrno>
 
@@ -21,4 +21,4 @@ inline UniqueFd AdmitSocket(int fd, int descriptor_limit) {
 
 }  // namespace transportd
 
-#endif  // TRANSPORTD_TRANSPORTS_TCP_ADMIT_SOCKET_H_
+#endif  // TRANSPORTD_TRANSPORTS_BASE_ADMIT_SOCKET_H_

@@ -1,6 +1,6 @@
 // A resolver whose answers come on the loop's thread and can be called off.
-#ifndef TRANSPORTD_TRANSPORTS_TCP_LOOP_RESOLVER_H_
-#define TRANSPORTD_TRANSPORTS_TCP_LOOP_RESOLVER_H_
+#ifndef TRANSPORTD_TRANSPORTS_RESOLVER_LOOP_RESOLVER_H_
+#define TRANSPORTD_TRANSPORTS_RESOLVER_LOOP_RESOLVER_H_
 
 #include <cstdint>
 #include <memory>
@@ -59,4 +59,4 @@ class LoopResolver final {
 
 }  // namespace transportd
 
-#endif  // TRANSPORTD_TRANSPORTS_TCP_LOOP_RESOLVER_H_
+#endif  // TRANSPORTD_TRANSPORTS_RESOLVER_LOOP_RESOLVER_H_

@@ -1,6 +1,6 @@
 // One error for several attempts.
-#ifndef TRANSPORTD_TRANSPORTS_TCP_AGGREGATE_ERRORS_H_
-#define TRANSPORTD_TRANSPORTS_TCP_AGGREGATE_ERRORS_H_
+#ifndef TRANSPORTD_TRANSPORTS_BASE_AGGREGATE_ERRORS_H_
+#define TRANSPORTD_TRANSPORTS_BASE_AGGREGATE_ERRORS_H_
 
 #include <vector>
 
@@ -16,4 +16,4 @@ absl::Status AggregateErrors(std::vector<TransportError> errors);
 
 }  // namespace transportd
 
-#endif  // TRANSPORTD_TRANSPORTS_TCP_AGGREGATE_ERRORS_H_
+#endif  // TRANSPORTD_TRANSPORTS_BASE_AGGREGATE_ERRORS_H_

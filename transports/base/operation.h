@@ -1,6 +1,6 @@
 // A create_* call under way.
-#ifndef TRANSPORTD_TRANSPORTS_TCP_OPERATION_H_
-#define TRANSPORTD_TRANSPORTS_TCP_OPERATION_H_
+#ifndef TRANSPORTD_TRANSPORTS_BASE_OPERATION_H_
+#define TRANSPORTD_TRANSPORTS_BASE_OPERATION_H_
 
 #include <chrono>
 
@@ -25,4 +25,4 @@ class Operation {
 
 }  // namespace transportd
 
-#endif  // TRANSPORTD_TRANSPORTS_TCP_OPERATION_H_
+#endif  // TRANSPORTD_TRANSPORTS_BASE_OPERATION_H_
