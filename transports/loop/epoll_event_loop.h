@@ -9,11 +9,11 @@
 #include "absl/status/statusor.h"
 #include "transports/api/event_loop.h"
 #include "transports/base/clock.h"
+#include "transports/base/operation.h"
 #include "transports/reactor/reactor.h"
+#include "transports/resolver/loop_resolver.h"
 #include "transports/resolver/resolver.h"
 #include "transports/stream/loop_context.h"
-#include "transports/resolver/loop_resolver.h"
-#include "transports/base/operation.h"
 
 namespace transportd {
 

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "transports/api/error.h"
-#include "transports/base/sockaddr.h"
 #include "transports/base/admit_socket.h"
+#include "transports/base/sockaddr.h"
 
 namespace transportd {
 namespace {

@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "transports/api/error.h"
-#include "transports/base/sockaddr.h"
 #include "transports/base/admit_socket.h"
 #include "transports/base/aggregate_errors.h"
+#include "transports/base/sockaddr.h"
 
 namespace transportd {
 namespace {

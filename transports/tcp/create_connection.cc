@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "transports/api/error.h"
+#include "transports/base/aggregate_errors.h"
 #include "transports/base/check.h"
 #include "transports/stream/connected_socket.h"
-#include "transports/base/aggregate_errors.h"
 #include "transports/tcp/create_options.h"
 #include "transports/tcp/interleave.h"
 

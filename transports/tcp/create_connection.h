@@ -9,11 +9,11 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "transports/api/event_loop.h"
+#include "transports/base/operation.h"
+#include "transports/resolver/loop_resolver.h"
 #include "transports/stream/loop_context.h"
 #include "transports/stream/stream_transport.h"
 #include "transports/tcp/connector.h"
-#include "transports/resolver/loop_resolver.h"
-#include "transports/base/operation.h"
 
 namespace transportd {
 

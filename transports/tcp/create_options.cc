@@ -36,7 +36,8 @@ absl::Status ValidateCreateConnection(const CreateConnectionOptions& options) {
   if (options.proto != 0 && options.proto != IPPROTO_TCP) {
     return InvalidArgument("INVALID_PROTO", "proto", "0 or 6 (TCP)");
   }
-  if (const auto delay = options.happy_eyeballs_delay; delay && (*delay < Duration::zero() || *delay > kMaxCreateDuration)) {
+  if (const auto delay = options.happy_eyeballs_delay;
+      delay && (*delay < Duration::zero() || *delay > kMaxCreateDuration)) {
     return InvalidArgument("INVALID_TIMEOUT", "happy_eyeballs_delay", "from 0 to 1 h");
   }
   if (options.interleave && *options.interleave > kMaxInterleave) {

@@ -10,9 +10,9 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "transports/api/event_loop.h"
-#include "transports/stream/loop_context.h"
-#include "transports/resolver/loop_resolver.h"
 #include "transports/base/operation.h"
+#include "transports/resolver/loop_resolver.h"
+#include "transports/stream/loop_context.h"
 #include "transports/tcp/tcp_server.h"
 
 namespace transportd {
