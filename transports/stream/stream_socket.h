@@ -36,15 +36,28 @@ struct IoResult {
   }
 };
 
+// Where asyncio's rules for a kind of stream differ from those for a plain socket.
+struct StreamTraits {
+  bool can_read = true;           // False: DataReceived and EofReceived are never called.
+  bool can_write = true;          // False: Write answers WRONG_KIND.
+  bool eof_closes = false;        // What EofReceived answers is ignored: the transport closes (TLS, read pipes).
+  bool write_eof_closes = false;  // WriteEof is Close (write pipes).
+  bool close_ends_write = false;  // What is written after Close is dropped, even while it flushes (TLS, pipes).
+  bool watches_reader = false;  // Of those that cannot read: readable means that the reader may be gone; DoRead tells.
+};
+
 // Threading: loop thread only.
 class StreamSocket {
  public:
   virtual ~StreamSocket() = default;
 
+  // Stays the same for the socket's life.
+  virtual StreamTraits Traits() const { return {}; }
+
   // The descriptor to watch; stays the same for the socket's life.
   virtual int fd() const = 0;
 
-  // `buffer` is not empty. Never blocks.
+  // `buffer` is not empty. Never blocks. With `watches_reader`: kEof when nobody reads any more, else kWouldBlock.
   virtual IoResult DoRead(std::span<char> buffer) = 0;
   // `pieces` hold at least one byte and are at most IOV_MAX. Never blocks; may take less than all. Never kEof.
   virtual IoResult DoWrite(std::span<const iovec> pieces) = 0;

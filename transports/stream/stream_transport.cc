@@ -1,6 +1,7 @@
 #include "transports/stream/stream_transport.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <utility>
 
@@ -36,6 +37,7 @@ StreamTransport::StreamTransport(LoopContext& context, std::unique_ptr<StreamSoc
                                  std::shared_ptr<BaseProtocol> protocol, Options options)
     : context_(&context),
       socket_(std::move(socket)),
+      traits_(socket_->Traits()),
       watermarks_(options.write_buffer_marks),
       extra_info_(std::move(options.extra_info)),
       on_lost_(std::move(options.on_lost)) {
@@ -70,12 +72,16 @@ void StreamTransport::CallConnectionMade() {
 }
 
 void StreamTransport::BeginReading() {
-  can_read_ = true;
+  may_read_ = true;
   UpdateWatch();
 }
 
 void StreamTransport::OnReadable() {
   if (!watches_readable_) return;
+  if (!traits_.can_read) {
+    if (socket_->DoRead(context_->read_buffer()).kind == IoResult::Kind::kEof) OnReaderGone();
+    return;
+  }
   BufferedProtocol* const buffered_protocol = buffered_protocol_;
   std::span<char> buffer;
   if (buffered_protocol != nullptr) {
@@ -118,7 +124,15 @@ void StreamTransport::OnEof() {
   UpdateWatch();
   const bool keeps_open =
       buffered_protocol_ != nullptr ? buffered_protocol_->EofReceived() : plain_protocol_->EofReceived();
-  if (!keeps_open) Close();
+  if (!keeps_open || traits_.eof_closes) Close();
+}
+
+void StreamTransport::OnReaderGone() {
+  if (write_buffer_.empty()) {
+    Finish(EndCause::kEof, absl::OkStatus());
+  } else {
+    Fail(EndCause::kBrokenPipe, ErrnoToStatus(EPIPE, "write"));
+  }
 }
 
 void StreamTransport::OnWritable() {
@@ -159,10 +173,13 @@ absl::Status StreamTransport::Writelines(std::span<const std::string_view> lines
   if (write_eof_ != WriteEofState::kNone) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "WRITE_AFTER_EOF", "write after write_eof");
   }
+  if (!traits_.can_write) {
+    return MakeError(absl::StatusCode::kUnimplemented, "WRONG_KIND", "this transport can only be read");
+  }
   size_t size_bytes = 0;
   for (const std::string_view line : lines) size_bytes += line.size();
   if (size_bytes == 0) return absl::OkStatus();
-  if (!IsWritable()) {
+  if (!IsWritable() || (traits_.close_ends_write && IsClosing())) {
     dropped_bytes_ += size_bytes;
     return absl::OkStatus();
   }
@@ -207,6 +224,10 @@ void StreamTransport::WriteNow(std::span<const std::string_view> lines, size_t s
 void StreamTransport::WriteEof() {
   AssertInLoopThread();
   if (IsClosing() || write_eof_ != WriteEofState::kNone || !socket_->CanWriteEof()) return;
+  if (traits_.write_eof_closes) {
+    Close();
+    return;
+  }
   write_eof_ = WriteEofState::kAsked;
   if (write_buffer_.empty()) SendEof();
 }
@@ -290,7 +311,8 @@ void StreamTransport::SetState(State state) {
 
 void StreamTransport::UpdateWatch() {
   if (watch_ == 0) return;
-  const bool readable = can_read_ && IsReading() && !received_eof_;
+  const bool wants_read = traits_.can_read ? IsReading() && !received_eof_ : traits_.watches_reader && IsWritable();
+  const bool readable = may_read_ && wants_read;
   const bool writable = IsWritable() && !write_buffer_.empty();
   if (readable == watches_readable_ && writable == watches_writable_) return;
   watches_readable_ = readable;
@@ -300,7 +322,7 @@ void StreamTransport::UpdateWatch() {
 
 bool StreamTransport::IsClosing() const { return state_ != State::kOpening && state_ != State::kOpen; }
 
-bool StreamTransport::IsReading() const { return !IsClosing() && !paused_reading_; }
+bool StreamTransport::IsReading() const { return traits_.can_read && !IsClosing() && !paused_reading_; }
 
 void StreamTransport::PauseReading() {
   AssertInLoopThread();

@@ -110,6 +110,7 @@ class StreamTransport final : public Transport,
   void CallConnectionMade();
   void BeginReading();
   void OnEof();
+  void OnReaderGone();
   // Sends `lines`, which hold `size_bytes` (more than 0), or as much as the kernel takes, and keeps the rest.
   void WriteNow(std::span<const std::string_view> lines, size_t size_bytes);
   void SendEof();
@@ -126,6 +127,7 @@ class StreamTransport final : public Transport,
   // Null once Lost.
   LoopContext* context_;
   std::unique_ptr<StreamSocket> socket_;
+  StreamTraits traits_;
   WatchId watch_ = 0;
 
   // `protocol_` owns; one of the other two is the same object under its own type, so that the data path casts nothing.
@@ -137,7 +139,7 @@ class StreamTransport final : public Transport,
   WriteEofState write_eof_ = WriteEofState::kNone;
   bool watches_readable_ = false;
   bool watches_writable_ = false;
-  bool can_read_ = false;  // ConnectionMade, and on_ready, were called.
+  bool may_read_ = false;  // ConnectionMade, and on_ready, were called.
   bool paused_reading_ = false;
   bool received_eof_ = false;
 
