@@ -5,7 +5,6 @@
 #ifndef TRANSPORTD_TRANSPORTS_API_EVENT_LOOP_H_
 #define TRANSPORTD_TRANSPORTS_API_EVENT_LOOP_H_
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -18,12 +17,10 @@
 #include "transports/api/address.h"
 #include "transports/api/protocol.h"
 #include "transports/api/server.h"
+#include "transports/api/time.h"
 #include "transports/api/transport.h"
 
 namespace transportd {
-
-using Duration = std::chrono::nanoseconds;
-using TimePoint = std::chrono::time_point<std::chrono::steady_clock, Duration>;
 
 // Names a timer, or a create_* call under way; never used twice by one loop. 0 names nothing.
 using TimerId = uint64_t;

@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "transports/api/address.h"
-#include "transports/api/event_loop.h"
+#include "transports/api/time.h"
 
 namespace transportd {
 
