@@ -1,16 +1,23 @@
 #include "clients/cpp/remote_event_loop.h"
 
 #include <utility>
-#include <vector>
 
+#include "clients/cpp/connect_operation.h"
 #include "clients/cpp/convert.h"
+#include "clients/cpp/listen_operation.h"
 #include "clients/cpp/remote_server.h"
-#include "clients/cpp/remote_transport.h"
 #include "transports/api/error.h"
-#include "transports/base/check.h"
 #include "transports/base/logging.h"
 
 namespace transportd {
+namespace {
+
+absl::StatusOr<v1::Command> OrError(absl::Status status, v1::Command command) {
+  if (!status.ok()) return status;
+  return command;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<RemoteEventLoop>> RemoteEventLoop::Create(std::unique_ptr<FrameChannel> channel,
                                                                          const Options& options) {
@@ -60,33 +67,48 @@ RemoteEventLoop::Counts RemoteEventLoop::GetCounts() const {
       .operations = operations_.size(), .transports = session_->transport_count(), .servers = session_->server_count()};
 }
 
-std::shared_ptr<RemoteEventLoop::Operation> RemoteEventLoop::AddOperation() {
-  reactor_->AssertInLoopThread();
-  auto operation = std::make_shared<Operation>();
-  operation->id = ++last_operation_id_;
-  operations_.emplace(operation->id, operation);
-  return operation;
-}
+// --- The calls that make transports
 
 OperationId RemoteEventLoop::CreateConnection(ProtocolFactory factory, CreateConnectionOptions options,
                                               absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
-  const std::shared_ptr<Operation> operation = AddOperation();
-  operation->factory = std::move(factory);
-  operation->connection_done = std::move(done);
   const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
   v1::Command command;
   absl::Status status = marks.status();
   if (status.ok()) status = remote::ToProto(options, *command.mutable_create_connection());
-  if (!status.ok()) {
-    FailSoon(operation, std::move(status));
-    return operation->id;
+  return StartOperation(std::make_unique<ConnectOperation>(*session_, std::move(factory),
+                                                           marks.value_or(WriteBufferMarks()), std::move(done)),
+                        OrError(std::move(status), std::move(command)));
+}
+
+OperationId RemoteEventLoop::CreateServer(ProtocolFactory factory, CreateServerOptions options,
+                                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
+  const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
+  v1::Command command;
+  absl::Status status = marks.status();
+  if (status.ok()) status = remote::ToProto(options, *command.mutable_create_server());
+  return StartOperation(
+      std::make_unique<ListenOperation>(*session_, std::move(factory), marks.value_or(WriteBufferMarks()),
+                                        options.start_serving, std::move(done)),
+      OrError(std::move(status), std::move(command)));
+}
+
+// --- Calls under way
+
+OperationId RemoteEventLoop::StartOperation(std::unique_ptr<RemoteOperation> operation,
+                                            absl::StatusOr<v1::Command> command) {
+  reactor_->AssertInLoopThread();
+  const auto entry = std::make_shared<Entry>();
+  entry->id = ++last_operation_id_;
+  entry->operation = std::move(operation);
+  operations_.emplace(entry->id, entry);
+  if (!command.ok()) {
+    FailSoon(entry, command.status());
+    return entry->id;
   }
-  operation->marks = *marks;
-  operation->request_id = session_->Request(std::move(command), [this, operation](absl::StatusOr<v1::Reply> reply) {
-    OnConnectionReply(operation, std::move(reply));
-  });
-  connecting_.emplace(operation->request_id, operation);
-  return operation->id;
+  entry->request_id = session_->Request(
+      *std::move(command), [this, entry](const absl::StatusOr<v1::Reply>& reply) { OnReply(entry, reply); });
+  unanswered_.emplace(entry->request_id, entry);
+  return entry->id;
 }
 
 void RemoteEventLoop::OnConnectionMade(uint32_t transport_id, const v1::ConnectionMade& made) {
@@ -95,106 +117,46 @@ void RemoteEventLoop::OnConnectionMade(uint32_t transport_id, const v1::Connecti
     if (server == nullptr) return session_->RefuseTransport(transport_id, /*reset=*/true);
     return server->Accept(transport_id, remote::FromProto(made.extra_info()));
   }
-  const auto it = connecting_.find(made.request_id());
-  if (it == connecting_.end() || it->second->is_cancelled || it->second->transport != nullptr) {
-    return session_->RefuseTransport(transport_id, /*reset=*/false);
+  const auto found = unanswered_.find(made.request_id());
+  const std::shared_ptr<Entry> entry = found == unanswered_.end() ? nullptr : found->second;
+  if (entry == nullptr || entry->is_cancelled || !entry->operation->OnConnectionMade(transport_id, made)) {
+    session_->RefuseTransport(transport_id, /*reset=*/false);
   }
-  const std::shared_ptr<Operation> operation = it->second;
-  std::shared_ptr<BaseProtocol> protocol = operation->factory();
-  CHECK(protocol != nullptr);
-  RemoteTransport::Options options;
-  options.extra_info = remote::FromProto(made.extra_info());
-  options.write_buffer_marks = operation->marks;
-  options.held = true;
-  operation->transport =
-      std::make_shared<RemoteTransport>(*session_, transport_id, std::move(protocol), std::move(options));
-  const std::shared_ptr<RemoteTransport> transport = operation->transport;
-  session_->AddTransport(transport_id, transport);
-  transport->Start();
 }
 
-void RemoteEventLoop::OnConnectionReply(const std::shared_ptr<Operation>& operation, absl::StatusOr<v1::Reply> reply) {
-  connecting_.erase(operation->request_id);
-  if (!reply.ok()) return Fail(*operation, reply.status());
-  if (operation->is_cancelled) return;  // The transport was refused, or is aborted.
-  if (operation->transport == nullptr) {
-    session_->FailContract("a connection without connection_made");
-    return Fail(*operation, session_->lost_status());
+void RemoteEventLoop::OnReply(const std::shared_ptr<Entry>& entry, const absl::StatusOr<v1::Reply>& reply) {
+  unanswered_.erase(entry->request_id);
+  if (!reply.ok()) return Fail(*entry, reply.status());
+  if (entry->is_cancelled) return entry->operation->Undo(*reply);
+  if (const absl::Status status = entry->operation->Check(*reply); !status.ok()) {
+    session_->FailContract(std::string(status.message()));
+    return Fail(*entry, session_->lost_status());
   }
-  // In a turn of its own, as asyncio's waiter.
-  reactor_->CallSoon([this, operation, protocol = operation->transport->GetProtocol()] {
-    if (operation->is_done || operation->is_cancelled) return;
-    operation->is_done = true;
-    operations_.erase(operation->id);
-    const std::shared_ptr<RemoteTransport> transport = std::move(operation->transport);
-    operation->connection_done(Connection{transport, protocol});
-    transport->Release();
+  if (!entry->operation->FinishesLater()) return Finish(*entry, *reply);
+  reactor_->CallSoon([this, entry, reply = *reply] {
+    if (!entry->is_cancelled) Finish(*entry, reply);
   });
 }
 
-OperationId RemoteEventLoop::CreateServer(ProtocolFactory factory, CreateServerOptions options,
-                                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
-  const std::shared_ptr<Operation> operation = AddOperation();
-  operation->factory = std::move(factory);
-  operation->server_done = std::move(done);
-  operation->start_serving = options.start_serving;
-  const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
-  v1::Command command;
-  absl::Status status = marks.status();
-  if (status.ok()) status = remote::ToProto(options, *command.mutable_create_server());
-  if (!status.ok()) {
-    FailSoon(operation, std::move(status));
-    return operation->id;
-  }
-  operation->marks = *marks;
-  operation->request_id = session_->Request(
-      std::move(command),
-      [this, operation](const absl::StatusOr<v1::Reply>& reply) { OnServerReply(*operation, reply); });
-  return operation->id;
+void RemoteEventLoop::Finish(Entry& entry, const v1::Reply& reply) {
+  if (std::exchange(entry.is_done, true)) return;
+  operations_.erase(entry.id);
+  entry.operation->Finish(reply);
 }
 
-void RemoteEventLoop::OnServerReply(Operation& operation, const absl::StatusOr<v1::Reply>& reply) {
-  if (!reply.ok()) return Fail(operation, reply.status());
-  const v1::CreateServerResponse& response = reply->create_server();
-  if (operation.is_cancelled) {
-    v1::Command command;
-    command.mutable_server_close()->set_server_id(response.server_id());
-    session_->Send(command);
-    return;
-  }
-  std::vector<SocketAddress> sockets;
-  for (const v1::SocketAddress& address : response.sockets()) sockets.push_back(remote::FromProto(address));
-  auto server = std::make_shared<RemoteServer>(*session_, response.server_id(), std::move(operation.factory),
-                                               operation.marks, std::move(sockets), operation.start_serving);
-  session_->AddServer(response.server_id(), server);
-  operation.is_done = true;
-  operations_.erase(operation.id);
-  // At once: the connections that it accepted follow in the same frame.
-  operation.server_done(std::shared_ptr<Server>(std::move(server)));
+void RemoteEventLoop::Fail(Entry& entry, const absl::Status& status) {
+  if (std::exchange(entry.is_done, true)) return;
+  operations_.erase(entry.id);
+  entry.operation->Fail(status);
 }
 
-void RemoteEventLoop::FailSoon(std::shared_ptr<Operation> operation, absl::Status status) {
-  reactor_->CallSoon(
-      [this, operation = std::move(operation), status = std::move(status)] { Fail(*operation, status); });
+void RemoteEventLoop::FailSoon(std::shared_ptr<Entry> entry, absl::Status status) {
+  reactor_->CallSoon([this, entry = std::move(entry), status = std::move(status)] { Fail(*entry, status); });
 }
 
-void RemoteEventLoop::Fail(Operation& operation, const absl::Status& status) {
-  if (operation.is_done) return;
-  operation.is_done = true;
-  operations_.erase(operation.id);
-  const std::shared_ptr<RemoteTransport> transport = std::move(operation.transport);
-  if (transport != nullptr) transport->Abort(false);
-  if (operation.connection_done) {
-    operation.connection_done(status);
-  } else {
-    operation.server_done(status);
-  }
-  if (transport != nullptr) transport->Release();
-}
-
-void RemoteEventLoop::CancelOperation(OperationId operation_id) {
+void RemoteEventLoop::CancelOperation(OperationId operation) {
   reactor_->AssertInLoopThread();
-  const auto it = operations_.find(operation_id);
+  const auto it = operations_.find(operation);
   if (it == operations_.end() || std::exchange(it->second->is_cancelled, true)) return;
   if (it->second->request_id != 0) {
     v1::Command command;

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "clients/cpp/frame_channel.h"
+#include "clients/cpp/remote_operation.h"
 #include "clients/cpp/remote_session.h"
 #include "transports/api/event_loop.h"
 #include "transports/base/clock.h"
@@ -78,29 +79,22 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
   Counts GetCounts() const;
 
  private:
-  // A create_* call. `done` of one kind is set until it was called. Threading: loop thread only.
-  struct Operation {
+  struct Entry {
     OperationId id = 0;
-    uint32_t request_id = 0;  // 0: never sent.
-    ProtocolFactory factory;
-    WriteBufferMarks marks;
-    bool start_serving = true;
-    std::shared_ptr<RemoteTransport> transport;
-    absl::AnyInvocable<void(absl::StatusOr<Connection>)> connection_done;
-    absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> server_done;
-    bool is_cancelled = false;  // `done` will be told so, in a later turn.
+    std::unique_ptr<RemoteOperation> operation;
+    uint32_t request_id = 0;    // 0: never sent.
+    bool is_cancelled = false;  // It will fail with CANCELLED, in a later turn.
     bool is_done = false;
   };
 
   RemoteEventLoop(std::unique_ptr<Reactor> reactor, std::unique_ptr<FrameChannel> channel);
 
-  // shared_ptr: owned by the table until `done`, and by what is on its way back to it.
-  std::shared_ptr<Operation> AddOperation();
-  void FailSoon(std::shared_ptr<Operation> operation, absl::Status status);
-  // Calls `done` with the error, unless it was called; aborts what was made already.
-  void Fail(Operation& operation, const absl::Status& status);
-  void OnConnectionReply(const std::shared_ptr<Operation>& operation, absl::StatusOr<v1::Reply> reply);
-  void OnServerReply(Operation& operation, const absl::StatusOr<v1::Reply>& reply);
+  // Sends the command; or fails with its error, in a later turn.
+  OperationId StartOperation(std::unique_ptr<RemoteOperation> operation, absl::StatusOr<v1::Command> command);
+  void OnReply(const std::shared_ptr<Entry>& entry, const absl::StatusOr<v1::Reply>& reply);
+  void Finish(Entry& entry, const v1::Reply& reply);
+  void Fail(Entry& entry, const absl::Status& status);
+  void FailSoon(std::shared_ptr<Entry> entry, absl::Status status);
 
   // RemoteSession::Observer
   void OnConnectionMade(uint32_t transport_id, const v1::ConnectionMade& made) override;
@@ -110,9 +104,10 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
   // shared_ptr: the channel watches it; nobody else owns it.
   const std::shared_ptr<RemoteSession> session_;
   OperationId last_operation_id_ = 0;
-  absl::flat_hash_map<OperationId, std::shared_ptr<Operation>> operations_;
+  // shared_ptr: owned by the table until `done`, and by what is on its way back to it.
+  absl::flat_hash_map<OperationId, std::shared_ptr<Entry>> operations_;
   // By request id, until the service has answered: also those that were cancelled.
-  absl::flat_hash_map<uint32_t, std::shared_ptr<Operation>> connecting_;
+  absl::flat_hash_map<uint32_t, std::shared_ptr<Entry>> unanswered_;
   // Shared with ReportException's stack while it runs, so that the handler may set another one.
   std::shared_ptr<absl::AnyInvocable<void(const ExceptionContext&)>> exception_handler_;
 };

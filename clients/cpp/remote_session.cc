@@ -5,7 +5,6 @@
 
 #include "clients/cpp/convert.h"
 #include "clients/cpp/remote_server.h"
-#include "clients/cpp/remote_transport.h"
 #include "transports/api/error.h"
 #include "transports/base/check.h"
 #include "transports/base/str_cat.h"
@@ -91,7 +90,7 @@ void RemoteSession::Written(uint64_t size_bytes) {
   for (size_t count = waiting_for_credit_.size(); count > 0 && SendCredit() > 0; --count) {
     const uint32_t transport_id = waiting_for_credit_.front();
     waiting_for_credit_.pop_front();
-    if (RemoteTransport* transport = FindTransport(transport_id); transport != nullptr) transport->OnCredit();
+    if (const auto transport = FindTransport(transport_id); transport != nullptr) transport->OnCredit();
   }
 }
 
@@ -109,9 +108,9 @@ void RemoteSession::AcknowledgeLater(uint32_t transport_id, uint64_t weight_byte
 
 void RemoteSession::AppendAcknowledgements() {
   for (const uint32_t transport_id : to_acknowledge_) {
-    RemoteTransport* const transport = FindTransport(transport_id);
+    const std::shared_ptr<RemoteHandle> transport = FindTransport(transport_id);
     if (transport == nullptr) continue;
-    const RemoteTransport::Consumed consumed = transport->TakeConsumed();
+    const Consumed consumed = transport->TakeConsumed();
     outbox_.AppendAcknowledgement(transport_id, consumed.data_bytes, consumed.data_count);
   }
   to_acknowledge_.clear();
@@ -119,14 +118,14 @@ void RemoteSession::AppendAcknowledgements() {
   acknowledgements_are_urgent_ = false;
 }
 
-void RemoteSession::AddTransport(uint32_t transport_id, std::shared_ptr<RemoteTransport> transport) {
+void RemoteSession::AddTransport(uint32_t transport_id, std::shared_ptr<RemoteHandle> transport) {
   transports_[transport_id] = std::move(transport);
 }
 
-std::shared_ptr<RemoteTransport> RemoteSession::RemoveTransport(uint32_t transport_id) {
+std::shared_ptr<RemoteHandle> RemoteSession::RemoveTransport(uint32_t transport_id) {
   const auto it = transports_.find(transport_id);
   if (it == transports_.end()) return nullptr;
-  std::shared_ptr<RemoteTransport> transport = std::move(it->second);
+  std::shared_ptr<RemoteHandle> transport = std::move(it->second);
   transports_.erase(it);
   return transport;
 }
@@ -147,9 +146,9 @@ std::shared_ptr<RemoteServer> RemoteSession::FindServer(uint32_t server_id) cons
   return it == servers_.end() ? nullptr : it->second;
 }
 
-RemoteTransport* RemoteSession::FindTransport(uint32_t transport_id) const {
+std::shared_ptr<RemoteHandle> RemoteSession::FindTransport(uint32_t transport_id) const {
   const auto it = transports_.find(transport_id);
-  return it == transports_.end() ? nullptr : it->second.get();
+  return it == transports_.end() ? nullptr : it->second;
 }
 
 void RemoteSession::RefuseTransport(uint32_t transport_id, bool reset) {
@@ -220,12 +219,11 @@ void RemoteSession::OnCallback(std::string_view entry) {
     }
     return OnRareCallback(callback);
   }
-  // One that was refused, or whose loss was said already.
-  const auto it = transports_.find(hot->transport_id);
-  if (it == transports_.end()) return;
-  const std::shared_ptr<RemoteTransport> transport = it->second;
-  if (!hot->is_progress) return transport->OnDataReceived(hot->data);
-  if (!transport->OnWriteProgress(hot->sent_bytes)) FailContract("more bytes written than it was given");
+  const std::shared_ptr<RemoteHandle> transport = FindTransport(hot->transport_id);
+  if (transport == nullptr) return;
+  if (!(hot->is_progress ? transport->OnWriteProgress(hot->sent_bytes) : transport->OnDataReceived(hot->data))) {
+    FailContract("more bytes written than it was given");
+  }
 }
 
 void RemoteSession::OnRareCallback(const v1::Callback& callback) {
@@ -244,22 +242,14 @@ void RemoteSession::OnRareCallback(const v1::Callback& callback) {
            .status = context.has_error() ? remote::ToStatus(context.error()) : absl::OkStatus(),
            .server = server.get()});
     }
-    case Case::kEofReceived:
-    case Case::kConnectionLost: {
-      const auto it = transports_.find(callback.transport_id());
-      if (it == transports_.end()) return;
-      const std::shared_ptr<RemoteTransport> transport = it->second;
-      if (callback.has_eof_received()) return transport->OnEofReceived();
-      if (!transport->OnConnectionLost(remote::FromProto(callback.connection_lost()))) {
-        FailContract("more bytes written than it was given");
-      }
-      return;
-    }
+    case Case::CALLBACK_NOT_SET:
+      return;  // A variant that is not known is to be ignored.
     default:
-      // The watermarks are kept here, so what the service says of its own is of no interest; and a variant that is not
-      // known is to be ignored.
-      return;
+      break;
   }
+  const std::shared_ptr<RemoteHandle> transport = FindTransport(callback.transport_id());
+  if (transport != nullptr && !transport->OnCallback(callback))
+    FailContract("a callback that its transport cannot have");
 }
 
 void RemoteSession::OnReply(const v1::Reply& reply) {
@@ -283,7 +273,7 @@ void RemoteSession::Lose(absl::Status stream_status) {
   outbox_.Close();
   channel_->HalfClose();
 
-  std::vector<std::shared_ptr<RemoteTransport>> transports;
+  std::vector<std::shared_ptr<RemoteHandle>> transports;
   transports.reserve(transports_.size());
   for (const auto& [id, transport] : transports_) transports.push_back(transport);
   std::vector<std::shared_ptr<RemoteServer>> servers;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "clients/cpp/convert.h"
 #include "transports/api/error.h"
 #include "transports/base/check.h"
 
@@ -82,9 +83,27 @@ void RemoteTransport::SetProtocol(std::shared_ptr<BaseProtocol> protocol) {
   BindProtocol(std::move(protocol));
 }
 
+bool RemoteTransport::OnCallback(const v1::Callback& callback) {
+  switch (callback.callback_case()) {
+    case v1::Callback::kEofReceived:
+      OnEofReceived();
+      return true;
+    case v1::Callback::kConnectionLost:
+      return OnConnectionLost(remote::FromProto(callback.connection_lost()));
+    default:
+      // The watermarks are kept here, so what the service says of its own is of no interest.
+      return true;
+  }
+}
+
 // --- Reading
 
-void RemoteTransport::OnDataReceived(std::string_view data) {
+bool RemoteTransport::OnDataReceived(std::string_view data) {
+  Receive(data);
+  return true;
+}
+
+void RemoteTransport::Receive(std::string_view data) {
   if (state_ != State::kOpen || held_end_.has_value() || data.empty()) return AddConsumed(data.size(), 1);
   size_t delivered = 0;
   if (held_data_.empty() && !held_eof_) delivered = Deliver(data);
@@ -249,7 +268,7 @@ void RemoteTransport::AddConsumed(uint64_t size_bytes, uint64_t count) {
   session_->AcknowledgeLater(id_, weight_bytes, unacknowledged_weight_bytes_ >= limits.receive_window_bytes / 4);
 }
 
-RemoteTransport::Consumed RemoteTransport::TakeConsumed() {
+Consumed RemoteTransport::TakeConsumed() {
   unacknowledged_weight_bytes_ = 0;
   return consumed_;
 }
@@ -456,7 +475,7 @@ void RemoteTransport::CallConnectionLost(ConnectionEnd end) {
   if (on_lost) on_lost(*this);
 }
 
-std::shared_ptr<RemoteTransport> RemoteTransport::Detach() {
+std::shared_ptr<RemoteHandle> RemoteTransport::Detach() {
   RemoteSession* const session = std::exchange(session_, nullptr);
   state_ = State::kLost;
   plain_protocol_ = nullptr;
@@ -465,7 +484,7 @@ std::shared_ptr<RemoteTransport> RemoteTransport::Detach() {
   held_data_.clear();
   held_eof_ = false;
   held_end_.reset();
-  std::shared_ptr<RemoteTransport> self = session->RemoveTransport(id_);
+  std::shared_ptr<RemoteHandle> self = session->RemoveTransport(id_);
   session->Written(issued_bytes_ - sent_bytes_);
   return self;
 }

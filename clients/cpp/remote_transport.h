@@ -13,6 +13,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "clients/cpp/remote_handle.h"
 #include "clients/cpp/remote_session.h"
 #include "transports/api/transport.h"
 #include "transports/base/byte_queue.h"
@@ -34,7 +35,9 @@ namespace transportd {
 //
 // shared_ptr: owned by the session until ConnectionLost, and by whoever keeps what ConnectionMade handed out.
 // Threading: loop thread only.
-class RemoteTransport final : public Transport, public std::enable_shared_from_this<RemoteTransport> {
+class RemoteTransport final : public Transport,
+                              public RemoteHandle,
+                              public std::enable_shared_from_this<RemoteTransport> {
  public:
   struct Options {
     ExtraInfo extra_info;
@@ -43,12 +46,6 @@ class RemoteTransport final : public Transport, public std::enable_shared_from_t
     bool held = false;
     // After ConnectionLost, in the same turn: for the server that accepted it. Not called when the loop is destroyed.
     absl::AnyInvocable<void(RemoteTransport&)> on_lost;
-  };
-
-  // Everything that the protocol has consumed, as an Acknowledgement has it.
-  struct Consumed {
-    uint64_t data_bytes = 0;
-    uint64_t data_count = 0;
   };
 
   // `protocol`: a Protocol or a BufferedProtocol.
@@ -63,21 +60,17 @@ class RemoteTransport final : public Transport, public std::enable_shared_from_t
   // `done` was called: what came meanwhile is delivered.
   void Release();
 
-  // The service's callbacks. False: it claims to have written more than it was given.
-  void OnDataReceived(std::string_view data);
-  [[nodiscard]] bool OnWriteProgress(uint64_t sent_bytes);
-  void OnEofReceived();
-  [[nodiscard]] bool OnConnectionLost(ConnectionEnd end);
-  void OnSessionLost(const absl::Status& status);
-  // Becomes inert without calling anybody.
-  void OnLoopDestroyed();
-
-  // The session's window has room again.
-  void OnCredit();
   // Abort would do something: Ending has not begun.
   bool CanAbort() const { return IsWritable(); }
-  // What is to be acknowledged now.
-  Consumed TakeConsumed();
+
+  // RemoteHandle
+  bool OnDataReceived(std::string_view data) override;
+  bool OnWriteProgress(uint64_t sent_bytes) override;
+  bool OnCallback(const v1::Callback& callback) override;
+  void OnSessionLost(const absl::Status& status) override;
+  void OnLoopDestroyed() override;
+  void OnCredit() override;
+  Consumed TakeConsumed() override;
 
   // Transport
   void Close() override;
@@ -117,6 +110,8 @@ class RemoteTransport final : public Transport, public std::enable_shared_from_t
   void AssertInLoopThread() const;
 
   // Reading.
+  void Receive(std::string_view data);
+  void OnEofReceived();
   bool CanDeliver() const { return state_ == State::kOpen && !paused_reading_ && !held_; }
   // Calls the protocol until everything is delivered or it wants no more; returns how much was delivered.
   size_t Deliver(std::string_view data);
@@ -140,12 +135,13 @@ class RemoteTransport final : public Transport, public std::enable_shared_from_t
   void SendAbort(bool reset);
 
   // Ending.
+  bool OnConnectionLost(ConnectionEnd end);
   bool MustHold(const ConnectionEnd& end) const;
   // No cause: the one that the service gave.
   void EnterEnding(std::optional<EndCause> cause, absl::Status status);
   void CallConnectionLost(ConnectionEnd end);
   // Leaves the session's books.
-  std::shared_ptr<RemoteTransport> Detach();
+  std::shared_ptr<RemoteHandle> Detach();
 
   RemoteSession* session_;  // Null once Lost.
   const uint32_t id_;

@@ -1,0 +1,29 @@
+#include "server/session/handle.h"
+
+#include <string_view>
+
+#include "transports/api/error.h"
+#include "transports/base/str_cat.h"
+
+namespace transportd {
+
+namespace {
+
+std::string_view KindText(Handle::Kind kind) {
+  switch (kind) {
+    case Handle::Kind::kStream:
+      return "a stream transport";
+    case Handle::Kind::kServer:
+      return "a server";
+  }
+  return "";
+}
+
+}  // namespace
+
+absl::Status Handle::WrongKind() const {
+  return MakeError(absl::StatusCode::kUnimplemented, "WRONG_KIND",
+                   StrCat(id_, " is ", KindText(kind_), ", and has no such method"));
+}
+
+}  // namespace transportd

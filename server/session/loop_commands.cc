@@ -1,0 +1,101 @@
+// The calls that make transports.
+#include <memory>
+#include <utility>
+
+#include "server/session/commands.h"
+#include "server/session/convert.h"
+#include "server/session/server_handle.h"
+#include "server/session/stream_handle.h"
+#include "transports/api/error.h"
+
+namespace transportd {
+
+namespace {
+
+using absl::StatusCode;
+
+// The protocol of a connection whose session is gone before it was made.
+class RefusingProtocol final : public Protocol {
+ public:
+  void ConnectionMade(std::shared_ptr<Transport> transport) override { transport->Abort(/*reset=*/true); }
+};
+
+// Makes the handles of new transports. Holds the session weakly: a server may outlive it by a turn.
+ProtocolFactory HandleFactory(std::weak_ptr<Session> weak_session, const StreamHandle::Origin& origin) {
+  return [weak_session = std::move(weak_session), origin]() -> std::shared_ptr<BaseProtocol> {
+    if (std::shared_ptr<Session> session = weak_session.lock()) {
+      return std::make_shared<StreamHandle>(std::move(session), origin);
+    }
+    return std::make_shared<RefusingProtocol>();
+  };
+}
+
+void CancelWith(const CommandContext& context, OperationId operation) {
+  context.call->SetCancel([&loop = context.session.loop(), operation] { loop.CancelOperation(operation); });
+}
+
+void CreateConnection(const CommandContext& context) {
+  const v1::CreateConnectionRequest& request = context.command.create_connection();
+  absl::StatusOr<std::shared_ptr<void>> place = context.session.TakePlace();
+  if (!place.ok()) return context.call->Fail(place.status());
+  const StreamHandle::Origin origin{
+      .request_id = context.call->request_id(), .close_on_eof = request.close_on_eof(), .place = *std::move(place)};
+  const OperationId operation = context.session.loop().CreateConnection(
+      HandleFactory(context.session.weak_from_this(), origin),
+      FromProto(request, context.session.limits().default_create_timeout),
+      [session = context.session.shared_from_this(), call = context.call](absl::StatusOr<Connection> connection) {
+        if (!connection.ok()) return call->Fail(connection.status());
+        const auto& handle = static_cast<const StreamHandle&>(*connection->protocol);
+        if (handle.id() == 0) {
+          return call->Fail(MakeError(StatusCode::kResourceExhausted, "TOO_MANY_TRANSPORTS",
+                                      "there is no room for another transport"));
+        }
+        v1::Reply reply;
+        reply.mutable_create_connection()->set_transport_id(handle.id());
+        ToProto(connection->transport->GetExtraInfo(), *reply.mutable_create_connection()->mutable_extra_info());
+        call->Answer(std::move(reply));
+      });
+  CancelWith(context, operation);
+}
+
+void CreateServer(const CommandContext& context) {
+  const v1::CreateServerRequest& request = context.command.create_server();
+  absl::StatusOr<std::shared_ptr<void>> place = context.session.TakePlace();
+  if (!place.ok()) return context.call->Fail(place.status());
+  // The id is known only with the answer, before which nothing is accepted.
+  auto server_id = std::make_shared<uint32_t>(0);
+  ProtocolFactory factory = [weak_session = context.session.weak_from_this(), server_id,
+                             close_on_eof = request.close_on_eof()] {
+    return HandleFactory(weak_session, {.server_id = *server_id, .close_on_eof = close_on_eof})();
+  };
+  const OperationId operation = context.session.loop().CreateServer(
+      std::move(factory), FromProto(request, context.session.limits().default_create_timeout),
+      [session = context.session.shared_from_this(), call = context.call, server_id,
+       place = *std::move(place)](absl::StatusOr<std::shared_ptr<Server>> server) mutable {
+        if (!server.ok()) return call->Fail(server.status());
+        const auto handle = std::make_shared<ServerHandle>(*session, *server, std::move(place));
+        if (!session->Adopt(handle)) {
+          (*server)->Close();
+          return call->Fail(MakeError(StatusCode::kCancelled, "CANCELLED", "the session has ended"));
+        }
+        *server_id = handle->id();
+        v1::Reply reply;
+        reply.mutable_create_server()->set_server_id(*server_id);
+        for (const SocketAddress& address : (*server)->Sockets()) {
+          ToProto(address, *reply.mutable_create_server()->add_sockets());
+        }
+        call->Answer(std::move(reply));
+      });
+  CancelWith(context, operation);
+}
+
+constexpr CommandRow kRows[] = {
+    {v1::Command::kCreateConnection, /*may_wait=*/true, CreateConnection},
+    {v1::Command::kCreateServer, /*may_wait=*/true, CreateServer},
+};
+
+}  // namespace
+
+std::span<const CommandRow> LoopCommands() { return kRows; }
+
+}  // namespace transportd
