@@ -1,4 +1,4 @@
-#include "transports/tcp/tcp_server.h"
+#include "transports/stream/stream_server.h"
 
 #include <utility>
 
@@ -16,16 +16,17 @@ absl::Status ServerClosed() {
 
 }  // namespace
 
-std::shared_ptr<TcpServer> TcpServer::Create(LoopContext& context, std::vector<BoundSocket> sockets,
-                                             ProtocolFactory factory, Options options) {
+std::shared_ptr<StreamServer> StreamServer::Create(LoopContext& context, std::vector<BoundSocket> sockets,
+                                                   ProtocolFactory factory, Options options) {
   CHECK(!sockets.empty());
   // Not make_shared: the constructor is private.
-  std::shared_ptr<TcpServer> server(new TcpServer(context, std::move(sockets), std::move(factory), options));
+  std::shared_ptr<StreamServer> server(new StreamServer(context, std::move(sockets), std::move(factory), options));
   context.servers().Add(server);
   return server;
 }
 
-TcpServer::TcpServer(LoopContext& context, std::vector<BoundSocket> sockets, ProtocolFactory factory, Options options)
+StreamServer::StreamServer(LoopContext& context, std::vector<BoundSocket> sockets, ProtocolFactory factory,
+                           Options options)
     : context_(&context), factory_(std::move(factory)), options_(options) {
   AssertInLoopThread();
   acceptors_.reserve(sockets.size());
@@ -36,9 +37,9 @@ TcpServer::TcpServer(LoopContext& context, std::vector<BoundSocket> sockets, Pro
   }
 }
 
-TcpServer::~TcpServer() { CHECK(is_closed_); }
+StreamServer::~StreamServer() { CHECK(is_closed_); }
 
-absl::Status TcpServer::Listen() {
+absl::Status StreamServer::Listen() {
   AssertInLoopThread();
   if (is_closed_) return ServerClosed();
   if (is_listening_) return absl::OkStatus();
@@ -49,21 +50,21 @@ absl::Status TcpServer::Listen() {
   return absl::OkStatus();
 }
 
-void TcpServer::StartAccepting() {
+void StreamServer::StartAccepting() {
   AssertInLoopThread();
   if (!IsServing()) return;
   for (const auto& acceptor : acceptors_) acceptor->StartAccepting();
 }
 
-void TcpServer::StartServing(absl::AnyInvocable<void(absl::Status)> done) {
+void StreamServer::StartServing(absl::AnyInvocable<void(absl::Status)> done) {
   absl::Status status = Listen();
   StartAccepting();
   done(std::move(status));
 }
 
-bool TcpServer::IsServing() const { return is_listening_ && !is_closed_; }
+bool StreamServer::IsServing() const { return is_listening_ && !is_closed_; }
 
-void TcpServer::OnAccepted(UniqueFd fd, SocketAddress peer) {
+void StreamServer::OnAccepted(UniqueFd fd, SocketAddress peer) {
   std::shared_ptr<BaseProtocol> protocol = factory_();
   CHECK(protocol != nullptr);
   if (is_closed_) return;  // By the factory.
@@ -76,12 +77,12 @@ void TcpServer::OnAccepted(UniqueFd fd, SocketAddress peer) {
   transport->Start();
 }
 
-void TcpServer::OnTransportLost(StreamTransport& transport) {
+void StreamServer::OnTransportLost(StreamTransport& transport) {
   transports_.erase(&transport);
   FinishIfDone();
 }
 
-void TcpServer::Close(absl::AnyInvocable<void()> done) {
+void StreamServer::Close(absl::AnyInvocable<void()> done) {
   AssertInLoopThread();
   const bool was_closed = std::exchange(is_closed_, true);
   // Closed and not destroyed: an acceptor may be what called.
@@ -90,13 +91,13 @@ void TcpServer::Close(absl::AnyInvocable<void()> done) {
   if (!was_closed) FinishIfDone();
 }
 
-void TcpServer::FinishIfDone() {
+void StreamServer::FinishIfDone() {
   if (!is_closed_ || !transports_.empty() || context_ == nullptr) return;
   context_->reactor().DeferredDelete(context_->servers().Remove(this));
   for (auto& waiter : std::exchange(closed_waiters_, {})) waiter();
 }
 
-void TcpServer::WaitClosed(absl::AnyInvocable<void()> done) {
+void StreamServer::WaitClosed(absl::AnyInvocable<void()> done) {
   AssertInLoopThread();
   if (is_closed_ && transports_.empty()) {
     done();
@@ -105,7 +106,7 @@ void TcpServer::WaitClosed(absl::AnyInvocable<void()> done) {
   }
 }
 
-void TcpServer::CloseClients(absl::AnyInvocable<void(size_t)> done) {
+void StreamServer::CloseClients(absl::AnyInvocable<void(size_t)> done) {
   AssertInLoopThread();
   size_t count = 0;
   // Close calls no protocol, and ends no transport before a later turn.
@@ -117,7 +118,7 @@ void TcpServer::CloseClients(absl::AnyInvocable<void(size_t)> done) {
   if (done) done(count);
 }
 
-void TcpServer::AbortClients(absl::AnyInvocable<void(size_t)> done) {
+void StreamServer::AbortClients(absl::AnyInvocable<void(size_t)> done) {
   AssertInLoopThread();
   size_t count = 0;
   for (StreamTransport* const transport : transports_) {
@@ -128,19 +129,19 @@ void TcpServer::AbortClients(absl::AnyInvocable<void(size_t)> done) {
   if (done) done(count);
 }
 
-std::vector<SocketAddress> TcpServer::Sockets() const {
+std::vector<SocketAddress> StreamServer::Sockets() const {
   std::vector<SocketAddress> addresses;
   if (is_closed_) return addresses;
   for (const auto& acceptor : acceptors_) addresses.push_back(acceptor->address());
   return addresses;
 }
 
-void TcpServer::Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) {
+void StreamServer::Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) {
   AssertInLoopThread();
   done(is_closed_ ? absl::StatusOr<int>(ServerClosed()) : GetSocketOption(acceptors_.front()->fd(), option));
 }
 
-void TcpServer::Setsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) {
+void StreamServer::Setsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) {
   AssertInLoopThread();
   absl::Status status = is_closed_ ? ServerClosed() : absl::OkStatus();
   for (auto it = acceptors_.begin(); status.ok() && it != acceptors_.end(); ++it) {
@@ -149,7 +150,7 @@ void TcpServer::Setsockopt(SocketOption option, int value, absl::AnyInvocable<vo
   done(std::move(status));
 }
 
-void TcpServer::OnLoopDestroyed() {
+void StreamServer::OnLoopDestroyed() {
   is_closed_ = true;
   acceptors_.clear();
   transports_.clear();
@@ -159,7 +160,7 @@ void TcpServer::OnLoopDestroyed() {
   const auto factory = std::exchange(factory_, nullptr);
 }
 
-void TcpServer::AssertInLoopThread() const {
+void StreamServer::AssertInLoopThread() const {
   if (context_ != nullptr) context_->reactor().AssertInLoopThread();
 }
 

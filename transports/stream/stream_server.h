@@ -1,6 +1,6 @@
 // asyncio's Server: listening sockets, and the transports they accepted.
-#ifndef TRANSPORTD_TRANSPORTS_TCP_TCP_SERVER_H_
-#define TRANSPORTD_TRANSPORTS_TCP_TCP_SERVER_H_
+#ifndef TRANSPORTD_TRANSPORTS_STREAM_STREAM_SERVER_H_
+#define TRANSPORTD_TRANSPORTS_STREAM_STREAM_SERVER_H_
 
 #include <cstdint>
 #include <memory>
@@ -13,9 +13,9 @@
 #include "absl/status/statusor.h"
 #include "transports/api/event_loop.h"
 #include "transports/api/server.h"
+#include "transports/stream/acceptor.h"
 #include "transports/stream/loop_context.h"
 #include "transports/stream/stream_transport.h"
-#include "transports/tcp/acceptor.h"
 
 namespace transportd {
 
@@ -28,7 +28,7 @@ struct BoundSocket {
 // shared_ptr: owned by the loop's registry until it is closed and its last transport is lost, by its transports, and by
 // whoever keeps it.
 // Threading: loop thread only.
-class TcpServer final : public Server, public LoopOwned, public std::enable_shared_from_this<TcpServer> {
+class StreamServer final : public Server, public LoopOwned, public std::enable_shared_from_this<StreamServer> {
  public:
   struct Options {
     uint32_t backlog = 100;
@@ -37,9 +37,9 @@ class TcpServer final : public Server, public LoopOwned, public std::enable_shar
 
   // Registered with `context`, which must outlive it or destroy it. Neither listens nor accepts yet. CHECK-fails
   // without a socket.
-  static std::shared_ptr<TcpServer> Create(LoopContext& context, std::vector<BoundSocket> sockets,
-                                           ProtocolFactory factory, Options options);
-  ~TcpServer() override;
+  static std::shared_ptr<StreamServer> Create(LoopContext& context, std::vector<BoundSocket> sockets,
+                                              ProtocolFactory factory, Options options);
+  ~StreamServer() override;
 
   // listen(2) on every socket: connects succeed and wait. SERVER_CLOSED; the kernel's error, with some sockets
   // listening.
@@ -62,7 +62,7 @@ class TcpServer final : public Server, public LoopOwned, public std::enable_shar
   void OnLoopDestroyed() override;
 
  private:
-  TcpServer(LoopContext& context, std::vector<BoundSocket> sockets, ProtocolFactory factory, Options options);
+  StreamServer(LoopContext& context, std::vector<BoundSocket> sockets, ProtocolFactory factory, Options options);
 
   void OnAccepted(UniqueFd fd, SocketAddress peer);
   void OnTransportLost(StreamTransport& transport);
@@ -84,4 +84,4 @@ class TcpServer final : public Server, public LoopOwned, public std::enable_shar
 
 }  // namespace transportd
 
-#endif  // TRANSPORTD_TRANSPORTS_TCP_TCP_SERVER_H_
+#endif  // TRANSPORTD_TRANSPORTS_STREAM_STREAM_SERVER_H_

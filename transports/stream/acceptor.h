@@ -1,6 +1,6 @@
 // One listening socket.
-#ifndef TRANSPORTD_TRANSPORTS_TCP_ACCEPTOR_H_
-#define TRANSPORTD_TRANSPORTS_TCP_ACCEPTOR_H_
+#ifndef TRANSPORTD_TRANSPORTS_STREAM_ACCEPTOR_H_
+#define TRANSPORTD_TRANSPORTS_STREAM_ACCEPTOR_H_
 
 #include <cstdint>
 
@@ -57,4 +57,4 @@ class Acceptor final : private FdHandler {
 
 }  // namespace transportd
 
-#endif  // TRANSPORTD_TRANSPORTS_TCP_ACCEPTOR_H_
+#endif  // TRANSPORTD_TRANSPORTS_STREAM_ACCEPTOR_H_

@@ -1,4 +1,4 @@
-#include "transports/tcp/acceptor.h"
+#include "transports/stream/acceptor.h"
 
 #include <sys/socket.h>
 

@@ -1,0 +1,46 @@
+#include "transports/stream/transport_opener.h"
+
+#include <utility>
+
+#include "transports/api/error.h"
+#include "transports/base/check.h"
+
+namespace transportd {
+
+TransportOpener::TransportOpener(LoopContext& context, ProtocolFactory factory, Done done)
+    : context_(context), factory_(std::move(factory)), done_(std::move(done)) {}
+
+void TransportOpener::Open(UniqueFd fd, ConnectedSocketOptions options) {
+  std::shared_ptr<BaseProtocol> protocol = factory_();
+  CHECK(protocol != nullptr);
+  if (result_) return;  // Cancelled by the factory.
+  transport_ = MakeConnectedSocketTransport(context_, std::move(fd), protocol, std::move(options));
+  result_ = Connection{.transport = transport_, .protocol = std::move(protocol)};
+  transport_->Start([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->Deliver();
+  });
+}
+
+void TransportOpener::Fail(absl::Status status) {
+  if (!done_) return;
+  const bool is_queued = result_.has_value();
+  result_ = std::move(status);
+  if (is_queued) return;
+  context_.reactor().CallSoon([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->Deliver();
+  });
+}
+
+void TransportOpener::Cancel() {
+  if (!done_) return;
+  // Its protocol may have seen ConnectionMade already.
+  if (transport_ != nullptr) transport_->Abort(/*reset=*/false);
+  Fail(MakeError(absl::StatusCode::kCancelled, "CANCELLED", "cancelled"));
+}
+
+void TransportOpener::Deliver() {
+  transport_.reset();
+  std::exchange(done_, nullptr)(*std::move(result_));
+}
+
+}  // namespace transportd
