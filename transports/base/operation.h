@@ -1,42 +1,28 @@
 // A create_* call under way.
-<<<<<<<<HEAD : transports / base / operation.h
 #ifndef TRANSPORTD_TRANSPORTS_BASE_OPERATION_H_
 #define TRANSPORTD_TRANSPORTS_BASE_OPERATION_H_
-        == == == ==
-#ifndef TRANSPORTD_TRANSPORTS_REACTOR_OPERATION_H_
-#define TRANSPORTD_TRANSPORTS_REACTOR_OPERATION_H_
-        >>>>>>>> 969ba5e(transports / stream
-                         : the server and the ends of the calls that open things)
-    : transports / base /
-      operation.h
 
 #include <chrono>
 
 #include "transports/api/event_loop.h"
 
-      namespace transportd {
+namespace transportd {
 
-  // The longest time a create_* call may take when it names none.
-  inline constexpr Duration kDefaultCreateTimeout = std::chrono::seconds(60);
+// The longest time a create_* call may take when it names none.
+inline constexpr Duration kDefaultCreateTimeout = std::chrono::seconds(60);
 
-  // Calls its `done` exactly once, in a later turn than Start or Cancel, as the last thing it does: `done` may destroy
-  // what it can reach but the operation itself, which is destroyed at the turn's end at the earliest. Destroyed before
-  // that, it leaves nothing behind and calls nobody. Threading: loop thread only.
-  class Operation {
-   public:
-    virtual ~Operation() = default;
-    // Once.
-    virtual void Start() = 0;
-    // Undoes what was done; `done` gets CANCELLED / CANCELLED. Nothing after `done`.
-    virtual void Cancel() = 0;
-  };
+// Calls its `done` exactly once, in a later turn than Start or Cancel, as the last thing it does: `done` may destroy
+// what it can reach but the operation itself, which is destroyed at the turn's end at the earliest. Destroyed before
+// that, it leaves nothing behind and calls nobody. Threading: loop thread only.
+class Operation {
+ public:
+  virtual ~Operation() = default;
+  // Once.
+  virtual void Start() = 0;
+  // Undoes what was done; `done` gets CANCELLED / CANCELLED. Nothing after `done`.
+  virtual void Cancel() = 0;
+};
 
 }  // namespace transportd
 
-<<<<<<<<HEAD : transports / base / operation.h
 #endif  // TRANSPORTD_TRANSPORTS_BASE_OPERATION_H_
-        == == == ==
-#endif  // TRANSPORTD_TRANSPORTS_REACTOR_OPERATION_H_
-        >>>>>>>> 969ba5e(transports / stream
-                         : the server and the ends of the calls that open things)
-    : transports / base / operation.h
