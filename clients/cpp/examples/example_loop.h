@@ -23,8 +23,8 @@ struct Example {
 };
 
 // Takes `--target=TARGET` from the arguments: a loop whose sockets and programs are in the service at that gRPC target
-// (`--target=` alone: the one of TRANSPORTD_TARGET). Without it everything is in this process. With `--help`, or when the
-// service cannot be reached, says so and ends the program.
+// (`--target=` alone: the one of TRANSPORTD_TARGET). Without it everything is in this process. With `--help`, or when
+// the service cannot be reached, says so and ends the program.
 Example Begin(int argc, char** argv, const char* usage);
 
 // Says what went wrong, and ends the program with status 1.

@@ -19,9 +19,7 @@ class EchoClientProtocol final : public Protocol {
     transport->Write(message_).IgnoreError();  // Refused only after WriteEof.
     std::printf("Data sent: '%s'\n", message_.c_str());
   }
-  void DataReceived(std::string_view data) override {
-    std::printf("Data received: '%s'\n", std::string(data).c_str());
-  }
+  void DataReceived(std::string_view data) override { std::printf("Data received: '%s'\n", std::string(data).c_str()); }
   void ConnectionLost(const ConnectionEnd& end) override {
     if (!end.status.ok()) example::Die(end.status);
     std::printf("The server closed the connection\n");
@@ -44,7 +42,8 @@ int main(int argc, char** argv) {
   options.remote.port = static_cast<uint32_t>(std::atoi(example.Argument(1, "8888").c_str()));
   example.loop->CreateConnection(
       [&] { return std::make_shared<transportd::EchoClientProtocol>(*example.loop, "Hello World!"); },
-      std::move(options), [](const auto& connection) {
+      std::move(options),
+      [](const auto& connection) {
         if (!connection.ok()) transportd::example::Die(connection.status());
       });
   example.loop->RunForever();
