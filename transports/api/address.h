@@ -10,6 +10,9 @@ namespace transportd {
 
 enum class AddressFamily { kUnspecified, kInet, kInet6, kUnix };
 
+// socket(2)'s types, by this system's numbers: the resolver may tell others than these.
+enum class SocketType { kUnspecified = 0, kStream = 1, kDatagram = 2, kRaw = 3, kSeqpacket = 5 };
+
 // One end of a socket. A value type: compares by content.
 struct SocketAddress {
   AddressFamily family = AddressFamily::kUnspecified;
@@ -29,6 +32,25 @@ struct SocketAddress {
 struct HostPort {
   std::optional<std::string> host = {};
   std::optional<uint32_t> port = {};  // 0 to 65535; wider so that a bad one can be refused and not wrapped.
+};
+
+// One answer of getaddrinfo(3): asyncio's 5-tuple.
+struct AddressInfo {
+  AddressFamily family = AddressFamily::kUnspecified;
+  SocketType type = SocketType::kUnspecified;
+  int proto = 0;
+  std::string canonname = {};  // In the first one only, with AI_CANONNAME; else empty.
+  SocketAddress address = {};
+
+  friend bool operator==(const AddressInfo&, const AddressInfo&) = default;
+};
+
+// What getnameinfo(3) answers.
+struct NameInfo {
+  std::string host = {};     // A name, or a numeric address with its scope.
+  std::string service = {};  // A service's name, or a port.
+
+  friend bool operator==(const NameInfo&, const NameInfo&) = default;
 };
 
 }  // namespace transportd

@@ -10,4 +10,18 @@ LoopResolver::RequestId LoopResolver::Resolve(ResolveRequest request, Done done)
   return call.id;
 }
 
+LoopResolver::RequestId LoopResolver::Getaddrinfo(
+    GetaddrinfoRequest request, absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
+  auto call = calls_.Add<absl::StatusOr<std::vector<AddressInfo>>>(std::move(done));
+  resolver_.Getaddrinfo(std::move(request), std::move(call.answer));
+  return call.id;
+}
+
+LoopResolver::RequestId LoopResolver::Getnameinfo(SocketAddress address, int flags,
+                                                  absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) {
+  auto call = calls_.Add<absl::StatusOr<NameInfo>>(std::move(done));
+  resolver_.Getnameinfo(std::move(address), flags, std::move(call.answer));
+  return call.id;
+}
+
 }  // namespace transportd

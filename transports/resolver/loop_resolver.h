@@ -24,8 +24,12 @@ class LoopResolver final {
   // Both must outlive this. Requests that wait when it is destroyed are called off.
   LoopResolver(Reactor& reactor, Resolver& resolver) : resolver_(resolver), calls_(reactor) {}
 
-  // As Resolver::Resolve, but `done` is called on the loop's thread, in a later turn, unless it is called off first.
+  // As Resolver has them, but `done` is called on the loop's thread, in a later turn, unless it is called off first.
   RequestId Resolve(ResolveRequest request, Done done);
+
+  RequestId Getaddrinfo(GetaddrinfoRequest request,
+                        absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done);
+  RequestId Getnameinfo(SocketAddress address, int flags, absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done);
 
   // Destroys `done` uncalled. The resolver's thread goes on; what it finds is thrown away. Nothing for an unknown id.
   void Cancel(RequestId id) { calls_.Cancel(id); }
