@@ -58,8 +58,8 @@ struct Field {
   std::string_view bytes;  // kLengthDelimited.
 };
 
-// Reads a message field by field. Groups, which proto3 does not have, count as malformed; as in protobuf's own decoder, so
-// do a tag and a length of more than five bytes. Threading: a value.
+// Reads a message field by field. Groups, which proto3 does not have, count as malformed; as in protobuf's own decoder,
+// so do a tag and a length of more than five bytes. Threading: a value.
 class FieldReader final {
  public:
   explicit FieldReader(std::string_view message) : rest_(message) {}

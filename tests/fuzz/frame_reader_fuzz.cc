@@ -1,7 +1,7 @@
 // What the hand-written readers of frames take, protobuf takes, and it means the same.
 //
-// The other way round there are differences: a frame with two openings, a known field of another wire type, a group and a
-// field number that overflows are refused, where protobuf merges them, keeps them as unknown or drops bits.
+// The other way round there are differences: a frame with two openings, a known field of another wire type, a group and
+// a field number that overflows are refused, where protobuf merges them, keeps them as unknown or drops bits.
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -80,12 +80,13 @@ TEST_F(CreateServerTest, UnionOfHostsBindsEachAddressOnce) {
   resolver_.SetHosts("b", {"127.0.0.2", "::1"});
   const auto server = Listen(At({"a", "b", "a"}));
   ASSERT_THAT(server->Sockets(), SizeIs(3));
-  std::set<uint16_t> ports;
+  std::set<std::string> hosts;
   for (const SocketAddress& address : server->Sockets()) {
-    ports.insert(address.port);
+    hosts.insert(address.host);
+    EXPECT_NE(address.port, 0) << "the kernel picks one for each socket; two may be the same by chance";
     EXPECT_TRUE(RawPeer::Connect(address).valid()) << address.ToString();
   }
-  EXPECT_THAT(ports, SizeIs(3)) << "each socket has a port of its own";
+  EXPECT_THAT(hosts, SizeIs(3));
   EXPECT_TRUE(RunUntil([this] { return accepted_.size() == 3; }));
 }
 
