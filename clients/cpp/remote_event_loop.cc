@@ -154,6 +154,15 @@ void RemoteEventLoop::FailSoon(std::shared_ptr<Entry> entry, absl::Status status
   reactor_->CallSoon([this, entry = std::move(entry), status = std::move(status)] { Fail(*entry, status); });
 }
 
+OperationId RemoteEventLoop::CreateDatagramEndpoint(DatagramProtocolFactory /*factory*/,
+                                                    CreateDatagramEndpointOptions /*options*/,
+                                                    absl::AnyInvocable<void(absl::StatusOr<DatagramEndpoint>)> done) {
+  CallSoon([done = std::move(done)]() mutable {
+    done(MakeError(absl::StatusCode::kUnimplemented, "UNKNOWN_COMMAND", "no datagram endpoints yet"));
+  });
+  return ++last_operation_id_;
+}
+
 void RemoteEventLoop::CancelOperation(OperationId operation) {
   reactor_->AssertInLoopThread();
   const auto it = operations_.find(operation);

@@ -64,6 +64,8 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
                                absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
   OperationId CreateServer(ProtocolFactory factory, CreateServerOptions options,
                            absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) override;
+  OperationId CreateDatagramEndpoint(DatagramProtocolFactory factory, CreateDatagramEndpointOptions options,
+                                     absl::AnyInvocable<void(absl::StatusOr<DatagramEndpoint>)> done) override;
   void CancelOperation(OperationId operation) override;
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) override;
 

@@ -7,7 +7,7 @@ import lint
 
 EVERYTHING = frozenset({"*"})
 
-TRANSPORTS = ("api", "base", "reactor", "resolver", "stream", "tcp", "pipe", "subprocess", "loop")
+TRANSPORTS = ("api", "base", "reactor", "resolver", "stream", "tcp", "datagram", "pipe", "subprocess", "loop")
 LOW = ("transports/api", "transports/base")
 MESSAGES = ("proto", "proto/frame")
 
@@ -20,6 +20,7 @@ MAY_INCLUDE: dict[str, frozenset[str]] = {
     "transports/resolver": frozenset({*LOW, "transports/reactor"}),
     "transports/stream": frozenset({*LOW, "transports/reactor"}),
     "transports/tcp": frozenset({*LOW, "transports/reactor", "transports/resolver", "transports/stream"}),
+    "transports/datagram": frozenset({*LOW, "transports/reactor", "transports/resolver", "transports/stream"}),
     "transports/pipe": frozenset({*LOW, "transports/reactor", "transports/stream"}),
     "transports/subprocess": frozenset({*LOW, "transports/reactor", "transports/stream", "transports/pipe"}),
     "transports/loop": frozenset(f"transports/{layer}" for layer in TRANSPORTS),

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "transports/api/address.h"
+#include "transports/api/datagram.h"
 #include "transports/api/protocol.h"
 #include "transports/api/server.h"
 #include "transports/api/time.h"
@@ -104,6 +105,11 @@ class EventLoop {
   // Listens on TCP. `done` as above; no connection is accepted before it.
   virtual OperationId CreateServer(ProtocolFactory factory, CreateServerOptions options,
                                    absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) = 0;
+
+  // Makes a UDP or Unix datagram endpoint. `done` as that of CreateConnection, before any DatagramReceived. Errors:
+  // EventLoop.CreateDatagramEndpoint in proto/transportd/v1/event_loop.proto.
+  virtual OperationId CreateDatagramEndpoint(DatagramProtocolFactory factory, CreateDatagramEndpointOptions options,
+                                             absl::AnyInvocable<void(absl::StatusOr<DatagramEndpoint>)> done) = 0;
 
   // Cancels a create_* call: its `done` gets CANCELLED / CANCELLED in a later turn, and nothing stays behind. Nothing
   // when it is done already.

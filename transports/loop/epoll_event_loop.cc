@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "transports/datagram/create_datagram_endpoint.h"
 #include "transports/tcp/create_connection.h"
 #include "transports/tcp/create_server.h"
 
@@ -91,6 +92,15 @@ OperationId EpollEventLoop::CreateServer(ProtocolFactory factory, CreateServerOp
   return StartOperation<std::shared_ptr<Server>>(std::move(done), [&](auto when_done) {
     return std::make_shared<CreateServerOperation>(context_, resolver_, std::move(factory), std::move(options),
                                                    std::move(when_done));
+  });
+}
+
+OperationId EpollEventLoop::CreateDatagramEndpoint(DatagramProtocolFactory factory,
+                                                   CreateDatagramEndpointOptions options,
+                                                   absl::AnyInvocable<void(absl::StatusOr<DatagramEndpoint>)> done) {
+  return StartOperation<DatagramEndpoint>(std::move(done), [&](auto when_done) {
+    return std::make_shared<CreateDatagramEndpointOperation>(context_, resolver_, std::move(factory),
+                                                             std::move(options), std::move(when_done));
   });
 }
 

@@ -8,6 +8,7 @@
 #include "transports/api/error.h"
 #include "transports/base/check.h"
 #include "transports/base/socket_option_table.h"
+#include "transports/base/transport_lost.h"
 
 namespace transportd {
 namespace {
@@ -17,10 +18,6 @@ constexpr size_t kMaxPieces = 64;
 static_assert(kMaxPieces <= IOV_MAX);
 
 iovec ToIovec(std::string_view data) { return {.iov_base = const_cast<char*>(data.data()), .iov_len = data.size()}; }
-
-absl::Status TransportLost() {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_LOST", "the connection is lost");
-}
 
 }  // namespace
 
