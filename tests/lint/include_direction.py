@@ -7,7 +7,7 @@ import lint
 
 EVERYTHING = frozenset({"*"})
 
-TRANSPORTS = ("api", "base", "reactor", "resolver", "stream", "tcp", "datagram", "pipe", "subprocess", "loop")
+TRANSPORTS = ("api", "base", "reactor", "resolver", "stream", "tcp", "unix", "datagram", "pipe", "subprocess", "loop")
 LOW = ("transports/api", "transports/base")
 MESSAGES = ("proto", "proto/frame")
 
@@ -21,6 +21,7 @@ MAY_INCLUDE: dict[str, frozenset[str]] = {
     "transports/stream": frozenset({*LOW, "transports/reactor"}),
     "transports/tcp": frozenset({*LOW, "transports/reactor", "transports/resolver", "transports/stream"}),
     "transports/datagram": frozenset({*LOW, "transports/reactor", "transports/resolver", "transports/stream"}),
+    "transports/unix": frozenset({*LOW, "transports/reactor", "transports/stream"}),
     "transports/pipe": frozenset({*LOW, "transports/reactor", "transports/stream"}),
     "transports/subprocess": frozenset({*LOW, "transports/reactor", "transports/stream", "transports/pipe"}),
     "transports/loop": frozenset(f"transports/{layer}" for layer in TRANSPORTS),

@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "transports/api/address.h"
 #include "transports/api/datagram.h"
+#include "transports/api/existing_socket.h"
 #include "transports/api/protocol.h"
 #include "transports/api/server.h"
 #include "transports/api/time.h"
@@ -40,6 +41,7 @@ struct Connection {
 // CreateConnectionRequest in proto/transportd/v1/event_loop.proto says what each means, unset and 0 included.
 struct CreateConnectionOptions {
   HostPort remote = {};
+  std::shared_ptr<ExistingSocket> sock = nullptr;  // Connected; then neither `remote` nor `local`.
   AddressFamily family = AddressFamily::kUnspecified;
   int flags = 0;
   int proto = 0;
@@ -54,6 +56,7 @@ struct CreateConnectionOptions {
 struct CreateServerOptions {
   std::vector<std::string> hosts = {};
   std::optional<uint32_t> port = {};
+  std::shared_ptr<ExistingSocket> sock = nullptr;  // Bound; then neither `hosts` nor `port`.
   AddressFamily family = AddressFamily::kUnspecified;
   std::optional<int> flags = {};
   uint32_t backlog = 100;

@@ -19,10 +19,21 @@
 
 namespace transportd {
 
+// Who is at the other end of a Unix stream, as it was when that end connected, or made the pair: unix(7), SO_PEERCRED.
+struct PeerCredentials {
+  int32_t pid = 0;  // 0: a process that this one's PID namespace does not have.
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+
+  friend bool operator==(const PeerCredentials&, const PeerCredentials&) = default;
+};
+
 // What get_extra_info answers. Fixed when the connection is made; still there after it is lost.
 struct ExtraInfo {
   std::optional<SocketAddress> sockname = {};
   std::optional<SocketAddress> peername = {};
+  std::optional<SocketKind> socket = {};         // Unset: not a socket.
+  std::optional<PeerCredentials> peercred = {};  // Unix streams only.
 };
 
 // Watermarks as set: see WriteBufferLimits in proto/transportd/v1/types.proto for what unset means.

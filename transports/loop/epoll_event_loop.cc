@@ -1,10 +1,20 @@
 #include "transports/loop/epoll_event_loop.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "transports/api/error.h"
+#include "transports/base/owned_socket.h"
 #include "transports/datagram/create_datagram_endpoint.h"
+#include "transports/stream/connect_socket.h"
+#include "transports/stream/serve_socket.h"
 #include "transports/tcp/create_connection.h"
+#include "transports/tcp/create_options.h"
 #include "transports/tcp/create_server.h"
+#include "transports/unix/create_unix_connection.h"
+#include "transports/unix/create_unix_options.h"
+#include "transports/unix/create_unix_server.h"
+#include "transports/unix/socket_file.h"
 
 namespace transportd {
 namespace {
@@ -12,6 +22,36 @@ namespace {
 // For the resolver of a loop's own.
 constexpr int kResolverThreadCount = 4;
 constexpr size_t kMaxWaitingResolutionCount = 1024;
+
+// The calls with a `sock`. `arguments`: what came of checking `options`.
+template <typename Options, typename Done>
+std::shared_ptr<Operation> ConnectSocket(LoopContext& context, ProtocolFactory factory, const Options& options,
+                                         absl::Status arguments, Done done) {
+  return std::make_shared<ConnectSocketOperation>(
+      context, std::move(factory),
+      ConnectSocketOperation::Options{
+          .sock = options.sock,
+          .arguments = std::move(arguments),
+          .write_buffer_marks = ResolveWriteBufferLimits(options.write_buffer_limits).value_or(WriteBufferMarks())},
+      std::move(done));
+}
+
+template <typename Options, typename Done>
+std::shared_ptr<Operation> ServeSocket(LoopContext& context, ProtocolFactory factory, const Options& options,
+                                       absl::Status arguments, bool cleanup_socket, Done done) {
+  ServeSocketOperation::Options serve{
+      .sock = options.sock,
+      .arguments = std::move(arguments),
+      .server = {.server = {.backlog = options.backlog,
+                            .write_buffer_marks =
+                                ResolveWriteBufferLimits(options.write_buffer_limits).value_or(WriteBufferMarks())},
+                 .start_serving = options.start_serving},
+      .make_on_closing = nullptr};
+  if (cleanup_socket) {
+    serve.make_on_closing = [](const BoundSocket& socket) { return SocketFileRemover(socket.address.path); };
+  }
+  return std::make_shared<ServeSocketOperation>(context, std::move(factory), std::move(serve), std::move(done));
+}
 
 }  // namespace
 
@@ -26,14 +66,15 @@ absl::StatusOr<std::unique_ptr<EpollEventLoop>> EpollEventLoop::Create(Options o
   Resolver& resolver = options.resolver != nullptr ? *options.resolver : *owned_resolver;
   // Not make_unique: the constructor is private.
   return std::unique_ptr<EpollEventLoop>(
-      new EpollEventLoop(*std::move(reactor), std::move(owned_resolver), resolver, options.descriptor_limit));
+      new EpollEventLoop(*std::move(reactor), std::move(owned_resolver), resolver, std::move(options)));
 }
 
 EpollEventLoop::EpollEventLoop(std::unique_ptr<Reactor> reactor, std::unique_ptr<Resolver> owned_resolver,
-                               Resolver& resolver, int descriptor_limit)
-    : owned_resolver_(std::move(owned_resolver)),
+                               Resolver& resolver, Options options)
+    : options_(std::move(options)),
+      owned_resolver_(std::move(owned_resolver)),
       reactor_(std::move(reactor)),
-      context_(*reactor_, descriptor_limit),
+      context_(*reactor_, options_.descriptor_limit),
       resolver_(*reactor_, resolver) {}
 
 EpollEventLoop::~EpollEventLoop() {
@@ -79,9 +120,21 @@ OperationId EpollEventLoop::StartOperation(absl::AnyInvocable<void(absl::StatusO
   return id;
 }
 
+template <typename Result>
+OperationId EpollEventLoop::StartResult(absl::AnyInvocable<void(absl::StatusOr<Result>)> done,
+                                        typename ResultOperation<Result>::Begin begin) {
+  return StartOperation<Result>(std::move(done), [&](auto when_done) {
+    return std::make_shared<ResultOperation<Result>>(*reactor_, std::move(begin), std::move(when_done));
+  });
+}
+
 OperationId EpollEventLoop::CreateConnection(ProtocolFactory factory, CreateConnectionOptions options,
                                              absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
-  return StartOperation<Connection>(std::move(done), [&](auto when_done) {
+  return StartOperation<Connection>(std::move(done), [&](auto when_done) -> std::shared_ptr<Operation> {
+    if (options.sock != nullptr) {
+      return ConnectSocket(context_, std::move(factory), options, ValidateCreateConnection(options),
+                           std::move(when_done));
+    }
     return std::make_shared<CreateConnectionOperation>(context_, resolver_, std::move(factory), std::move(options),
                                                        std::move(when_done));
   });
@@ -89,7 +142,11 @@ OperationId EpollEventLoop::CreateConnection(ProtocolFactory factory, CreateConn
 
 OperationId EpollEventLoop::CreateServer(ProtocolFactory factory, CreateServerOptions options,
                                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
-  return StartOperation<std::shared_ptr<Server>>(std::move(done), [&](auto when_done) {
+  return StartOperation<std::shared_ptr<Server>>(std::move(done), [&](auto when_done) -> std::shared_ptr<Operation> {
+    if (options.sock != nullptr) {
+      return ServeSocket(context_, std::move(factory), options, ValidateCreateServer(options),
+                         /*cleanup_socket=*/false, std::move(when_done));
+    }
     return std::make_shared<CreateServerOperation>(context_, resolver_, std::move(factory), std::move(options),
                                                    std::move(when_done));
   });
@@ -101,6 +158,76 @@ OperationId EpollEventLoop::CreateDatagramEndpoint(DatagramProtocolFactory facto
   return StartOperation<DatagramEndpoint>(std::move(done), [&](auto when_done) {
     return std::make_shared<CreateDatagramEndpointOperation>(context_, resolver_, std::move(factory),
                                                              std::move(options), std::move(when_done));
+  });
+}
+
+OperationId EpollEventLoop::CreateUnixConnection(ProtocolFactory factory, CreateUnixConnectionOptions options,
+                                                 absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return StartOperation<Connection>(std::move(done), [&](auto when_done) -> std::shared_ptr<Operation> {
+    if (options.sock != nullptr) {
+      return ConnectSocket(context_, std::move(factory), options, ValidateCreateUnixConnection(options),
+                           std::move(when_done));
+    }
+    return std::make_shared<CreateUnixConnectionOperation>(context_, std::move(factory), std::move(options),
+                                                           std::move(when_done));
+  });
+}
+
+OperationId EpollEventLoop::CreateUnixServer(ProtocolFactory factory, CreateUnixServerOptions options,
+                                             absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
+  return StartOperation<std::shared_ptr<Server>>(std::move(done), [&](auto when_done) -> std::shared_ptr<Operation> {
+    if (options.sock != nullptr) {
+      return ServeSocket(context_, std::move(factory), options, ValidateCreateUnixServer(options),
+                         options.cleanup_socket, std::move(when_done));
+    }
+    return std::make_shared<CreateUnixServerOperation>(context_, std::move(factory), std::move(options),
+                                                       std::move(when_done));
+  });
+}
+
+OperationId EpollEventLoop::ConnectAcceptedSocket(ProtocolFactory factory, ConnectAcceptedSocketOptions options,
+                                                  absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return StartOperation<Connection>(std::move(done), [&](auto when_done) {
+    return ConnectSocket(context_, std::move(factory), options, ValidateConnectAcceptedSocket(options),
+                         std::move(when_done));
+  });
+}
+
+OperationId EpollEventLoop::Socketpair(SocketpairOptions options,
+                                       absl::AnyInvocable<void(absl::StatusOr<SocketPair>)> done) {
+  return StartResult<SocketPair>(std::move(done), [this, options](auto settle) {
+    settle(MakeSocketpair(options.family, options.type, context_.descriptor_limit()));
+    return nullptr;
+  });
+}
+
+OperationId EpollEventLoop::SocketFromfd(
+    int fd, absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<ExistingSocket>>)> done) {
+  return StartResult<std::shared_ptr<ExistingSocket>>(std::move(done), [this, fd](auto settle) {
+    const std::vector<int>& allowed = options_.inherited_fds;
+    if (std::find(allowed.begin(), allowed.end(), fd) == allowed.end()) {
+      settle(InvalidArgument("UNKNOWN_FD", "fd", "no descriptor that was inherited and may be used by number"));
+    } else {
+      settle(DuplicateSocket(fd, context_.descriptor_limit()));
+    }
+    return nullptr;
+  });
+}
+
+OperationId EpollEventLoop::Getaddrinfo(GetaddrinfoOptions options,
+                                        absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
+  return StartResult<std::vector<AddressInfo>>(
+      std::move(done), [this, options = std::move(options)](auto settle) mutable {
+        const LoopResolver::RequestId request = resolver_.Getaddrinfo(std::move(options), std::move(settle));
+        return [this, request] { resolver_.Cancel(request); };
+      });
+}
+
+OperationId EpollEventLoop::Getnameinfo(SocketAddress address, int flags,
+                                        absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) {
+  return StartResult<NameInfo>(std::move(done), [this, address = std::move(address), flags](auto settle) mutable {
+    const LoopResolver::RequestId request = resolver_.Getnameinfo(std::move(address), flags, std::move(settle));
+    return [this, request] { resolver_.Cancel(request); };
   });
 }
 

@@ -3,14 +3,19 @@
 #define TRANSPORTD_TRANSPORTS_LOOP_EPOLL_EVENT_LOOP_H_
 
 #include <memory>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "transports/api/event_loop.h"
+#include "transports/api/existing_socket.h"
+#include "transports/api/name_lookup.h"
+#include "transports/api/unix.h"
 #include "transports/base/clock.h"
 #include "transports/base/operation.h"
 #include "transports/reactor/reactor.h"
+#include "transports/reactor/result_operation.h"
 #include "transports/resolver/loop_resolver.h"
 #include "transports/resolver/resolver.h"
 #include "transports/stream/loop_context.h"
@@ -28,6 +33,9 @@ class EpollEventLoop final : public EventLoop {
     // numbers up to RLIMIT_NOFILE to the rest of the process. A server over it closes the connection that it has just
     // accepted, tells the exception handler, and accepts again a second later.
     int descriptor_limit = LoopContext::kNoDescriptorLimit;
+    // Descriptors that the process was started with and that programs may use by number, such as the sockets of
+    // systemd's socket activation (sd_listen_fds(3)). They stay open: what uses one uses a duplicate.
+    std::vector<int> inherited_fds = {};
   };
 
   // Fails with the kernel's error when epoll or eventfd cannot be had.
@@ -53,6 +61,17 @@ class EpollEventLoop final : public EventLoop {
                            absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) override;
   OperationId CreateDatagramEndpoint(DatagramProtocolFactory factory, CreateDatagramEndpointOptions options,
                                      absl::AnyInvocable<void(absl::StatusOr<DatagramEndpoint>)> done) override;
+  OperationId CreateUnixConnection(ProtocolFactory factory, CreateUnixConnectionOptions options,
+                                   absl::AnyInvocable<void(absl::StatusOr<Connection>)> done);
+  OperationId CreateUnixServer(ProtocolFactory factory, CreateUnixServerOptions options,
+                               absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done);
+  OperationId ConnectAcceptedSocket(ProtocolFactory factory, ConnectAcceptedSocketOptions options,
+                                    absl::AnyInvocable<void(absl::StatusOr<Connection>)> done);
+  OperationId Socketpair(SocketpairOptions options, absl::AnyInvocable<void(absl::StatusOr<SocketPair>)> done);
+  OperationId SocketFromfd(int fd, absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<ExistingSocket>>)> done);
+  OperationId Getaddrinfo(GetaddrinfoOptions options,
+                          absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done);
+  OperationId Getnameinfo(SocketAddress address, int flags, absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done);
   void CancelOperation(OperationId operation) override;
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) override;
 
@@ -72,12 +91,18 @@ class EpollEventLoop final : public EventLoop {
 
  private:
   EpollEventLoop(std::unique_ptr<Reactor> reactor, std::unique_ptr<Resolver> owned_resolver, Resolver& resolver,
-                 int descriptor_limit);
+                 Options options);
 
   // Starts what `make(done)` makes; `done` is then called when it is no longer on the list.
   template <typename Result, typename Make>
   OperationId StartOperation(absl::AnyInvocable<void(absl::StatusOr<Result>)> done, Make make);
 
+  // The same for a call that comes to a value; as ResultOperation::Begin.
+  template <typename Result>
+  OperationId StartResult(absl::AnyInvocable<void(absl::StatusOr<Result>)> done,
+                          typename ResultOperation<Result>::Begin begin);
+
+  const Options options_;
   // In the order in which they need each other.
   const std::unique_ptr<Resolver> owned_resolver_;
   const std::unique_ptr<Reactor> reactor_;
