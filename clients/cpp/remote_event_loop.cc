@@ -92,6 +92,37 @@ OperationId RemoteEventLoop::CreateServer(ProtocolFactory factory, CreateServerO
       OrError(std::move(status), std::move(command)));
 }
 
+// Not behind the service yet.
+
+OperationId RemoteEventLoop::ConnectReadPipe(ProtocolFactory, ConnectPipeOptions,
+                                             absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return Refuse(std::move(done));
+}
+
+OperationId RemoteEventLoop::ConnectWritePipe(ProtocolFactory, ConnectPipeOptions,
+                                              absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return Refuse(std::move(done));
+}
+
+OperationId RemoteEventLoop::SubprocessExec(SubprocessProtocolFactory, std::string, std::vector<std::string>,
+                                            SubprocessOptions,
+                                            absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) {
+  return Refuse(std::move(done));
+}
+
+OperationId RemoteEventLoop::SubprocessShell(SubprocessProtocolFactory, std::string, SubprocessOptions,
+                                             absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) {
+  return Refuse(std::move(done));
+}
+
+template <typename T>
+OperationId RemoteEventLoop::Refuse(absl::AnyInvocable<void(absl::StatusOr<T>)> done) {
+  reactor_->CallSoon([done = std::move(done)]() mutable {
+    done(MakeError(absl::StatusCode::kUnimplemented, "UNKNOWN_COMMAND", "the service does not have it yet"));
+  });
+  return ++last_operation_id_;
+}
+
 // --- Calls under way
 
 OperationId RemoteEventLoop::StartOperation(std::unique_ptr<RemoteOperation> operation,

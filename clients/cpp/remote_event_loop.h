@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
@@ -66,6 +67,15 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
                            absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) override;
   OperationId CreateDatagramEndpoint(DatagramProtocolFactory factory, CreateDatagramEndpointOptions options,
                                      absl::AnyInvocable<void(absl::StatusOr<DatagramEndpoint>)> done) override;
+  OperationId ConnectReadPipe(ProtocolFactory factory, ConnectPipeOptions options,
+                              absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId ConnectWritePipe(ProtocolFactory factory, ConnectPipeOptions options,
+                               absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId SubprocessExec(SubprocessProtocolFactory factory, std::string program, std::vector<std::string> args,
+                             SubprocessOptions options,
+                             absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
+  OperationId SubprocessShell(SubprocessProtocolFactory factory, std::string cmd, SubprocessOptions options,
+                              absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
   void CancelOperation(OperationId operation) override;
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) override;
 
@@ -90,6 +100,9 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
   };
 
   RemoteEventLoop(std::unique_ptr<Reactor> reactor, std::unique_ptr<FrameChannel> channel);
+
+  template <typename T>
+  OperationId Refuse(absl::AnyInvocable<void(absl::StatusOr<T>)> done);
 
   // Sends the command; or fails with its error, in a later turn.
   OperationId StartOperation(std::unique_ptr<RemoteOperation> operation, absl::StatusOr<v1::Command> command);

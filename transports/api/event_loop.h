@@ -17,8 +17,10 @@
 #include "transports/api/address.h"
 #include "transports/api/datagram.h"
 #include "transports/api/existing_socket.h"
+#include "transports/api/pipe.h"
 #include "transports/api/protocol.h"
 #include "transports/api/server.h"
+#include "transports/api/subprocess.h"
 #include "transports/api/time.h"
 #include "transports/api/transport.h"
 
@@ -114,8 +116,28 @@ class EventLoop {
   virtual OperationId CreateDatagramEndpoint(DatagramProtocolFactory factory, CreateDatagramEndpointOptions options,
                                              absl::AnyInvocable<void(absl::StatusOr<DatagramEndpoint>)> done) = 0;
 
-  // Cancels a create_* call: its `done` gets CANCELLED / CANCELLED in a later turn, and nothing stays behind. Nothing
-  // when it is done already.
+  // Opens the read end of a pipe: what path or descriptor names. Events as above. Errors: EventLoop.ConnectReadPipe in
+  // proto/transportd/v1/event_loop.proto. A transport for reading only: Write is UNIMPLEMENTED / WRONG_KIND; what
+  // EofReceived returns is ignored.
+  virtual OperationId ConnectReadPipe(ProtocolFactory factory, ConnectPipeOptions options,
+                                      absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) = 0;
+  // The write end. A transport for writing only: nothing is read, WriteEof is Close, and the reader's end is noticed
+  // without writing. A program whose SIGPIPE is at its default ignores it from then on.
+  virtual OperationId ConnectWritePipe(ProtocolFactory factory, ConnectPipeOptions options,
+                                       absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) = 0;
+
+  // Starts a process: `program` with the arguments `args`; any bytes but 0. The factory is called when the program
+  // runs; then ConnectionMade; then, in a later turn, `done`; then data. Errors: EventLoop.SubprocessExec in
+  // proto/transportd/v1/event_loop.proto. SIGPIPE as above.
+  virtual OperationId SubprocessExec(SubprocessProtocolFactory factory, std::string program,
+                                     std::vector<std::string> args, SubprocessOptions options,
+                                     absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) = 0;
+  // The same with `/bin/sh -c cmd`.
+  virtual OperationId SubprocessShell(SubprocessProtocolFactory factory, std::string cmd, SubprocessOptions options,
+                                      absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) = 0;
+
+  // Cancels a create_* call: its `done` gets CANCELLED / CANCELLED in a later turn, and nothing stays behind: of a
+  // process that runs already it comes when that has been killed and reaped. Nothing when it is done already.
   virtual void CancelOperation(OperationId operation) = 0;
 
   // Unset: logged to standard error.

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
@@ -28,12 +29,28 @@ struct PeerCredentials {
   friend bool operator==(const PeerCredentials&, const PeerCredentials&) = default;
 };
 
+// What a pipe transport stands on: asyncio's get_extra_info('pipe').
+struct PipeInfo {
+  enum class Kind { kFifo, kCharacterDevice, kTerminal, kSocket };
+
+  Kind kind = Kind::kFifo;
+  // Which of the transport's methods there are: of the reading ones and of the writing ones. Both: a pseudo-terminal.
+  bool can_read = false;
+  bool can_write = false;
+  std::string path = {};       // As it was asked for; any bytes. Empty: it has none.
+  std::optional<int> fd = {};  // The number of an inherited descriptor, or the child's of a subprocess's pipe.
+
+  friend bool operator==(const PipeInfo&, const PipeInfo&) = default;
+};
+
 // What get_extra_info answers. Fixed when the connection is made; still there after it is lost.
 struct ExtraInfo {
   std::optional<SocketAddress> sockname = {};
   std::optional<SocketAddress> peername = {};
   std::optional<SocketKind> socket = {};         // Unset: not a socket.
   std::optional<PeerCredentials> peercred = {};  // Unix streams only.
+  std::optional<PipeInfo> pipe = {};             // Pipes only.
+  std::optional<int> pid = {};                   // Subprocesses only.
 };
 
 // Watermarks as set: see WriteBufferLimits in proto/transportd/v1/types.proto for what unset means.

@@ -5,9 +5,13 @@
 
 #include "transports/api/error.h"
 #include "transports/base/owned_socket.h"
+#include "transports/base/thread_executor.h"
 #include "transports/datagram/create_datagram_endpoint.h"
+#include "transports/pipe/connect_pipe.h"
 #include "transports/stream/connect_socket.h"
 #include "transports/stream/serve_socket.h"
+#include "transports/subprocess/spawn_plan.h"
+#include "transports/subprocess/subprocess_exec.h"
 #include "transports/tcp/create_connection.h"
 #include "transports/tcp/create_options.h"
 #include "transports/tcp/create_server.h"
@@ -19,9 +23,9 @@
 namespace transportd {
 namespace {
 
-// For the resolver of a loop's own.
-constexpr int kResolverThreadCount = 4;
-constexpr size_t kMaxWaitingResolutionCount = 1024;
+// For the resolver and the executor of a loop's own.
+constexpr int kThreadCount = 4;
+constexpr size_t kMaxWaitingCount = 1024;
 
 // The calls with a `sock`. `arguments`: what came of checking `options`.
 template <typename Options, typename Done>
@@ -59,23 +63,30 @@ absl::StatusOr<std::unique_ptr<EpollEventLoop>> EpollEventLoop::Create(Options o
   absl::StatusOr<std::unique_ptr<Reactor>> reactor =
       Reactor::Create(options.clock != nullptr ? *options.clock : SystemClock());
   if (!reactor.ok()) return reactor.status();
-  std::unique_ptr<Resolver> owned_resolver;
+  Owned owned;
   if (options.resolver == nullptr) {
-    owned_resolver = CreateThreadResolver(kResolverThreadCount, kMaxWaitingResolutionCount);
+    owned.resolver = CreateThreadResolver(kThreadCount, kMaxWaitingCount);
+    options.resolver = owned.resolver.get();
   }
-  Resolver& resolver = options.resolver != nullptr ? *options.resolver : *owned_resolver;
+  if (options.executor == nullptr) {
+    owned.executor = std::make_unique<ThreadExecutor>(kThreadCount, kMaxWaitingCount);
+    options.executor = owned.executor.get();
+  }
   // Not make_unique: the constructor is private.
-  return std::unique_ptr<EpollEventLoop>(
-      new EpollEventLoop(*std::move(reactor), std::move(owned_resolver), resolver, std::move(options)));
+  return std::unique_ptr<EpollEventLoop>(new EpollEventLoop(*std::move(reactor), std::move(owned), std::move(options)));
 }
 
-EpollEventLoop::EpollEventLoop(std::unique_ptr<Reactor> reactor, std::unique_ptr<Resolver> owned_resolver,
-                               Resolver& resolver, Options options)
+EpollEventLoop::EpollEventLoop(std::unique_ptr<Reactor> reactor, Owned owned, Options options)
     : options_(std::move(options)),
-      owned_resolver_(std::move(owned_resolver)),
+      spawn_settings_{.helper_path = options_.spawn_helper ? *options_.spawn_helper : FindSpawnHelper(),
+                      .descriptor_limit = options_.descriptor_limit,
+                      .child_descriptor_limit = options_.child_descriptor_limit,
+                      .kill_with_program = options_.kill_children_with_program},
+      owned_(std::move(owned)),
       reactor_(std::move(reactor)),
       context_(*reactor_, options_.descriptor_limit),
-      resolver_(*reactor_, resolver) {}
+      resolver_(*reactor_, *options_.resolver),
+      executor_(*reactor_, *options_.executor) {}
 
 EpollEventLoop::~EpollEventLoop() {
   // Moved out, because what they own may call back.
@@ -228,6 +239,46 @@ OperationId EpollEventLoop::Getnameinfo(SocketAddress address, int flags,
   return StartResult<NameInfo>(std::move(done), [this, address = std::move(address), flags](auto settle) mutable {
     const LoopResolver::RequestId request = resolver_.Getnameinfo(std::move(address), flags, std::move(settle));
     return [this, request] { resolver_.Cancel(request); };
+  });
+}
+
+OperationId EpollEventLoop::ConnectReadPipe(ProtocolFactory factory, ConnectPipeOptions options,
+                                            absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return ConnectPipe(PipeDirection::kRead, std::move(factory), std::move(options), std::move(done));
+}
+
+OperationId EpollEventLoop::ConnectWritePipe(ProtocolFactory factory, ConnectPipeOptions options,
+                                             absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return ConnectPipe(PipeDirection::kWrite, std::move(factory), std::move(options), std::move(done));
+}
+
+OperationId EpollEventLoop::ConnectPipe(PipeDirection direction, ProtocolFactory factory, ConnectPipeOptions options,
+                                        absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return StartOperation<Connection>(std::move(done), [&](auto when_done) {
+    return std::make_shared<ConnectPipeOperation>(context_, executor_, options_.inherited_pipes, direction,
+                                                  std::move(factory), std::move(options), std::move(when_done));
+  });
+}
+
+OperationId EpollEventLoop::SubprocessExec(SubprocessProtocolFactory factory, std::string program,
+                                           std::vector<std::string> args, SubprocessOptions options,
+                                           absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) {
+  args.insert(args.begin(), std::move(program));
+  return StartSubprocess(std::move(factory), std::move(args), std::move(options), std::move(done));
+}
+
+OperationId EpollEventLoop::SubprocessShell(SubprocessProtocolFactory factory, std::string cmd,
+                                            SubprocessOptions options,
+                                            absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) {
+  return StartSubprocess(std::move(factory), ShellArguments(std::move(cmd)), std::move(options), std::move(done));
+}
+
+OperationId EpollEventLoop::StartSubprocess(SubprocessProtocolFactory factory, std::vector<std::string> argv,
+                                            SubprocessOptions options,
+                                            absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) {
+  return StartOperation<Subprocess>(std::move(done), [&](auto when_done) {
+    return std::make_shared<SubprocessExecOperation>(context_, executor_, spawn_settings_, std::move(factory),
+                                                     std::move(argv), std::move(options), std::move(when_done));
   });
 }
 
