@@ -213,4 +213,21 @@ absl::Status ToProto(const CreateServerOptions& options, v1::CreateServerRequest
   return absl::OkStatus();
 }
 
+absl::Status ToProto(const CreateUnixConnectionOptions& options, v1::CreateUnixConnectionRequest& out) {
+  if (options.path.has_value()) out.set_path(*options.path);
+  if (options.timeout.has_value()) ToProto(*options.timeout, *out.mutable_timeout());
+  SetQuietLimits(*out.mutable_write_buffer_limits());
+  return absl::OkStatus();
+}
+
+absl::Status ToProto(const CreateUnixServerOptions& options, v1::CreateUnixServerRequest& out) {
+  if (options.path.has_value()) out.set_path(*options.path);
+  out.set_backlog(options.backlog);
+  out.set_start_serving(options.start_serving);
+  out.set_cleanup_socket(options.cleanup_socket);
+  if (options.mode.has_value()) out.set_mode(*options.mode);
+  SetQuietLimits(*out.mutable_write_buffer_limits());
+  return absl::OkStatus();
+}
+
 }  // namespace transportd::remote

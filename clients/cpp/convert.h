@@ -29,6 +29,8 @@ absl::Status ToStatus(const v1::TransportError& error);
 // judge.
 absl::Status ToProto(const CreateConnectionOptions& options, v1::CreateConnectionRequest& out);
 absl::Status ToProto(const CreateServerOptions& options, v1::CreateServerRequest& out);
+absl::Status ToProto(const CreateUnixConnectionOptions& options, v1::CreateUnixConnectionRequest& out);
+absl::Status ToProto(const CreateUnixServerOptions& options, v1::CreateUnixServerRequest& out);
 
 }  // namespace transportd::remote
 

@@ -69,27 +69,61 @@ RemoteEventLoop::Counts RemoteEventLoop::GetCounts() const {
 
 // --- The calls that make transports
 
-OperationId RemoteEventLoop::CreateConnection(ProtocolFactory factory, CreateConnectionOptions options,
-                                              absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+template <typename CallOptions, typename Fill>
+OperationId RemoteEventLoop::StartConnect(ProtocolFactory factory, const CallOptions& options, Fill fill,
+                                          absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
   const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
   v1::Command command;
   absl::Status status = marks.status();
-  if (status.ok()) status = remote::ToProto(options, *command.mutable_create_connection());
+  if (status.ok()) status = fill(command);
   return StartOperation(std::make_unique<ConnectOperation>(*session_, std::move(factory),
                                                            marks.value_or(WriteBufferMarks()), std::move(done)),
                         OrError(std::move(status), std::move(command)));
 }
 
-OperationId RemoteEventLoop::CreateServer(ProtocolFactory factory, CreateServerOptions options,
-                                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
+template <typename CallOptions, typename Fill>
+OperationId RemoteEventLoop::StartListen(ProtocolFactory factory, const CallOptions& options, Fill fill,
+                                         absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
   const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
   v1::Command command;
   absl::Status status = marks.status();
-  if (status.ok()) status = remote::ToProto(options, *command.mutable_create_server());
+  if (status.ok()) status = fill(command);
   return StartOperation(
       std::make_unique<ListenOperation>(*session_, std::move(factory), marks.value_or(WriteBufferMarks()),
                                         options.start_serving, std::move(done)),
       OrError(std::move(status), std::move(command)));
+}
+
+OperationId RemoteEventLoop::CreateConnection(ProtocolFactory factory, CreateConnectionOptions options,
+                                              absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return StartConnect(
+      std::move(factory), options,
+      [&](v1::Command& command) { return remote::ToProto(options, *command.mutable_create_connection()); },
+      std::move(done));
+}
+
+OperationId RemoteEventLoop::CreateServer(ProtocolFactory factory, CreateServerOptions options,
+                                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
+  return StartListen(
+      std::move(factory), options,
+      [&](v1::Command& command) { return remote::ToProto(options, *command.mutable_create_server()); },
+      std::move(done));
+}
+
+OperationId RemoteEventLoop::CreateUnixConnection(ProtocolFactory factory, CreateUnixConnectionOptions options,
+                                                  absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return StartConnect(
+      std::move(factory), options,
+      [&](v1::Command& command) { return remote::ToProto(options, *command.mutable_create_unix_connection()); },
+      std::move(done));
+}
+
+OperationId RemoteEventLoop::CreateUnixServer(ProtocolFactory factory, CreateUnixServerOptions options,
+                                              absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
+  return StartListen(
+      std::move(factory), options,
+      [&](v1::Command& command) { return remote::ToProto(options, *command.mutable_create_unix_server()); },
+      std::move(done));
 }
 
 // Not behind the service yet.

@@ -65,6 +65,10 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
                                absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
   OperationId CreateServer(ProtocolFactory factory, CreateServerOptions options,
                            absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) override;
+  OperationId CreateUnixConnection(ProtocolFactory factory, CreateUnixConnectionOptions options,
+                                   absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId CreateUnixServer(ProtocolFactory factory, CreateUnixServerOptions options,
+                               absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) override;
   OperationId CreateDatagramEndpoint(DatagramProtocolFactory factory, CreateDatagramEndpointOptions options,
                                      absl::AnyInvocable<void(absl::StatusOr<DatagramEndpoint>)> done) override;
   OperationId ConnectReadPipe(ProtocolFactory factory, ConnectPipeOptions options,
@@ -104,6 +108,13 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
   template <typename T>
   OperationId Refuse(absl::AnyInvocable<void(absl::StatusOr<T>)> done);
 
+  // What makes one stream transport, or a server. `fill` writes the request into the command.
+  template <typename CallOptions, typename Fill>
+  OperationId StartConnect(ProtocolFactory factory, const CallOptions& options, Fill fill,
+                           absl::AnyInvocable<void(absl::StatusOr<Connection>)> done);
+  template <typename CallOptions, typename Fill>
+  OperationId StartListen(ProtocolFactory factory, const CallOptions& options, Fill fill,
+                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done);
   // Sends the command; or fails with its error, in a later turn.
   OperationId StartOperation(std::unique_ptr<RemoteOperation> operation, absl::StatusOr<v1::Command> command);
   void OnReply(const std::shared_ptr<Entry>& entry, const absl::StatusOr<v1::Reply>& reply);

@@ -183,4 +183,23 @@ CreateServerOptions FromProto(const v1::CreateServerRequest& request, Duration d
   return options;
 }
 
+CreateUnixConnectionOptions FromProto(const v1::CreateUnixConnectionRequest& request, Duration default_timeout) {
+  CreateUnixConnectionOptions options;
+  if (request.has_path()) options.path = request.path();
+  options.write_buffer_limits = FromProto(request.write_buffer_limits());
+  options.timeout = request.has_timeout() ? FromProto(request.timeout()) : default_timeout;
+  return options;
+}
+
+CreateUnixServerOptions FromProto(const v1::CreateUnixServerRequest& request) {
+  CreateUnixServerOptions options;
+  if (request.has_path()) options.path = request.path();
+  if (request.has_backlog()) options.backlog = request.backlog();
+  if (request.has_start_serving()) options.start_serving = request.start_serving();
+  if (request.has_cleanup_socket()) options.cleanup_socket = request.cleanup_socket();
+  if (request.has_mode()) options.mode = request.mode();
+  options.write_buffer_limits = FromProto(request.write_buffer_limits());
+  return options;
+}
+
 }  // namespace transportd

@@ -36,6 +36,8 @@ Duration FromProto(const google::protobuf::Duration& duration);
 // Values are checked by the loop; what is converted here is only the shape.
 CreateConnectionOptions FromProto(const v1::CreateConnectionRequest& request, Duration default_timeout);
 CreateServerOptions FromProto(const v1::CreateServerRequest& request, Duration default_timeout);
+CreateUnixConnectionOptions FromProto(const v1::CreateUnixConnectionRequest& request, Duration default_timeout);
+CreateUnixServerOptions FromProto(const v1::CreateUnixServerRequest& request);
 
 }  // namespace transportd
 

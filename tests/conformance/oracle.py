@@ -17,10 +17,14 @@ import sys
 import stage
 
 HERE = pathlib.Path(__file__).resolve().parent
-FAMILIES = {"v4": socket.AF_INET, "v6": socket.AF_INET6}
+FAMILIES = {"v4": socket.AF_INET, "v6": socket.AF_INET6, "unix": socket.AF_UNIX}
+# Of any stream transport; all others are of TCP.
+STREAM_FILES = ("buffered", "close", "data", "eof", "flow", "pause")
 
 
 def has_family(family):
+    if family == socket.AF_UNIX:
+        return True
     with socket.socket(family) as sock:
         try:
             sock.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
@@ -67,6 +71,8 @@ def main():
         if not has_family(family):
             continue
         for name in names or sorted(stage.SCENARIOS):
+            if family == socket.AF_UNIX and stage.SCENARIOS[name].__module__ not in STREAM_FILES:
+                continue
             faulthandler.dump_traceback_later(stage.PATIENCE_S, exit=True)
             try:
                 traces = play(stage.SCENARIOS[name], family)

@@ -23,6 +23,7 @@
 #include "transports/api/subprocess.h"
 #include "transports/api/time.h"
 #include "transports/api/transport.h"
+#include "transports/api/unix.h"
 
 namespace transportd {
 
@@ -110,6 +111,12 @@ class EventLoop {
   // Listens on TCP. `done` as above; no connection is accepted before it.
   virtual OperationId CreateServer(ProtocolFactory factory, CreateServerOptions options,
                                    absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) = 0;
+
+  // The same with Unix stream sockets. Errors: EventLoop.CreateUnixConnection and EventLoop.CreateUnixServer there.
+  virtual OperationId CreateUnixConnection(ProtocolFactory factory, CreateUnixConnectionOptions options,
+                                           absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) = 0;
+  virtual OperationId CreateUnixServer(ProtocolFactory factory, CreateUnixServerOptions options,
+                                       absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) = 0;
 
   // Makes a UDP or Unix datagram endpoint. `done` as that of CreateConnection, before any DatagramReceived. Errors:
   // EventLoop.CreateDatagramEndpoint in proto/transportd/v1/event_loop.proto.

@@ -80,9 +80,9 @@ class EpollEventLoop final : public EventLoop {
   OperationId CreateDatagramEndpoint(DatagramProtocolFactory factory, CreateDatagramEndpointOptions options,
                                      absl::AnyInvocable<void(absl::StatusOr<DatagramEndpoint>)> done) override;
   OperationId CreateUnixConnection(ProtocolFactory factory, CreateUnixConnectionOptions options,
-                                   absl::AnyInvocable<void(absl::StatusOr<Connection>)> done);
+                                   absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
   OperationId CreateUnixServer(ProtocolFactory factory, CreateUnixServerOptions options,
-                               absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done);
+                               absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) override;
   OperationId ConnectAcceptedSocket(ProtocolFactory factory, ConnectAcceptedSocketOptions options,
                                     absl::AnyInvocable<void(absl::StatusOr<Connection>)> done);
   OperationId Socketpair(SocketpairOptions options, absl::AnyInvocable<void(absl::StatusOr<SocketPair>)> done);

@@ -6,12 +6,14 @@ Scenarios AllScenarios() {
   Scenarios scenarios;
   AddBufferedScenarios(scenarios);
   AddCloseScenarios(scenarios);
-  AddConnectScenarios(scenarios);
   AddDataScenarios(scenarios);
   AddEofScenarios(scenarios);
-  AddErrorsScenarios(scenarios);
   AddFlowScenarios(scenarios);
   AddPauseScenarios(scenarios);
+  for (Scenario& scenario : scenarios) scenario.of_any_stream = true;
+
+  AddConnectScenarios(scenarios);
+  AddErrorsScenarios(scenarios);
   AddServerScenarios(scenarios);
   AddOwnScenarios(scenarios);
   return scenarios;

@@ -15,6 +15,8 @@ struct Scenario {
   void (*play)(Stage& s);
   // False: asyncio (of the Python that the tests run) has no such thing; the scenario checks everything itself.
   bool has_oracle = true;
+  // Played over every kind of stream transport; else over TCP.
+  bool of_any_stream = false;
 };
 
 using Scenarios = std::vector<Scenario>;
