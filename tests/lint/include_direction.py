@@ -7,7 +7,7 @@ import lint
 
 EVERYTHING = frozenset({"*"})
 
-TRANSPORTS = ("api", "base", "reactor", "resolver", "stream", "tcp", "unix", "datagram", "pipe", "subprocess", "loop")
+TRANSPORTS = ("api", "base", "reactor", "resolver", "stream", "tcp", "unix", "datagram", "pipe", "subprocess", "sendfile", "loop")
 LOW = ("transports/api", "transports/base")
 MESSAGES = ("proto", "proto/frame")
 
@@ -24,6 +24,7 @@ MAY_INCLUDE: dict[str, frozenset[str]] = {
     "transports/unix": frozenset({*LOW, "transports/reactor", "transports/stream"}),
     "transports/pipe": frozenset({*LOW, "transports/reactor", "transports/stream"}),
     "transports/subprocess": frozenset({*LOW, "transports/reactor", "transports/stream", "transports/pipe"}),
+    "transports/sendfile": frozenset({*LOW, "transports/reactor", "transports/stream"}),
     "transports/loop": frozenset(f"transports/{layer}" for layer in TRANSPORTS),
     "transports/examples": frozenset(f"transports/{layer}" for layer in TRANSPORTS),
     "proto/frame": frozenset({"proto", "protobuf"}),

@@ -2,6 +2,7 @@
 #ifndef TRANSPORTD_TRANSPORTS_API_ERROR_H_
 #define TRANSPORTD_TRANSPORTS_API_ERROR_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@ struct TransportError {
   std::string operation = {};                          // "connect", "bind", …; may be empty.
   std::string field = {};                              // The bad field of a request; may be empty.
   int gai_code = 0;                                    // getaddrinfo(3)'s EAI_* code; 0: not the resolver.
+  uint64_t sent_bytes = 0;                             // Of a file, by a sendfile that failed.
   std::vector<TransportError> causes = {};             // One for each attempt, when there were several.
 };
 

@@ -98,8 +98,8 @@ class Transport {
   virtual void ResumeReading() = 0;
 
   // Takes a copy of `data` or hands it to the kernel; never blocks. FAILED_PRECONDITION / WRITE_AFTER_EOF after
-  // WriteEof, even for empty data. On a lost transport the bytes are dropped and the status is OK: ConnectionLost tells
-  // the error.
+  // WriteEof, even for empty data; FAILED_PRECONDITION / SENDFILE_IN_PROGRESS while a file is sent. On a lost transport
+  // the bytes are dropped and the status is OK: ConnectionLost tells the error.
   virtual absl::Status Write(std::string_view data) = 0;
   virtual absl::Status Writelines(std::span<const std::string_view> lines) = 0;
 

@@ -8,6 +8,7 @@
 #include "transports/base/thread_executor.h"
 #include "transports/datagram/create_datagram_endpoint.h"
 #include "transports/pipe/connect_pipe.h"
+#include "transports/sendfile/sendfile_operation.h"
 #include "transports/stream/connect_socket.h"
 #include "transports/stream/serve_socket.h"
 #include "transports/subprocess/spawn_plan.h"
@@ -279,6 +280,21 @@ OperationId EpollEventLoop::StartSubprocess(SubprocessProtocolFactory factory, s
   return StartOperation<Subprocess>(std::move(done), [&](auto when_done) {
     return std::make_shared<SubprocessExecOperation>(context_, executor_, spawn_settings_, std::move(factory),
                                                      std::move(argv), std::move(options), std::move(when_done));
+  });
+}
+
+OperationId EpollEventLoop::Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
+                                     absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) {
+  std::shared_ptr<StreamTransport> stream = std::dynamic_pointer_cast<StreamTransport>(std::move(transport));
+  if (stream == nullptr) {
+    return StartResult<uint64_t>(std::move(done), [](auto settle) {
+      settle(MakeError(absl::StatusCode::kUnimplemented, "WRONG_KIND", "sendfile is not supported for this transport"));
+      return nullptr;
+    });
+  }
+  return StartOperation<uint64_t>(std::move(done), [&](auto when_done) {
+    return std::make_shared<SendfileOperation>(context_, executor_, std::move(stream), std::move(options),
+                                               std::move(when_done));
   });
 }
 

@@ -14,6 +14,7 @@
 #include "transports/api/event_loop.h"
 #include "transports/api/existing_socket.h"
 #include "transports/api/name_lookup.h"
+#include "transports/api/sendfile.h"
 #include "transports/api/unix.h"
 #include "transports/base/clock.h"
 #include "transports/base/executor.h"
@@ -99,6 +100,8 @@ class EpollEventLoop final : public EventLoop {
                              absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
   OperationId SubprocessShell(SubprocessProtocolFactory factory, std::string cmd, SubprocessOptions options,
                               absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
+  OperationId Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
+                       absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done);
   void CancelOperation(OperationId operation) override;
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) override;
 

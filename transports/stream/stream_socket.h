@@ -3,6 +3,7 @@
 #ifndef TRANSPORTD_TRANSPORTS_STREAM_STREAM_SOCKET_H_
 #define TRANSPORTD_TRANSPORTS_STREAM_STREAM_SOCKET_H_
 
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "transports/api/protocol.h"
+#include "transports/base/check.h"
 
 namespace transportd {
 
@@ -19,8 +21,9 @@ struct IoResult {
   enum class Kind {
     kBytes,       // `size_bytes` were moved, more than 0.
     kWouldBlock,  // Nothing was; try again when the descriptor is ready.
-    kEof,         // Reads only: the peer will send no more.
+    kEof,         // Reads only: the peer will send no more. DoSendfile: the file has no more.
     kFailed,      // The stream is broken: `status` and `cause`.
+    kFileFailed,  // DoSendfile only: the file cannot be sent so, or read at all: `status`. The stream is sound.
   };
 
   Kind kind = Kind::kWouldBlock;
@@ -34,6 +37,7 @@ struct IoResult {
   static IoResult Failed(EndCause cause, absl::Status status) {
     return {.kind = Kind::kFailed, .cause = cause, .status = std::move(status)};
   }
+  static IoResult FileFailed(absl::Status status) { return {.kind = Kind::kFileFailed, .status = std::move(status)}; }
 };
 
 // Where asyncio's rules for a kind of stream differ from those for a plain socket.
@@ -61,6 +65,15 @@ class StreamSocket {
   virtual IoResult DoRead(std::span<char> buffer) = 0;
   // `pieces` hold at least one byte and are at most IOV_MAX. Never blocks; may take less than all. Never kEof.
   virtual IoResult DoWrite(std::span<const iovec> pieces) = 0;
+
+  // Whether the kernel can send a file by itself: DoSendfile. It cannot where bytes are changed on their way (TLS).
+  virtual bool CanSendfile() const { return false; }
+  // sendfile(2) of at most `size_bytes` (more than 0) from `offset` on, which moves on. Waits for no peer, but for the
+  // disk when the file is not in memory. CHECK-fails unless CanSendfile.
+  virtual IoResult DoSendfile(int /*file_fd*/, off_t& /*offset*/, size_t /*size_bytes*/) {
+    CHECK(false);
+    return {};
+  }
 
   // False when the stream cannot be half-closed (TLS).
   virtual bool CanWriteEof() const = 0;

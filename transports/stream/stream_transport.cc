@@ -17,6 +17,10 @@ namespace {
 constexpr size_t kMaxPieces = 64;
 static_assert(kMaxPieces <= IOV_MAX);
 
+absl::Status SendfileInProgress() {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "SENDFILE_IN_PROGRESS", "a file is being sent");
+}
+
 iovec ToIovec(std::string_view data) { return {.iov_base = const_cast<char*>(data.data()), .iov_len = data.size()}; }
 
 }  // namespace
@@ -112,6 +116,8 @@ void StreamTransport::OnReadable() {
     case IoResult::Kind::kFailed:
       Fail(result.cause, std::move(result.status));
       return;
+    case IoResult::Kind::kFileFailed:
+      CHECK(false);
   }
 }
 
@@ -125,7 +131,7 @@ void StreamTransport::OnEof() {
 }
 
 void StreamTransport::OnReaderGone() {
-  if (write_buffer_.empty()) {
+  if (HasNothingToSend()) {
     Finish(EndCause::kEof, absl::OkStatus());
   } else {
     Fail(EndCause::kBrokenPipe, ErrnoToStatus(EPIPE, "write"));
@@ -134,6 +140,10 @@ void StreamTransport::OnReaderGone() {
 
 void StreamTransport::OnWritable() {
   if (!watches_writable_) return;
+  if (write_buffer_.empty()) {
+    file_sender_->OnRoom();
+    return;
+  }
   iovec pieces[kMaxPieces];
   const size_t count = write_buffer_.Peek(pieces);
   IoResult result = socket_->DoWrite({pieces, count});
@@ -144,13 +154,24 @@ void StreamTransport::OnWritable() {
   if (result.kind != IoResult::Kind::kBytes) return;
 
   write_buffer_.Consume(result.size_bytes);
-  sent_bytes_ += result.size_bytes;
-  protocol_->BytesSent(sent_bytes_);
+  const size_t of_file_bytes = std::min<uint64_t>(result.size_bytes, queued_file_bytes_);
+  queued_file_bytes_ -= of_file_bytes;
+  CountSent(result.size_bytes, of_file_bytes);
   if (IsWritable() && watermarks_.Shrank(write_buffer_.size())) protocol_->ResumeWriting();
   if (IsWritable() && write_buffer_.empty()) OnFlushed();
 }
 
+void StreamTransport::CountSent(size_t size_bytes, size_t of_file_bytes) {
+  sent_bytes_ += size_bytes;
+  sent_file_bytes_ += of_file_bytes;
+  if (size_bytes > of_file_bytes) protocol_->BytesSent(sent_bytes_ - sent_file_bytes_);
+}
+
 void StreamTransport::OnFlushed() {
+  if (file_sender_ != nullptr) {
+    UpdateWatch();
+    return;
+  }
   if (state_ == State::kClosing) {
     FinishClose();
     return;
@@ -180,6 +201,7 @@ absl::Status StreamTransport::Writelines(std::span<const std::string_view> lines
     dropped_bytes_ += size_bytes;
     return absl::OkStatus();
   }
+  if (file_sender_ != nullptr) return SendfileInProgress();
   WriteNow(lines, size_bytes);
   return absl::OkStatus();
 }
@@ -211,10 +233,7 @@ void StreamTransport::WriteNow(std::span<const std::string_view> lines, size_t s
     UpdateWatch();
   }
   // Only now, because the protocol may write again inside.
-  if (sent > 0) {
-    sent_bytes_ += sent;
-    protocol_->BytesSent(sent_bytes_);
-  }
+  if (sent > 0) CountSent(sent, 0);
   if (IsWritable() && watermarks_.Grew(write_buffer_.size())) protocol_->PauseWriting();
 }
 
@@ -226,7 +245,7 @@ void StreamTransport::WriteEof() {
     return;
   }
   write_eof_ = WriteEofState::kAsked;
-  if (write_buffer_.empty()) SendEof();
+  if (HasNothingToSend()) SendEof();
 }
 
 void StreamTransport::SendEof() {
@@ -240,7 +259,7 @@ bool StreamTransport::CanWriteEof() const { return socket_ == nullptr || socket_
 void StreamTransport::Close() {
   AssertInLoopThread();
   if (IsClosing()) return;
-  if (write_buffer_.empty()) {
+  if (HasNothingToSend()) {
     FinishClose();
   } else {
     SetState(State::kClosing);
@@ -259,7 +278,60 @@ void StreamTransport::Fail(EndCause cause, absl::Status status) {
   if (IsWritable()) Finish(cause, std::move(status));
 }
 
+absl::Status StreamTransport::BeginSendfile(FileSender& sender) {
+  AssertInLoopThread();
+  if (!traits_.can_write) {
+    return MakeError(absl::StatusCode::kUnimplemented, "WRONG_KIND", "this transport can only be read");
+  }
+  if (IsClosing()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_CLOSING", "the transport is closing");
+  }
+  if (write_eof_ != WriteEofState::kNone) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "WRITE_AFTER_EOF", "sendfile after write_eof");
+  }
+  if (file_sender_ != nullptr) return SendfileInProgress();
+  file_sender_ = &sender;
+  file_sender_ready_ = false;
+  UpdateWatch();
+  return absl::OkStatus();
+}
+
+void StreamTransport::SetSenderReady(bool ready) {
+  file_sender_ready_ = ready;
+  UpdateWatch();
+}
+
+IoResult StreamTransport::SendfileSlice(int file_fd, off_t& offset, size_t size_bytes) {
+  IoResult result = socket_->DoSendfile(file_fd, offset, size_bytes);
+  if (result.kind == IoResult::Kind::kBytes) CountSent(result.size_bytes, result.size_bytes);
+  if (result.kind == IoResult::Kind::kFailed) Fail(result.cause, result.status);
+  return result;
+}
+
+void StreamTransport::WriteFromFile(std::string_view data) {
+  const iovec piece = ToIovec(data);
+  IoResult result = socket_->DoWrite({&piece, 1});
+  if (result.kind == IoResult::Kind::kFailed) {
+    queued_file_bytes_ = data.size();
+    Fail(result.cause, std::move(result.status));
+    return;
+  }
+  CountSent(result.size_bytes, result.size_bytes);
+  queued_file_bytes_ = data.size() - result.size_bytes;
+  write_buffer_.Append(data.substr(result.size_bytes));
+  UpdateWatch();
+}
+
+void StreamTransport::EndSendfile(const FileSender& sender) {
+  AssertInLoopThread();
+  if (file_sender_ != &sender) return;
+  file_sender_ = nullptr;
+  UpdateWatch();
+  if (write_buffer_.empty()) OnFlushed();
+}
+
 void StreamTransport::Finish(EndCause cause, absl::Status status) {
+  if (FileSender* const sender = std::exchange(file_sender_, nullptr)) sender->OnTransportEnded(status);
   dropped_bytes_ += write_buffer_.size();
   write_buffer_.Clear();
   end_cause_ = cause;
@@ -284,6 +356,7 @@ void StreamTransport::CallConnectionLost() {
 }
 
 void StreamTransport::OnLoopDestroyed() {
+  file_sender_ = nullptr;
   // Moved out, because its destructor may call back.
   const std::shared_ptr<BaseProtocol> protocol = std::move(protocol_);
   const auto on_lost = std::move(on_lost_);
@@ -309,8 +382,10 @@ void StreamTransport::SetState(State state) {
 void StreamTransport::UpdateWatch() {
   if (watch_ == 0) return;
   const bool wants_read = traits_.can_read ? IsReading() && !received_eof_ : traits_.watches_reader && IsWritable();
-  const bool readable = may_read_ && wants_read;
-  const bool writable = IsWritable() && !write_buffer_.empty();
+  // Of a write pipe, that its reader is gone is still to be noticed while a file is sent.
+  const bool readable = may_read_ && wants_read && (file_sender_ == nullptr || !traits_.can_read);
+  const bool sender_waits = file_sender_ != nullptr && file_sender_ready_;
+  const bool writable = IsWritable() && (!write_buffer_.empty() || sender_waits);
   if (readable == watches_readable_ && writable == watches_writable_) return;
   watches_readable_ = readable;
   watches_writable_ = writable;

@@ -21,6 +21,18 @@
 
 namespace transportd {
 
+// What sends a file through a transport. Threading: loop thread only.
+class FileSender {
+ public:
+  virtual ~FileSender() = default;
+
+  // It is ready, what was written before is in the kernel, and there is room for more. At most once a turn.
+  virtual void OnRoom() = 0;
+  // The transport ends: its time is over. Must not call the transport, but for QueuedFileBytes and EndSendfile.
+  // `status`: OK when it was aborted.
+  virtual void OnTransportEnded(const absl::Status& status) = 0;
+};
+
 // Buffers, watermarks, and the order of a connection's callbacks. The life of one:
 //
 //   Opening → Open → Closing? → Ending → Lost
@@ -28,7 +40,9 @@ namespace transportd {
 //   Opening  Start was called, ConnectionMade was not: nothing is read. What a server's CloseClients does to it comes
 //            after its ConnectionMade.
 //   Open     Reads unless paused or ended; writes.
-//   Closing  Close was called and bytes are buffered: writes, and takes more to write, until the buffer is empty.
+//   Closing  Close was called and bytes are buffered, or a file is being sent: writes, and takes more to write, until
+//   the
+//            buffer is empty and the file is sent.
 //   Ending   Inert: the socket is no longer watched, the buffer is empty, writes are dropped; ConnectionLost is queued.
 //   Lost     ConnectionLost was called; socket and protocol are gone.
 //
@@ -61,6 +75,26 @@ class StreamTransport final : public Transport,
   // Ends the transport as an error does: drops what is buffered, then ConnectionLost in a later turn. For causes that
   // are not the socket's, such as a policy. Nothing when it ends already.
   void Fail(EndCause cause, absl::Status status);
+
+  // --- sendfile (transports/sendfile): a file takes the place of what Write takes.
+
+  // From now on `sender` has the writing side, until EndSendfile: what was written before goes first, Write refuses
+  // (SENDFILE_IN_PROGRESS), what Close and WriteEof do comes after the file, and nothing is read. `sender` must outlive
+  // its time. FAILED_PRECONDITION / TRANSPORT_CLOSING, WRITE_AFTER_EOF, SENDFILE_IN_PROGRESS; UNIMPLEMENTED /
+  // WRONG_KIND for a transport that is only read.
+  absl::Status BeginSendfile(FileSender& sender);
+  // Whether the sender has something to send: it is then asked, in a later turn, when there is room.
+  void SetSenderReady(bool ready);
+  // The kernel sends by itself; else the sender reads and writes.
+  bool CanSendfile() const { return socket_ != nullptr && socket_->CanSendfile(); }
+  // For the sender, when it is asked: StreamSocket::DoSendfile. kFailed: the transport has ended of it.
+  IoResult SendfileSlice(int file_fd, off_t& offset, size_t size_bytes);
+  // For the sender, when it is asked: sends `data`, not empty, or keeps what there is no room for.
+  void WriteFromFile(std::string_view data);
+  // Of what WriteFromFile was given: not in the kernel yet.
+  uint64_t QueuedFileBytes() const { return queued_file_bytes_; }
+  // Nothing when the time of `sender` is over already, or never began.
+  void EndSendfile(const FileSender& sender);
 
   // Ending or Lost: nothing more will be sent.
   bool IsEnding() const { return !IsWritable(); }
@@ -113,11 +147,14 @@ class StreamTransport final : public Transport,
   void OnReaderGone();
   // Sends `lines`, which hold `size_bytes` (more than 0), or as much as the kernel takes, and keeps the rest.
   void WriteNow(std::span<const std::string_view> lines, size_t size_bytes);
+  void CountSent(size_t size_bytes, size_t of_file_bytes);
   void SendEof();
   // Nothing is left to flush: the end that Close asked for, or the FIN that WriteEof did.
   void OnFlushed();
   void FinishClose();
   void Finish(EndCause cause, absl::Status status);
+  // Nothing is buffered, and no file is being sent.
+  bool HasNothingToSend() const { return write_buffer_.empty() && file_sender_ == nullptr; }
   void CallConnectionLost();
 
   void AssertInLoopThread() const;
@@ -148,6 +185,12 @@ class StreamTransport final : public Transport,
   uint64_t received_bytes_ = 0;
   uint64_t sent_bytes_ = 0;
   uint64_t dropped_bytes_ = 0;
+
+  // Null: no file is being sent.
+  FileSender* file_sender_ = nullptr;
+  bool file_sender_ready_ = false;
+  uint64_t queued_file_bytes_ = 0;  // At the front of the buffer.
+  uint64_t sent_file_bytes_ = 0;    // In sent_bytes_.
 
   // What ConnectionLost will be told; set in Ending.
   EndCause end_cause_ = EndCause::kLocalClose;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <deque>
 #include <limits>
@@ -36,6 +37,7 @@ struct MemoryKernel {
   int write_count = 0;
   int shutdown_count = 0;
   bool reset_on_close = false;
+  bool can_sendfile = false;  // And then it fails, as a file system without it does.
   bool closed = false;
   int fd = -1;
 
@@ -103,6 +105,9 @@ class MemorySocket final : public StreamSocket {
     }
     return taken == 0 ? IoResult::WouldBlock() : IoResult::Bytes(taken);
   }
+
+  bool CanSendfile() const override { return kernel_.can_sendfile; }
+  IoResult DoSendfile(int, off_t&, size_t) override { return IoResult::FileFailed(ErrnoToStatus(EINVAL, "sendfile")); }
 
   bool CanWriteEof() const override { return true; }
 
