@@ -221,7 +221,8 @@ void RemoteSession::OnCallback(std::string_view entry) {
   }
   const std::shared_ptr<RemoteHandle> transport = FindTransport(hot->transport_id);
   if (transport == nullptr) return;
-  if (!(hot->is_progress ? transport->OnWriteProgress(hot->sent_bytes) : transport->OnDataReceived(hot->data))) {
+  if (!(hot->kind == HotEntry::Kind::kProgress ? transport->OnWriteProgress(hot->sent_bytes)
+                                               : transport->OnDataReceived(hot->data))) {
     FailContract("more bytes written than it was given");
   }
 }

@@ -39,6 +39,8 @@ std::span<const CommandRow> LoopCommands();
 std::span<const CommandRow> TransportCommands();
 // server_commands.cc
 std::span<const CommandRow> ServerCommands();
+// datagram_commands.cc
+std::span<const CommandRow> DatagramCommands();
 
 // Null: there is none.
 const CommandRow* FindCommandRow(v1::Command::CommandCase variant);

@@ -96,6 +96,13 @@ void ToProto(const ConnectionEnd& end, v1::ConnectionLost& out) {
   out.set_dropped_bytes(end.dropped_bytes);
 }
 
+void ToProto(const DatagramCounts& counts, v1::DatagramCounts& out) {
+  out.set_received_count(counts.received_count);
+  out.set_sent_count(counts.sent_count);
+  out.set_dropped_received_count(counts.dropped_received_count);
+  out.set_dropped_sent_count(counts.dropped_sent_count);
+}
+
 void ToProto(const WriteBufferMarks& marks, v1::WriteBufferLimits& out) {
   out.set_high_bytes(marks.high_bytes);
   out.set_low_bytes(marks.low_bytes);
@@ -117,6 +124,25 @@ void ToProto(const SessionLimits& limits, v1::Limits& out) {
 v1::TransportError ErrorProto(const absl::Status& status) {
   v1::TransportError out;
   ToProto(ToTransportError(status), out);
+  return out;
+}
+
+absl::StatusOr<SocketAddress> FromProto(const v1::SocketAddress& address) {
+  constexpr uint32_t kMaxPort = 65535;
+  if (address.port() > kMaxPort) {
+    return InvalidArgument("INVALID_PORT", "address.port", "a port is from 0 to 65535");
+  }
+  SocketAddress out;
+  out.family = FromProto(address.family());
+  if (out.family == AddressFamily::kUnspecified && !address.path().empty()) out.family = AddressFamily::kUnix;
+  if (out.family == AddressFamily::kUnspecified && !address.host().empty()) {
+    out.family = address.host().find(':') == std::string::npos ? AddressFamily::kInet : AddressFamily::kInet6;
+  }
+  out.host = address.host();
+  out.port = static_cast<uint16_t>(address.port());
+  out.flowinfo = address.flowinfo();
+  out.scope_id = address.scope_id();
+  out.path = address.path();
   return out;
 }
 
@@ -186,6 +212,22 @@ CreateServerOptions FromProto(const v1::CreateServerRequest& request, Duration d
 CreateUnixConnectionOptions FromProto(const v1::CreateUnixConnectionRequest& request, Duration default_timeout) {
   CreateUnixConnectionOptions options;
   if (request.has_path()) options.path = request.path();
+  options.write_buffer_limits = FromProto(request.write_buffer_limits());
+  options.timeout = request.has_timeout() ? FromProto(request.timeout()) : default_timeout;
+  return options;
+}
+
+CreateDatagramEndpointOptions FromProto(const v1::CreateDatagramEndpointRequest& request, Duration default_timeout) {
+  CreateDatagramEndpointOptions options;
+  if (request.has_local()) options.local = FromProto(request.local());
+  if (request.has_local_path()) options.local_path = request.local_path();
+  if (request.has_remote()) options.remote = FromProto(request.remote());
+  if (request.has_remote_path()) options.remote_path = request.remote_path();
+  options.family = FromProto(request.family());
+  options.proto = request.proto();
+  options.flags = request.flags();
+  options.reuse_port = request.reuse_port();
+  options.allow_broadcast = request.allow_broadcast();
   options.write_buffer_limits = FromProto(request.write_buffer_limits());
   options.timeout = request.has_timeout() ? FromProto(request.timeout()) : default_timeout;
   return options;

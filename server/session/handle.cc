@@ -15,6 +15,8 @@ std::string_view KindText(Handle::Kind kind) {
       return "a stream transport";
     case Handle::Kind::kServer:
       return "a server";
+    case Handle::Kind::kDatagram:
+      return "a datagram endpoint";
   }
   return "";
 }

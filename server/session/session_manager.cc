@@ -378,6 +378,8 @@ class SessionManagerImpl final : public SessionManager {
 
   // On the loop's thread.
   void OnException(size_t loop_index, const ExceptionContext& context) {
+    // A client's mistake, of which connection_lost tells it.
+    if (context.datagram_transport != nullptr) return;
     if (context.server == nullptr) {
       LogWarning(context.message, ": ", context.status.ToString());
       return;

@@ -74,8 +74,10 @@ struct CreateServerOptions {
 // What the exception handler is told: something that no protocol hears of.
 struct ExceptionContext {
   std::string message = {};
-  absl::Status status = {};        // OK when there is no error behind it.
-  const Server* server = nullptr;  // The server it happened to; null: none. Valid during the call only.
+  absl::Status status = {};  // OK when there is no error behind it.
+  // What it happened to; null: none. Valid during the call only.
+  const Server* server = nullptr;
+  const DatagramTransport* datagram_transport = nullptr;
 };
 
 // Threading: loop thread only, but for CallSoonThreadsafe and Stop.

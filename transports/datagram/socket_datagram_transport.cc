@@ -252,7 +252,8 @@ void SocketDatagramTransport::FailForAddress(const SocketAddress* address) {
       InvalidAddress(address == nullptr ? "the endpoint has no remote address: sendto needs one"
                                         : StrCat(address->ToString(), " is of another kind of socket"));
   Fail(EndCause::kLocalAbort, status);
-  context_->ReportException({.message = "Fatal write error on datagram transport", .status = status});
+  context_->ReportException(
+      {.message = "Fatal write error on datagram transport", .status = status, .datagram_transport = this});
 }
 
 void SocketDatagramTransport::SendNow(std::span<const DatagramSocket::Outgoing> datagrams) {
