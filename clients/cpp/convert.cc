@@ -127,6 +127,7 @@ TransportError ErrorFromProto(const v1::TransportError& error, int depth) {
   out.operation = error.operation();
   out.field = error.field();
   out.gai_code = error.gai_code();
+  out.sent_bytes = error.sent_bytes();
   if (depth > 0) {
     for (const v1::TransportError& cause : error.causes()) out.causes.push_back(ErrorFromProto(cause, depth - 1));
   }
@@ -158,10 +159,32 @@ SocketAddress FromProto(const v1::SocketAddress& address) {
   return out;
 }
 
+SocketKind FromProto(const v1::SocketKind& kind) {
+  // The numbers are the same.
+  return {.family = v1::AddressFamily_IsValid(kind.family()) ? static_cast<AddressFamily>(kind.family())
+                                                             : AddressFamily::kUnspecified,
+          .type = static_cast<SocketType>(kind.type()),
+          .proto = kind.proto()};
+}
+
+AddressInfo FromProto(const v1::AddressInfo& info) {
+  SocketAddress address = FromProto(info.address());
+  return {.family = address.family,
+          .type = static_cast<SocketType>(info.type()),
+          .proto = info.proto(),
+          .canonname = info.canonname(),
+          .address = std::move(address)};
+}
+
 ExtraInfo FromProto(const v1::ExtraInfo& extra_info) {
   ExtraInfo out;
   if (extra_info.has_sockname()) out.sockname = FromProto(extra_info.sockname());
   if (extra_info.has_peername()) out.peername = FromProto(extra_info.peername());
+  if (extra_info.has_socket()) out.socket = FromProto(extra_info.socket());
+  if (extra_info.has_peercred()) {
+    const v1::PeerCredentials& peer = extra_info.peercred();
+    out.peercred = PeerCredentials{.pid = peer.pid(), .uid = peer.uid(), .gid = peer.gid()};
+  }
   return out;
 }
 
@@ -219,6 +242,38 @@ absl::Status ToProto(const CreateUnixConnectionOptions& options, v1::CreateUnixC
   SetQuietLimits(*out.mutable_write_buffer_limits());
   return absl::OkStatus();
 }
+
+void ToProto(const SocketAddress& address, v1::SocketAddress& out) {
+  out.set_family(static_cast<v1::AddressFamily>(address.family));
+  out.set_host(address.host);
+  out.set_port(address.port);
+  out.set_flowinfo(address.flowinfo);
+  out.set_scope_id(address.scope_id);
+  out.set_path(address.path);
+}
+
+void ToProto(const SocketpairOptions& options, v1::SocketpairRequest& out) {
+  out.set_family(static_cast<v1::AddressFamily>(options.family));
+  out.set_type(static_cast<v1::SocketType>(options.type));
+}
+
+void ToProto(const GetaddrinfoOptions& options, v1::GetaddrinfoRequest& out) {
+  if (options.host.has_value()) out.set_host(*options.host);
+  if (options.port.has_value()) out.set_port(*options.port);
+  out.set_family(static_cast<v1::AddressFamily>(options.family));
+  out.set_type(static_cast<v1::SocketType>(options.type));
+  out.set_proto(options.proto);
+  out.set_flags(options.flags);
+}
+
+void ToProto(const SendfileOptions& options, v1::SendfileRequest& out) {
+  out.set_path(options.path);
+  out.set_offset_bytes(options.offset_bytes);
+  if (options.count_bytes.has_value()) out.set_count_bytes(*options.count_bytes);
+  out.set_fallback(options.fallback);
+}
+
+void SetQuietSocketLimits(v1::ConnectAcceptedSocketRequest& out) { SetQuietLimits(*out.mutable_write_buffer_limits()); }
 
 absl::Status ToProto(const CreateUnixServerOptions& options, v1::CreateUnixServerRequest& out) {
   if (options.path.has_value()) out.set_path(*options.path);

@@ -1,16 +1,25 @@
 #include "clients/cpp/remote_event_loop.h"
 
+#include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "clients/cpp/connect_operation.h"
 #include "clients/cpp/convert.h"
 #include "clients/cpp/listen_operation.h"
 #include "clients/cpp/remote_server.h"
+#include "clients/cpp/remote_socket.h"
+#include "clients/cpp/remote_transport.h"
+#include "clients/cpp/value_operation.h"
 #include "transports/api/error.h"
 #include "transports/base/logging.h"
 
 namespace transportd {
 namespace {
+
+absl::Status NoBoundSockets() {
+  return InvalidArgument("INVALID_SOCKET", "sock", "the service has no bound sockets to hand over");
+}
 
 absl::StatusOr<v1::Command> OrError(absl::Status status, v1::Command command) {
   if (!status.ok()) return status;
@@ -96,6 +105,10 @@ OperationId RemoteEventLoop::StartListen(ProtocolFactory factory, const CallOpti
 
 OperationId RemoteEventLoop::CreateConnection(ProtocolFactory factory, CreateConnectionOptions options,
                                               absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  if (options.sock != nullptr) {
+    const bool either = options.remote.host || options.remote.port || options.local;
+    return StartSock(std::move(factory), options, either, std::move(done));
+  }
   return StartConnect(
       std::move(factory), options,
       [&](v1::Command& command) { return remote::ToProto(options, *command.mutable_create_connection()); },
@@ -106,12 +119,18 @@ OperationId RemoteEventLoop::CreateServer(ProtocolFactory factory, CreateServerO
                                           absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
   return StartListen(
       std::move(factory), options,
-      [&](v1::Command& command) { return remote::ToProto(options, *command.mutable_create_server()); },
+      [&](v1::Command& command) {
+        if (options.sock != nullptr) return NoBoundSockets();
+        return remote::ToProto(options, *command.mutable_create_server());
+      },
       std::move(done));
 }
 
 OperationId RemoteEventLoop::CreateUnixConnection(ProtocolFactory factory, CreateUnixConnectionOptions options,
                                                   absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  if (options.sock != nullptr) {
+    return StartSock(std::move(factory), options, options.path.has_value(), std::move(done));
+  }
   return StartConnect(
       std::move(factory), options,
       [&](v1::Command& command) { return remote::ToProto(options, *command.mutable_create_unix_connection()); },
@@ -122,8 +141,112 @@ OperationId RemoteEventLoop::CreateUnixServer(ProtocolFactory factory, CreateUni
                                               absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
   return StartListen(
       std::move(factory), options,
-      [&](v1::Command& command) { return remote::ToProto(options, *command.mutable_create_unix_server()); },
+      [&](v1::Command& command) {
+        if (options.sock != nullptr) return NoBoundSockets();
+        return remote::ToProto(options, *command.mutable_create_unix_server());
+      },
       std::move(done));
+}
+
+OperationId RemoteEventLoop::ConnectAcceptedSocket(ProtocolFactory factory, ConnectAcceptedSocketOptions options,
+                                                   absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return StartSock(std::move(factory), options, /*either=*/false, std::move(done));
+}
+
+// The transport of an existing socket, in whichever call it was given. `either`: a host or a path was given besides.
+template <typename CallOptions>
+OperationId RemoteEventLoop::StartSock(ProtocolFactory factory, const CallOptions& options, bool either,
+                                       absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return StartConnect(
+      std::move(factory), options,
+      [&](v1::Command& command) -> absl::Status {
+        if (either) {
+          return InvalidArgument("INVALID_SOCKET", "sock", "host/port and sock can not be specified at the same time");
+        }
+        auto* const socket = dynamic_cast<RemoteSocket*>(options.sock.get());
+        if (socket == nullptr || !socket->IsOf(*session_)) {
+          return InvalidArgument("INVALID_SOCKET", "sock", "a socket of this loop is needed");
+        }
+        if (socket->Kind().type != SocketType::kStream) {
+          return InvalidArgument("INVALID_SOCKET", "sock", "a stream socket was expected");
+        }
+        const std::optional<uint32_t> id = socket->Take();
+        if (!id.has_value()) return ErrnoToStatus(EBADF, "sock");
+        command.mutable_connect_accepted_socket()->set_socket_id(*id);
+        remote::SetQuietSocketLimits(*command.mutable_connect_accepted_socket());
+        return absl::OkStatus();
+      },
+      std::move(done));
+}
+
+OperationId RemoteEventLoop::Socketpair(SocketpairOptions options,
+                                        absl::AnyInvocable<void(absl::StatusOr<SocketPair>)> done) {
+  v1::Command command;
+  remote::ToProto(options, *command.mutable_socketpair());
+  auto convert = [session = std::weak_ptr<RemoteSession>(session_)](const v1::Reply& reply) {
+    const v1::SocketpairResponse& pair = reply.socketpair();
+    const SocketKind kind = remote::FromProto(pair.kind());
+    return SocketPair{.first = std::make_shared<RemoteSocket>(session, pair.first_socket_id(), kind),
+                      .second = std::make_shared<RemoteSocket>(session, pair.second_socket_id(), kind)};
+  };
+  return StartOperation(std::make_unique<ValueOperation<SocketPair>>(std::move(convert), std::move(done)),
+                        std::move(command));
+}
+
+OperationId RemoteEventLoop::Getaddrinfo(GetaddrinfoOptions options,
+                                         absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
+  v1::Command command;
+  remote::ToProto(options, *command.mutable_getaddrinfo());
+  auto convert = [](const v1::Reply& reply) {
+    std::vector<AddressInfo> infos;
+    for (const v1::AddressInfo& info : reply.getaddrinfo().infos()) infos.push_back(remote::FromProto(info));
+    return infos;
+  };
+  return StartOperation(std::make_unique<ValueOperation<std::vector<AddressInfo>>>(std::move(convert), std::move(done)),
+                        std::move(command));
+}
+
+OperationId RemoteEventLoop::Getnameinfo(SocketAddress address, int flags,
+                                         absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) {
+  v1::Command command;
+  remote::ToProto(address, *command.mutable_getnameinfo()->mutable_address());
+  command.mutable_getnameinfo()->set_flags(flags);
+  auto convert = [](const v1::Reply& reply) {
+    return NameInfo{.host = reply.getnameinfo().host(), .service = reply.getnameinfo().service()};
+  };
+  return StartOperation(std::make_unique<ValueOperation<NameInfo>>(std::move(convert), std::move(done)),
+                        std::move(command));
+}
+
+OperationId RemoteEventLoop::Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
+                                      absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) {
+  const auto remote_transport = std::dynamic_pointer_cast<RemoteTransport>(std::move(transport));
+  auto convert = [](const v1::Reply& reply) { return reply.sendfile().sent_bytes(); };
+  if (remote_transport == nullptr) {
+    return StartOperation(
+        std::make_unique<ValueOperation<uint64_t>>(convert, std::move(done)),
+        MakeError(absl::StatusCode::kUnimplemented, "WRONG_KIND", "sendfile is not supported for this transport"));
+  }
+  v1::Command command;
+  remote::ToProto(options, *command.mutable_sendfile());
+  command.mutable_sendfile()->set_transport_id(remote_transport->id());
+  // Whose time it is that ends with `done`: a second sendfile, which is refused, ends nobody's.
+  const auto began = std::make_shared<bool>(false);
+  auto finish = [remote_transport, began, done = std::move(done)](absl::StatusOr<uint64_t> sent_bytes) mutable {
+    if (*began) remote_transport->EndSendfile();
+    done(std::move(sent_bytes));
+  };
+  const std::shared_ptr<Entry> entry =
+      AddOperation(std::make_unique<ValueOperation<uint64_t>>(convert, std::move(finish)));
+  const absl::Status status =
+      remote_transport->BeginSendfile([this, entry, command = std::move(command)](const absl::Status& issued) {
+        if (entry->is_cancelled) return;
+        if (!issued.ok()) return FailSoon(entry, issued);
+        SendCommand(entry, command);
+      });
+  *began = status.ok();
+  if (!status.ok()) FailSoon(entry, status);
+  return entry->id;
 }
 
 // Not behind the service yet.
@@ -159,20 +282,29 @@ OperationId RemoteEventLoop::Refuse(absl::AnyInvocable<void(absl::StatusOr<T>)> 
 
 // --- Calls under way
 
-OperationId RemoteEventLoop::StartOperation(std::unique_ptr<RemoteOperation> operation,
-                                            absl::StatusOr<v1::Command> command) {
+std::shared_ptr<RemoteEventLoop::Entry> RemoteEventLoop::AddOperation(std::unique_ptr<RemoteOperation> operation) {
   reactor_->AssertInLoopThread();
   const auto entry = std::make_shared<Entry>();
   entry->id = ++last_operation_id_;
   entry->operation = std::move(operation);
   operations_.emplace(entry->id, entry);
-  if (!command.ok()) {
-    FailSoon(entry, command.status());
-    return entry->id;
-  }
+  return entry;
+}
+
+void RemoteEventLoop::SendCommand(const std::shared_ptr<Entry>& entry, v1::Command command) {
   entry->request_id = session_->Request(
-      *std::move(command), [this, entry](const absl::StatusOr<v1::Reply>& reply) { OnReply(entry, reply); });
+      std::move(command), [this, entry](const absl::StatusOr<v1::Reply>& reply) { OnReply(entry, reply); });
   unanswered_.emplace(entry->request_id, entry);
+}
+
+OperationId RemoteEventLoop::StartOperation(std::unique_ptr<RemoteOperation> operation,
+                                            absl::StatusOr<v1::Command> command) {
+  const std::shared_ptr<Entry> entry = AddOperation(std::move(operation));
+  if (command.ok()) {
+    SendCommand(entry, *std::move(command));
+  } else {
+    FailSoon(entry, command.status());
+  }
   return entry->id;
 }
 

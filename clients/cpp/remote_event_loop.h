@@ -80,6 +80,15 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
                              absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
   OperationId SubprocessShell(SubprocessProtocolFactory factory, std::string cmd, SubprocessOptions options,
                               absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
+  OperationId ConnectAcceptedSocket(ProtocolFactory factory, ConnectAcceptedSocketOptions options,
+                                    absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId Socketpair(SocketpairOptions options, absl::AnyInvocable<void(absl::StatusOr<SocketPair>)> done) override;
+  OperationId Getaddrinfo(GetaddrinfoOptions options,
+                          absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) override;
+  OperationId Getnameinfo(SocketAddress address, int flags,
+                          absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;
+  OperationId Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
+                       absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) override;
   void CancelOperation(OperationId operation) override;
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) override;
 
@@ -115,6 +124,11 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
   template <typename CallOptions, typename Fill>
   OperationId StartListen(ProtocolFactory factory, const CallOptions& options, Fill fill,
                           absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done);
+  template <typename CallOptions>
+  OperationId StartSock(ProtocolFactory factory, const CallOptions& options, bool either,
+                        absl::AnyInvocable<void(absl::StatusOr<Connection>)> done);
+  std::shared_ptr<Entry> AddOperation(std::unique_ptr<RemoteOperation> operation);
+  void SendCommand(const std::shared_ptr<Entry>& entry, v1::Command command);
   // Sends the command; or fails with its error, in a later turn.
   OperationId StartOperation(std::unique_ptr<RemoteOperation> operation, absl::StatusOr<v1::Command> command);
   void OnReply(const std::shared_ptr<Entry>& entry, const absl::StatusOr<v1::Reply>& reply);

@@ -285,6 +285,9 @@ absl::Status RemoteTransport::Writelines(std::span<const std::string_view> lines
   size_t size_bytes = 0;
   for (const std::string_view line : lines) size_bytes += line.size();
   if (size_bytes == 0) return absl::OkStatus();
+  if (sending_file_ && IsWritable()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "SENDFILE_IN_PROGRESS", "a file is being sent");
+  }
   accepted_bytes_ += size_bytes;
   if (!IsWritable()) return absl::OkStatus();
   if (held_end_.has_value()) {
@@ -331,8 +334,33 @@ void RemoteTransport::Pump() {
     issued_bytes_ += count;
     pending_.Consume(count);
   }
+  if (auto issue = std::exchange(issue_sendfile_, nullptr)) issue(absl::OkStatus());
   if (write_eof_ == WriteEofState::kAsked) SendWriteEof();
   if (close_ == CloseState::kDue) SendClose();
+}
+
+absl::Status RemoteTransport::BeginSendfile(absl::AnyInvocable<void(absl::Status)> issue) {
+  AssertInLoopThread();
+  if (IsClosing()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_CLOSING", "the transport is closing");
+  }
+  if (write_eof_ != WriteEofState::kNone) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "WRITE_AFTER_EOF", "sendfile after write_eof");
+  }
+  if (sending_file_) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "SENDFILE_IN_PROGRESS", "a file is being sent");
+  }
+  sending_file_ = true;
+  issue_sendfile_ = std::move(issue);
+  Pump();
+  return absl::OkStatus();
+}
+
+void RemoteTransport::DropSendfile() {
+  if (auto issue = std::exchange(issue_sendfile_, nullptr)) {
+    issue(MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_LOST",
+                    "the transport was lost before the file was sent"));
+  }
 }
 
 void RemoteTransport::OnCredit() {
@@ -424,6 +452,7 @@ void RemoteTransport::EnterEnding(std::optional<EndCause> cause, absl::Status st
   ending_cause_ = cause;
   ending_status_ = std::move(status);
   pending_.Clear();
+  DropSendfile();
   DropHeld();
   if (held_end_.has_value()) DeliverHeldSoon();
 }
@@ -476,6 +505,7 @@ void RemoteTransport::CallConnectionLost(ConnectionEnd end) {
 }
 
 std::shared_ptr<RemoteHandle> RemoteTransport::Detach() {
+  DropSendfile();
   RemoteSession* const session = std::exchange(session_, nullptr);
   state_ = State::kLost;
   plain_protocol_ = nullptr;

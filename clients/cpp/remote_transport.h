@@ -90,6 +90,12 @@ class RemoteTransport final : public Transport,
   WriteBufferMarks GetWriteBufferLimits() const override { return watermarks_.marks(); }
   size_t GetWriteBufferSize() const override;
   uint64_t ReceivedBytes() const override { return received_bytes_; }
+  // sendfile: what was written before goes first, and Write refuses until EndSendfile. `issue` is called once: with OK
+  // when everything written before is on its way to the service, perhaps at once; else with why it cannot be.
+  // TRANSPORT_CLOSING, WRITE_AFTER_EOF, SENDFILE_IN_PROGRESS.
+  absl::Status BeginSendfile(absl::AnyInvocable<void(absl::Status)> issue);
+  void EndSendfile() { sending_file_ = false; }
+
   uint64_t SentBytes() const override { return sent_bytes_; }
   void Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) override;
   void Setsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) override;
@@ -131,6 +137,8 @@ class RemoteTransport final : public Transport,
   // Sends what the windows allow, and what follows when everything is sent.
   void Pump();
   void SendWriteEof();
+  // A sendfile that was not issued never will be.
+  void DropSendfile();
   void SendClose();
   void SendAbort(bool reset);
 
@@ -176,6 +184,8 @@ class RemoteTransport final : public Transport,
   uint64_t issued_bytes_ = 0;  // In frames so far.
   uint64_t sent_bytes_ = 0;    // In the kernel, as far as is known.
   bool waits_for_credit_ = false;
+  bool sending_file_ = false;
+  absl::AnyInvocable<void(absl::Status)> issue_sendfile_;  // Null: it was called.
   WriteEofState write_eof_ = WriteEofState::kNone;
   CloseState close_ = CloseState::kNone;
 

@@ -35,6 +35,8 @@ struct CommandRow {
 std::span<const CommandRow> SessionCommands();
 // loop_commands.cc: the calls that make transports.
 std::span<const CommandRow> LoopCommands();
+// socket_commands.cc: existing sockets, names and files.
+std::span<const CommandRow> SocketCommands();
 // transport_commands.cc: the methods that several kinds have, and those of streams.
 std::span<const CommandRow> TransportCommands();
 // server_commands.cc

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "server/session/socket_convert.h"
+
 namespace transportd {
 
 namespace {
@@ -73,6 +75,12 @@ void ToProto(const SocketAddress& address, v1::SocketAddress& out) {
 void ToProto(const ExtraInfo& extra_info, v1::ExtraInfo& out) {
   if (extra_info.sockname.has_value()) ToProto(*extra_info.sockname, *out.mutable_sockname());
   if (extra_info.peername.has_value()) ToProto(*extra_info.peername, *out.mutable_peername());
+  if (extra_info.socket.has_value()) ToProto(*extra_info.socket, *out.mutable_socket());
+  if (extra_info.peercred.has_value()) {
+    out.mutable_peercred()->set_pid(extra_info.peercred->pid);
+    out.mutable_peercred()->set_uid(extra_info.peercred->uid);
+    out.mutable_peercred()->set_gid(extra_info.peercred->gid);
+  }
 }
 
 void ToProto(const TransportError& error, v1::TransportError& out) {
@@ -85,6 +93,7 @@ void ToProto(const TransportError& error, v1::TransportError& out) {
   out.set_operation(error.operation);
   out.set_field(error.field);
   out.set_gai_code(error.gai_code);
+  out.set_sent_bytes(error.sent_bytes);
   for (const TransportError& cause : error.causes) ToProto(cause, *out.add_causes());
 }
 

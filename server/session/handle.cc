@@ -17,6 +17,8 @@ std::string_view KindText(Handle::Kind kind) {
       return "a server";
     case Handle::Kind::kDatagram:
       return "a datagram endpoint";
+    case Handle::Kind::kSocket:
+      return "a socket";
   }
   return "";
 }

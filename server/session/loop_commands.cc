@@ -1,10 +1,12 @@
 // The calls that make transports.
+#include <cerrno>
 #include <memory>
 #include <utility>
 
 #include "server/session/commands.h"
 #include "server/session/convert.h"
 #include "server/session/server_handle.h"
+#include "server/session/socket_handle.h"
 #include "server/session/stream_handle.h"
 #include "transports/api/error.h"
 
@@ -109,6 +111,24 @@ void CreateUnixConnection(const CommandContext& context) {
       [](v1::Reply& reply) { return reply.mutable_create_unix_connection(); });
 }
 
+void ConnectAcceptedSocket(const CommandContext& context) {
+  const v1::ConnectAcceptedSocketRequest& request = context.command.connect_accepted_socket();
+  const absl::StatusOr<SocketHandle*> socket = context.session.Find<SocketHandle>(request.socket_id());
+  if (!socket.ok()) return context.call->Fail(socket.status());
+  if (*socket == nullptr) return context.call->Fail(ErrnoToStatus(EBADF, "sock"));
+  MakeConnection(
+      context, request.close_on_eof(),
+      [&](ProtocolFactory factory, auto done) {
+        const OperationId operation = context.session.loop().ConnectAcceptedSocket(
+            std::move(factory),
+            {.sock = (*socket)->socket(), .write_buffer_limits = FromProto(request.write_buffer_limits())},
+            std::move(done));
+        (*socket)->LeaveIfTaken();
+        return operation;
+      },
+      [](v1::Reply& reply) { return reply.mutable_connect_accepted_socket(); });
+}
+
 void CreateServer(const CommandContext& context) {
   const v1::CreateServerRequest& request = context.command.create_server();
   MakeServer(
@@ -134,6 +154,7 @@ constexpr CommandRow kRows[] = {
     {v1::Command::kCreateConnection, /*may_wait=*/true, CreateConnection},
     {v1::Command::kCreateServer, /*may_wait=*/true, CreateServer},
     {v1::Command::kCreateUnixConnection, /*may_wait=*/true, CreateUnixConnection},
+    {v1::Command::kConnectAcceptedSocket, /*may_wait=*/true, ConnectAcceptedSocket},
     {v1::Command::kCreateUnixServer, /*may_wait=*/true, CreateUnixServer},
 };
 

@@ -34,6 +34,7 @@ class StreamHandle final : public BufferedProtocol, public FlowHandle {
   ~StreamHandle() override;
 
   Transport& transport() { return *transport_; }
+  const std::shared_ptr<Transport>& shared_transport() const { return transport_; }
 
   absl::Status Write(std::string_view data);
 

@@ -170,7 +170,7 @@ class Tracing:
         self.transport = transport
         self.made = True
         sockname = transport.get_extra_info("sockname")
-        if self.stage.family != socket.AF_UNIX:
+        if not isinstance(sockname, str):
             self.stage.name_port(sockname[1], self.name)
         self.note(
             f"connection_made peername={self.stage.address(transport.get_extra_info('peername'))}"

@@ -17,8 +17,10 @@
 #include "transports/api/address.h"
 #include "transports/api/datagram.h"
 #include "transports/api/existing_socket.h"
+#include "transports/api/name_lookup.h"
 #include "transports/api/pipe.h"
 #include "transports/api/protocol.h"
+#include "transports/api/sendfile.h"
 #include "transports/api/server.h"
 #include "transports/api/subprocess.h"
 #include "transports/api/time.h"
@@ -144,6 +146,26 @@ class EventLoop {
   // The same with `/bin/sh -c cmd`.
   virtual OperationId SubprocessShell(SubprocessProtocolFactory factory, std::string cmd, SubprocessOptions options,
                                       absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) = 0;
+
+  // A pair of sockets that are connected to each other, for what takes a `sock`. Errors: EventLoop.Socketpair.
+  virtual OperationId Socketpair(SocketpairOptions options,
+                                 absl::AnyInvocable<void(absl::StatusOr<SocketPair>)> done) = 0;
+
+  // Makes a transport of a connected socket. `done` as of CreateConnection. Errors: EventLoop.ConnectAcceptedSocket.
+  virtual OperationId ConnectAcceptedSocket(ProtocolFactory factory, ConnectAcceptedSocketOptions options,
+                                            absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) = 0;
+
+  // The resolver's answers, in its order. Errors: EventLoop.Getaddrinfo and EventLoop.Getnameinfo.
+  virtual OperationId Getaddrinfo(GetaddrinfoOptions options,
+                                  absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) = 0;
+  virtual OperationId Getnameinfo(SocketAddress address, int flags,
+                                  absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) = 0;
+
+  // Sends a file of the machine where the transport is, after what was written before; until it is sent, Write refuses,
+  // and Close and WriteEof wait. `done` gets the number of bytes; an error tells it in TransportError::sent_bytes.
+  // Errors: EventLoop.Sendfile.
+  virtual OperationId Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
+                               absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) = 0;
 
   // Cancels a create_* call: its `done` gets CANCELLED / CANCELLED in a later turn, and nothing stays behind: of a
   // process that runs already it comes when that has been killed and reaped. Nothing when it is done already.

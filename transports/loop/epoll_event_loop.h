@@ -85,12 +85,13 @@ class EpollEventLoop final : public EventLoop {
   OperationId CreateUnixServer(ProtocolFactory factory, CreateUnixServerOptions options,
                                absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) override;
   OperationId ConnectAcceptedSocket(ProtocolFactory factory, ConnectAcceptedSocketOptions options,
-                                    absl::AnyInvocable<void(absl::StatusOr<Connection>)> done);
-  OperationId Socketpair(SocketpairOptions options, absl::AnyInvocable<void(absl::StatusOr<SocketPair>)> done);
+                                    absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId Socketpair(SocketpairOptions options, absl::AnyInvocable<void(absl::StatusOr<SocketPair>)> done) override;
   OperationId SocketFromfd(int fd, absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<ExistingSocket>>)> done);
   OperationId Getaddrinfo(GetaddrinfoOptions options,
-                          absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done);
-  OperationId Getnameinfo(SocketAddress address, int flags, absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done);
+                          absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) override;
+  OperationId Getnameinfo(SocketAddress address, int flags,
+                          absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;
   OperationId ConnectReadPipe(ProtocolFactory factory, ConnectPipeOptions options,
                               absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
   OperationId ConnectWritePipe(ProtocolFactory factory, ConnectPipeOptions options,
@@ -101,7 +102,7 @@ class EpollEventLoop final : public EventLoop {
   OperationId SubprocessShell(SubprocessProtocolFactory factory, std::string cmd, SubprocessOptions options,
                               absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
   OperationId Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
-                       absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done);
+                       absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) override;
   void CancelOperation(OperationId operation) override;
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) override;
 

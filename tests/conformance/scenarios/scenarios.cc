@@ -15,6 +15,7 @@ Scenarios AllScenarios() {
   AddConnectScenarios(scenarios);
   AddErrorsScenarios(scenarios);
   AddServerScenarios(scenarios);
+  AddSocketsScenarios(scenarios);
   AddOwnScenarios(scenarios);
   return scenarios;
 }

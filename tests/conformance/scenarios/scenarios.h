@@ -32,6 +32,7 @@ void AddErrorsScenarios(Scenarios& scenarios);
 void AddFlowScenarios(Scenarios& scenarios);
 void AddPauseScenarios(Scenarios& scenarios);
 void AddServerScenarios(Scenarios& scenarios);
+void AddSocketsScenarios(Scenarios& scenarios);
 // Without an oracle.
 void AddOwnScenarios(Scenarios& scenarios);
 

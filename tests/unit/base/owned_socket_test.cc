@@ -85,7 +85,7 @@ TEST(MakeSocketpair, BadArguments) {
 }
 
 TEST(MakeSocketpair, OverTheLimitNeitherStays) {
-  const UniqueFd next(::dup(0));
+  const UniqueFd next(::fcntl(0, F_DUPFD_CLOEXEC, 0));
   // The first end would have room, the second would not.
   EXPECT_THAT(MakeSocketpair(AddressFamily::kUnix, SocketType::kStream, next.get() + 2), HasReason("EMFILE"));
 }
