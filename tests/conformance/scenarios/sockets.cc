@@ -128,13 +128,16 @@ void SocketsSockErrors(Stage& s) {
   options.remote = {};
   options.sock->Close();
   note(options);
+  CHECK((trace.lines() == std::vector<std::string>{"INVALID_SOCKET", "INVALID_SOCKET", "EBADF"}));
+  for (const auto& socket : {datagrams->first, datagrams->second, streams->second}) socket->Close();
+  s.Settle();
 }
 
 void SocketsSendfileInOrder(Stage& s) {
   const File file(Pattern(3'000'000));
   Tracing& client = s.Pair();
   auto reading = s.Start([&] { s.peer().RecvAll(); });
-  client.Write(Pattern(200'000));
+  client.Write(Pattern(60'000));
   std::optional<absl::StatusOr<uint64_t>> sent;
   s.loop().Sendfile(client.shared_transport(), {.path = file.path(), .offset_bytes = 1000, .count_bytes = 2'500'000},
                     [&](absl::StatusOr<uint64_t> result) {

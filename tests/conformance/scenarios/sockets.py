@@ -60,7 +60,7 @@ async def sockets_sendfile_in_order(s):
     with tempfile.TemporaryFile() as file:
         file.write(pattern(3_000_000))
         file.flush()
-        client.transport.write(pattern(200_000))
+        client.transport.write(pattern(60_000))
         sending = s.loop.create_task(s.loop.sendfile(client.transport, file, 1000, 2_500_000))
         await asyncio.sleep(0)
         try:
