@@ -233,7 +233,9 @@ OperationId RemoteEventLoop::Sendfile(std::shared_ptr<Transport> transport, Send
   // Whose time it is that ends with `done`: a second sendfile, which is refused, ends nobody's.
   const auto began = std::make_shared<bool>(false);
   auto finish = [remote_transport, began, done = std::move(done)](absl::StatusOr<uint64_t> sent_bytes) mutable {
-    if (*began) remote_transport->EndSendfile();
+    if (*began) {
+      remote_transport->EndSendfile(sent_bytes.ok() ? *sent_bytes : ToTransportError(sent_bytes.status()).sent_bytes);
+    }
     done(std::move(sent_bytes));
   };
   const std::shared_ptr<Entry> entry =

@@ -466,6 +466,9 @@ bool RemoteTransport::MustHold(const ConnectionEnd& end) const {
 }
 
 bool RemoteTransport::OnConnectionLost(ConnectionEnd end) {
+  // A sendfile that was cancelled here did not tell how much of the file was sent.
+  const uint64_t of_file_bytes = sending_file_ ? end.sent_bytes : file_bytes_;
+  end.sent_bytes -= std::min(of_file_bytes, end.sent_bytes - std::min(end.sent_bytes, sent_bytes_));
   if (end.sent_bytes > issued_bytes_) return false;
   if (held_end_.has_value()) return true;
   // The last bytes may have reached the kernel in the turn that ended it: the protocol hears of them first.
@@ -493,7 +496,7 @@ void RemoteTransport::CallConnectionLost(ConnectionEnd end) {
     // The peer ended too, but the protocol was not told before it closed.
     end.cause = EndCause::kLocalClose;
   }
-  end.sent_bytes = sent_bytes_;
+  end.sent_bytes = sent_bytes_ + file_bytes_;
   end.dropped_bytes = accepted_bytes_ - sent_bytes_;
   received_bytes_ = end.received_bytes;
   const std::shared_ptr<BaseProtocol> protocol = std::move(protocol_);

@@ -94,7 +94,11 @@ class RemoteTransport final : public Transport,
   // when everything written before is on its way to the service, perhaps at once; else with why it cannot be.
   // TRANSPORT_CLOSING, WRITE_AFTER_EOF, SENDFILE_IN_PROGRESS.
   absl::Status BeginSendfile(absl::AnyInvocable<void(absl::Status)> issue);
-  void EndSendfile() { sending_file_ = false; }
+  // `sent_bytes`: of the file.
+  void EndSendfile(uint64_t sent_bytes) {
+    sending_file_ = false;
+    file_bytes_ += sent_bytes;
+  }
 
   uint64_t SentBytes() const override { return sent_bytes_; }
   void Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) override;
@@ -185,6 +189,7 @@ class RemoteTransport final : public Transport,
   uint64_t sent_bytes_ = 0;    // In the kernel, as far as is known.
   bool waits_for_credit_ = false;
   bool sending_file_ = false;
+  uint64_t file_bytes_ = 0;  // Sent by sendfile: in the kernel too, and not in sent_bytes_.
   absl::AnyInvocable<void(absl::Status)> issue_sendfile_;  // Null: it was called.
   WriteEofState write_eof_ = WriteEofState::kNone;
   CloseState close_ = CloseState::kNone;

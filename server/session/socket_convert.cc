@@ -1,16 +1,8 @@
 #include "server/session/socket_convert.h"
 
-#include <cstdint>
-
 #include "server/session/convert.h"
-#include "transports/api/error.h"
 
 namespace transportd {
-namespace {
-
-constexpr uint32_t kMaxPort = 65535;
-
-}  // namespace
 
 void ToProto(const SocketKind& kind, v1::SocketKind& out) {
   // The numbers are the same.
@@ -25,16 +17,6 @@ void ToProto(const AddressInfo& info, v1::AddressInfo& out) {
   out.set_proto(info.proto);
   out.set_canonname(info.canonname);
   ToProto(info.address, *out.mutable_address());
-}
-
-absl::StatusOr<SocketAddress> FromProto(const v1::SocketAddress& address) {
-  if (address.port() > kMaxPort) return InvalidArgument("INVALID_PORT", "address.port", "a port is from 0 to 65535");
-  return SocketAddress{.family = FromProto(address.family()),
-                       .host = address.host(),
-                       .port = static_cast<uint16_t>(address.port()),
-                       .flowinfo = address.flowinfo(),
-                       .scope_id = address.scope_id(),
-                       .path = address.path()};
 }
 
 SocketpairOptions FromProto(const v1::SocketpairRequest& request) {

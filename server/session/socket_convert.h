@@ -2,7 +2,6 @@
 #ifndef TRANSPORTD_SERVER_SESSION_SOCKET_CONVERT_H_
 #define TRANSPORTD_SERVER_SESSION_SOCKET_CONVERT_H_
 
-#include "absl/status/statusor.h"
 #include "transportd/v1/socket.pb.h"
 #include "transportd/v1/types.pb.h"
 #include "transports/api/existing_socket.h"
@@ -14,8 +13,6 @@ namespace transportd {
 void ToProto(const SocketKind& kind, v1::SocketKind& out);
 void ToProto(const AddressInfo& info, v1::AddressInfo& out);
 
-// INVALID_ARGUMENT / INVALID_PORT: over 65535.
-absl::StatusOr<SocketAddress> FromProto(const v1::SocketAddress& address);
 SocketpairOptions FromProto(const v1::SocketpairRequest& request);
 GetaddrinfoOptions FromProto(const v1::GetaddrinfoRequest& request);
 SendfileOptions FromProto(const v1::SendfileRequest& request);
