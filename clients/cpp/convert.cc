@@ -109,6 +109,8 @@ EndCause FromProto(v1::EndCause cause) {
       return EndCause::kSessionLost;
     case v1::END_CAUSE_SERVICE_STOPPING:
       return EndCause::kServiceStopping;
+    case v1::END_CAUSE_RAGGED_EOF:
+      return EndCause::kRaggedEof;
     default:
       return EndCause::kOsError;
   }
@@ -128,6 +130,7 @@ TransportError ErrorFromProto(const v1::TransportError& error, int depth) {
   out.field = error.field();
   out.gai_code = error.gai_code();
   out.sent_bytes = error.sent_bytes();
+  out.tls_verify_code = error.tls_verify_code();
   if (depth > 0) {
     for (const v1::TransportError& cause : error.causes()) out.causes.push_back(ErrorFromProto(cause, depth - 1));
   }

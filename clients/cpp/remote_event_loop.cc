@@ -274,6 +274,14 @@ OperationId RemoteEventLoop::SubprocessShell(SubprocessProtocolFactory, std::str
   return Refuse(std::move(done));
 }
 
+OperationId RemoteEventLoop::StartTls(std::shared_ptr<Transport>, bool, TlsOptions,
+                                      absl::AnyInvocable<void(absl::Status)> done) {
+  reactor_->CallSoon([done = std::move(done)]() mutable {
+    done(MakeError(absl::StatusCode::kUnimplemented, "UNKNOWN_COMMAND", "the service does not have it yet"));
+  });
+  return ++last_operation_id_;
+}
+
 template <typename T>
 OperationId RemoteEventLoop::Refuse(absl::AnyInvocable<void(absl::StatusOr<T>)> done) {
   reactor_->CallSoon([done = std::move(done)]() mutable {

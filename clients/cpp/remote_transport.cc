@@ -30,6 +30,7 @@ bool IsReadSide(EndCause cause) {
     case EndCause::kTlsAlert:
     case EndCause::kTlsError:
     case EndCause::kOsError:
+    case EndCause::kRaggedEof:
       return true;
     case EndCause::kLocalClose:
     case EndCause::kLocalAbort:

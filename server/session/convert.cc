@@ -49,6 +49,8 @@ v1::EndCause ToProto(EndCause cause) {
       return v1::END_CAUSE_SESSION_LOST;
     case EndCause::kServiceStopping:
       return v1::END_CAUSE_SERVICE_STOPPING;
+    case EndCause::kRaggedEof:
+      return v1::END_CAUSE_RAGGED_EOF;
     case EndCause::kOsError:
       break;
   }
@@ -94,6 +96,7 @@ void ToProto(const TransportError& error, v1::TransportError& out) {
   out.set_field(error.field);
   out.set_gai_code(error.gai_code);
   out.set_sent_bytes(error.sent_bytes);
+  out.set_tls_verify_code(error.tls_verify_code);
   for (const TransportError& cause : error.causes) ToProto(cause, *out.add_causes());
 }
 

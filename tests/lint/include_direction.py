@@ -7,7 +7,21 @@ import lint
 
 EVERYTHING = frozenset({"*"})
 
-TRANSPORTS = ("api", "base", "reactor", "resolver", "stream", "tcp", "unix", "datagram", "pipe", "subprocess", "sendfile", "loop")
+TRANSPORTS = (
+    "api",
+    "base",
+    "reactor",
+    "resolver",
+    "stream",
+    "tls",
+    "tcp",
+    "unix",
+    "datagram",
+    "pipe",
+    "subprocess",
+    "sendfile",
+    "loop",
+)
 LOW = ("transports/api", "transports/base")
 MESSAGES = ("proto", "proto/frame")
 
@@ -19,6 +33,7 @@ MAY_INCLUDE: dict[str, frozenset[str]] = {
     "transports/reactor": frozenset(LOW),
     "transports/resolver": frozenset({*LOW, "transports/reactor"}),
     "transports/stream": frozenset({*LOW, "transports/reactor"}),
+    "transports/tls": frozenset({*LOW, "transports/reactor", "transports/stream"}),
     "transports/tcp": frozenset({*LOW, "transports/reactor", "transports/resolver", "transports/stream"}),
     "transports/datagram": frozenset({*LOW, "transports/reactor", "transports/resolver", "transports/stream"}),
     "transports/unix": frozenset({*LOW, "transports/reactor", "transports/stream"}),

@@ -47,6 +47,7 @@ void Encode(const TransportError& error, std::string& out) {
   PutNumber(static_cast<uint32_t>(error.gai_code), out);
   PutNumber(static_cast<uint32_t>(error.sent_bytes), out);
   PutNumber(static_cast<uint32_t>(error.sent_bytes >> 32), out);
+  PutNumber(static_cast<uint32_t>(error.tls_verify_code), out);
   PutNumber(static_cast<uint32_t>(error.causes.size()), out);
   for (const TransportError& cause : error.causes) Encode(cause, out);
 }
@@ -88,7 +89,7 @@ bool Decode(std::string_view& in, int depth, TransportError& error) {
   if (depth > kMaxCauseDepth || !TakeInt(in, code) || !TakeString(in, error.reason) || !TakeString(in, error.message) ||
       !TakeInt(in, error.errno_number) || !TakeString(in, error.address) || !TakeString(in, error.operation) ||
       !TakeString(in, error.field) || !TakeInt(in, error.gai_code) || !TakeLong(in, error.sent_bytes) ||
-      !TakeNumber(in, cause_count)) {
+      !TakeInt(in, error.tls_verify_code) || !TakeNumber(in, cause_count)) {
     return false;
   }
   error.code = static_cast<absl::StatusCode>(code);

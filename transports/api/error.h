@@ -23,6 +23,7 @@ struct TransportError {
   std::string field = {};                              // The bad field of a request; may be empty.
   int gai_code = 0;                                    // getaddrinfo(3)'s EAI_* code; 0: not the resolver.
   uint64_t sent_bytes = 0;                             // Of a file, by a sendfile that failed.
+  int tls_verify_code = 0;                             // OpenSSL's X509_V_ERR_* code; 0: no certificate was refused.
   std::vector<TransportError> causes = {};             // One for each attempt, when there were several.
 };
 

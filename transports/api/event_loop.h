@@ -24,6 +24,7 @@
 #include "transports/api/server.h"
 #include "transports/api/subprocess.h"
 #include "transports/api/time.h"
+#include "transports/api/tls_options.h"
 #include "transports/api/transport.h"
 #include "transports/api/unix.h"
 
@@ -55,6 +56,7 @@ struct CreateConnectionOptions {
   std::optional<uint32_t> interleave = {};
   std::optional<Duration> timeout = {};  // Unset: the loop's default, 60 s.
   WriteBufferLimits write_buffer_limits = {};
+  std::optional<TlsOptions> tls = {};  // Unset: no TLS.
 };
 
 // CreateServerRequest in proto/transportd/v1/event_loop.proto says what each means, unset and 0 included.
@@ -71,6 +73,7 @@ struct CreateServerOptions {
   bool start_serving = true;
   WriteBufferLimits write_buffer_limits = {};
   std::optional<Duration> timeout = {};  // Unset: the loop's default, 60 s.
+  std::optional<TlsOptions> tls = {};    // Unset: no TLS.
 };
 
 // What the exception handler is told: something that no protocol hears of.
@@ -106,13 +109,15 @@ class EventLoop {
   // Any thread. RunForever returns at the end of the turn; one that is not running returns at the end of its first.
   virtual void Stop() = 0;
 
-  // Opens a TCP connection. The factory is called when it is there; then ConnectionMade; then, in a later turn, `done`,
-  // before any DataReceived. `done` is called exactly once, never before this returns. Errors:
+  // Opens a TCP connection. The factory is called when it is there; then ConnectionMade, after the handshake when there
+  // is TLS; then, in a later turn, `done`, before any DataReceived. When the handshake fails, the protocol is never
+  // called. `done` is called exactly once, never before this returns. Errors:
   // EventLoop.CreateConnection in proto/transportd/v1/event_loop.proto.
   virtual OperationId CreateConnection(ProtocolFactory factory, CreateConnectionOptions options,
                                        absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) = 0;
 
-  // Listens on TCP. `done` as above; no connection is accepted before it.
+  // Listens on TCP. `done` as above; no connection is accepted before it. A connection whose TLS handshake fails just
+  // ends: its protocol is made and never called, and the exception handler hears nothing.
   virtual OperationId CreateServer(ProtocolFactory factory, CreateServerOptions options,
                                    absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) = 0;
 
@@ -167,8 +172,17 @@ class EventLoop {
   virtual OperationId Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
                                absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) = 0;
 
-  // Cancels a create_* call: its `done` gets CANCELLED / CANCELLED in a later turn, and nothing stays behind: of a
-  // process that runs already it comes when that has been killed and reaped. Nothing when it is done already.
+  // Puts TLS over `transport`, which was made by this loop and is open both ways; TLS over TLS too. It stays the same
+  // object with the same protocol, whose ConnectionMade is not called again. What was written before goes out plain,
+  // what is written from now on through TLS; nothing more is read before. `done` as above, and before data. A failed
+  // handshake, and a cancelled one, ends the transport: `done`, then ConnectionLost. Bad options leave it as it was.
+  // Errors: EventLoop.StartTls in proto/transportd/v1/event_loop.proto.
+  virtual OperationId StartTls(std::shared_ptr<Transport> transport, bool server_side, TlsOptions options,
+                               absl::AnyInvocable<void(absl::Status)> done) = 0;
+
+  // Cancels a create_* call or start_tls: its `done` gets CANCELLED / CANCELLED in a later turn, and nothing stays
+  // behind: of a process that runs already it comes when that has been killed and reaped. Nothing when it is done
+  // already.
   virtual void CancelOperation(OperationId operation) = 0;
 
   // Unset: logged to standard error.

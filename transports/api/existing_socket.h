@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "transports/api/address.h"
+#include "transports/api/tls_options.h"
 #include "transports/api/transport.h"
 
 namespace transportd {
@@ -39,6 +40,7 @@ struct SocketPair {
 struct ConnectAcceptedSocketOptions {
   std::shared_ptr<ExistingSocket> sock = nullptr;
   WriteBufferLimits write_buffer_limits = {};
+  std::optional<TlsOptions> tls = {};  // The server's side. Unset: no TLS.
 };
 
 // SocketpairRequest in proto/transportd/v1/socket.proto says what each means.

@@ -40,6 +40,7 @@ enum class EndCause {
   kSessionLost,      // The service or the stream to it was lost; RemoteEventLoop only.
   kServiceStopping,  // The service is stopping.
   kOsError,          // Any other errno.
+  kRaggedEof,        // TLS only: the peer ended the connection without ending TLS. No error, but see the contract.
 };
 
 // "EOF", "LOCAL_CLOSE", …: the name in the contract without its prefix.

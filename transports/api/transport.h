@@ -17,6 +17,7 @@
 #include "transports/api/address.h"
 #include "transports/api/protocol.h"
 #include "transports/api/socket_option.h"
+#include "transports/api/tls_info.h"
 
 namespace transportd {
 
@@ -43,7 +44,8 @@ struct PipeInfo {
   friend bool operator==(const PipeInfo&, const PipeInfo&) = default;
 };
 
-// What get_extra_info answers. Fixed when the connection is made; still there after it is lost.
+// What get_extra_info answers. Fixed when the connection is made, but for what start_tls adds; still there after it is
+// lost.
 struct ExtraInfo {
   std::optional<SocketAddress> sockname = {};
   std::optional<SocketAddress> peername = {};
@@ -51,6 +53,8 @@ struct ExtraInfo {
   std::optional<PeerCredentials> peercred = {};  // Unix streams only.
   std::optional<PipeInfo> pipe = {};             // Pipes only.
   std::optional<int> pid = {};                   // Subprocesses only.
+  // Of the outermost TLS; null: none. Shared by the transport and by the copies of this.
+  std::shared_ptr<const TlsInfo> tls = {};
 };
 
 // Watermarks as set: see WriteBufferLimits in proto/transportd/v1/types.proto for what unset means.
@@ -67,8 +71,13 @@ struct WriteBufferMarks {
   friend bool operator==(const WriteBufferMarks&, const WriteBufferMarks&) = default;
 };
 
-// What asyncio's set_write_buffer_limits makes of its arguments. INVALID_LIMITS when low > high or high > 1 GiB.
-absl::StatusOr<WriteBufferMarks> ResolveWriteBufferLimits(const WriteBufferLimits& limits);
+// What a transport that speaks TLS has unless it is told otherwise.
+inline constexpr WriteBufferMarks kTlsWriteBufferMarks{.high_bytes = 512 * 1024, .low_bytes = 128 * 1024};
+
+// What asyncio's set_write_buffer_limits makes of its arguments: `unset` when there are none. INVALID_LIMITS when
+// low > high or high > 1 GiB.
+absl::StatusOr<WriteBufferMarks> ResolveWriteBufferLimits(const WriteBufferLimits& limits,
+                                                          const WriteBufferMarks& unset = {});
 
 // A stream transport. Held by its loop until ConnectionLost has been called, and by whoever keeps the shared_ptr.
 // Threading: loop thread only.

@@ -9,6 +9,7 @@
 
 #include "transports/api/existing_socket.h"
 #include "transports/api/time.h"
+#include "transports/api/tls_options.h"
 #include "transports/api/transport.h"
 
 namespace transportd {
@@ -19,6 +20,7 @@ struct CreateUnixConnectionOptions {
   std::shared_ptr<ExistingSocket> sock = nullptr;
   std::optional<Duration> timeout = {};  // Unset: the loop's default, 60 s.
   WriteBufferLimits write_buffer_limits = {};
+  std::optional<TlsOptions> tls = {};  // Unset: no TLS.
 };
 
 // CreateUnixServerRequest in proto/transportd/v1/unix.proto says what each means, unset and 0 included.
@@ -30,6 +32,7 @@ struct CreateUnixServerOptions {
   bool cleanup_socket = true;
   std::optional<uint32_t> mode = {};  // Permission bits of the socket's file. Unset: 0777 less the umask.
   WriteBufferLimits write_buffer_limits = {};
+  std::optional<TlsOptions> tls = {};  // Unset: no TLS.
 };
 
 }  // namespace transportd

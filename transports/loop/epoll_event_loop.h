@@ -28,6 +28,8 @@
 #include "transports/resolver/resolver.h"
 #include "transports/stream/loop_context.h"
 #include "transports/subprocess/spawn_child.h"
+#include "transports/tls/system_trust_roots.h"
+#include "transports/tls/tls_layers.h"
 
 namespace transportd {
 
@@ -35,12 +37,14 @@ namespace transportd {
 class EpollEventLoop final : public EventLoop {
  public:
   struct Options {
-    // All must outlive the loop. Null: the system's clock; a resolver and an executor (which starts processes and opens
-    // files) of the loop's own, 4 threads each; no inherited pipes.
+    // All must outlive the loop. Null: the system's clock; a resolver and an executor (which starts processes, opens
+    // files and reads certificates) of the loop's own, 4 threads each; no inherited pipes.
     Clock* clock = nullptr;
     Resolver* resolver = nullptr;
     Executor* executor = nullptr;
     InheritedPipes* inherited_pipes = nullptr;
+    // Whom TLS trusts unless it is told; shared with other loops. Null: the loop's own.
+    std::shared_ptr<SystemTrustRoots> trust_roots = {};
     // A connection or listening socket whose file descriptor would be this or more is refused with EMFILE, to leave the
     // numbers up to RLIMIT_NOFILE to the rest of the process. A server over it closes the connection that it has just
     // accepted, tells the exception handler, and accepts again a second later.
@@ -103,6 +107,8 @@ class EpollEventLoop final : public EventLoop {
                               absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
   OperationId Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
                        absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) override;
+  OperationId StartTls(std::shared_ptr<Transport> transport, bool server_side, TlsOptions options,
+                       absl::AnyInvocable<void(absl::Status)> done) override;
   void CancelOperation(OperationId operation) override;
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) override;
 
@@ -131,7 +137,11 @@ class EpollEventLoop final : public EventLoop {
 
   // Starts what `make(done)` makes; `done` is then called when it is no longer on the list.
   template <typename Result, typename Make>
-  OperationId StartOperation(absl::AnyInvocable<void(absl::StatusOr<Result>)> done, Make make);
+  OperationId StartOperation(absl::AnyInvocable<void(Result)> done, Make make);
+  // The same with what `make(done, layer)` makes, when the layer is there; without `tls` that is null.
+  template <typename Result, typename Make>
+  OperationId StartWithTls(absl::AnyInvocable<void(absl::StatusOr<Result>)> done, const std::optional<TlsOptions>& tls,
+                           TlsSide side, Make make);
   OperationId ConnectPipe(PipeDirection direction, ProtocolFactory factory, ConnectPipeOptions options,
                           absl::AnyInvocable<void(absl::StatusOr<Connection>)> done);
   OperationId StartSubprocess(SubprocessProtocolFactory factory, std::vector<std::string> argv,
@@ -150,6 +160,7 @@ class EpollEventLoop final : public EventLoop {
   LoopContext context_;
   LoopResolver resolver_;
   LoopExecutor executor_;
+  TlsLayers tls_layers_;
   OperationId next_operation_id_ = 1;
   absl::flat_hash_map<OperationId, std::shared_ptr<Operation>> operations_;
 };

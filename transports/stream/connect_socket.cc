@@ -22,8 +22,10 @@ void ConnectSocketOperation::Start() {
   context_.reactor().CallSoon([weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self == nullptr || !self->fd_.valid()) return;
-    self->opener_->Open(std::move(self->fd_),
-                        {.write_buffer_marks = self->options_.write_buffer_marks, .peername = {}, .on_lost = nullptr});
+    self->opener_->Open(std::move(self->fd_), {.write_buffer_limits = self->options_.write_buffer_limits,
+                                               .peername = {},
+                                               .layer = std::move(self->options_.layer),
+                                               .on_lost = nullptr});
   });
 }
 

@@ -20,7 +20,8 @@ class ConnectSocketOperation final : public Operation, public std::enable_shared
   struct Options {
     std::shared_ptr<ExistingSocket> sock;  // Not null; what ValidateSocket found good, when `arguments` is OK.
     absl::Status arguments;                // Not OK: the end; the socket is not touched.
-    WriteBufferMarks write_buffer_marks;
+    WriteBufferLimits write_buffer_limits = {};
+    std::shared_ptr<const StreamLayer> layer = {};  // See ConnectedSocketOptions.
   };
   // `context` must outlive this.
   ConnectSocketOperation(LoopContext& context, ProtocolFactory factory, Options options, TransportOpener::Done done);

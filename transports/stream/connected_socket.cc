@@ -40,11 +40,13 @@ std::shared_ptr<StreamTransport> MakeConnectedSocketTransport(LoopContext& conte
     const int on = 1;
     static_cast<void>(::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
   }
-  auto socket = std::make_unique<RawSocket>(std::move(fd), extra_info.peername);
-  return StreamTransport::Create(context, std::move(socket), std::move(protocol),
-                                 {.extra_info = std::move(extra_info),
-                                  .write_buffer_marks = options.write_buffer_marks,
-                                  .on_lost = std::move(options.on_lost)});
+  std::unique_ptr<StreamSocket> socket = std::make_unique<RawSocket>(std::move(fd), extra_info.peername);
+  if (options.layer != nullptr) socket = options.layer->Wrap(std::move(socket), extra_info);
+  const WriteBufferMarks marks =
+      *ResolveWriteBufferLimits(options.write_buffer_limits, socket->Traits().write_buffer_marks);
+  return StreamTransport::Create(
+      context, std::move(socket), std::move(protocol),
+      {.extra_info = std::move(extra_info), .write_buffer_marks = marks, .on_lost = std::move(options.on_lost)});
 }
 
 }  // namespace transportd

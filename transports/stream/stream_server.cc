@@ -71,8 +71,9 @@ void StreamServer::OnAccepted(UniqueFd fd, SocketAddress peer) {
   if (is_closed_) return;  // By the factory.
   const auto transport = MakeConnectedSocketTransport(
       *context_, std::move(fd), std::move(protocol),
-      {.write_buffer_marks = options_.write_buffer_marks,
+      {.write_buffer_limits = options_.write_buffer_limits,
        .peername = std::move(peer),
+       .layer = options_.layer,
        .on_lost = [self = shared_from_this()](StreamTransport& lost) { self->OnTransportLost(lost); }});
   transports_.insert(transport.get());
   transport->Start();

@@ -32,7 +32,9 @@ class StreamServer final : public Server, public LoopOwned, public std::enable_s
  public:
   struct Options {
     uint32_t backlog = 100;
-    WriteBufferMarks write_buffer_marks;
+    // As in ConnectedSocketOptions.
+    WriteBufferLimits write_buffer_limits = {};
+    std::shared_ptr<const StreamLayer> layer = {};
     // Once: just before the listening sockets are closed, by Close or with the loop. Must not use the server.
     absl::AnyInvocable<void()> on_closing = nullptr;
   };

@@ -22,8 +22,11 @@ void TransportOpener::Open(Make make) {
   if (result_) return;  // Cancelled by the factory.
   transport_ = make(protocol);
   result_ = Connection{.transport = transport_, .protocol = std::move(protocol)};
-  transport_->Start([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->Deliver();
+  transport_->Start([weak = weak_from_this()](absl::Status status) {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    if (!status.ok() && self->result_->ok()) self->result_ = std::move(status);
+    self->Deliver();
   });
 }
 

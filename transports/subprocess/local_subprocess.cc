@@ -115,7 +115,7 @@ void LocalSubprocess::Start(absl::AnyInvocable<void()> on_ready) {
   Reactor& reactor = context_->reactor();
   // The pipes call ConnectionMade before this does, and read only when this is ready.
   for (size_t i = 0; i < 3; ++i) {
-    if (pipes_[i] != nullptr && (i == 0 || pipes_[i] != pipes_[0])) pipes_[i]->Start([] {});
+    if (pipes_[i] != nullptr && (i == 0 || pipes_[i] != pipes_[0])) pipes_[i]->Start([](absl::Status) {});
   }
   // The raw pointer holds as in StreamTransport::Start.
   reactor.CallSoon([this, ready = std::move(on_ready)]() mutable {

@@ -22,9 +22,11 @@ constexpr Duration kLongestRetryDelay = std::chrono::milliseconds(50);
 
 CreateUnixConnectionOperation::CreateUnixConnectionOperation(LoopContext& context, ProtocolFactory factory,
                                                              CreateUnixConnectionOptions options,
+                                                             std::shared_ptr<const StreamLayer> layer,
                                                              TransportOpener::Done done)
     : context_(context),
       options_(std::move(options)),
+      layer_(std::move(layer)),
       opener_(std::make_shared<TransportOpener>(context, std::move(factory), std::move(done))),
       retry_delay_(kFirstRetryDelay) {}
 
@@ -68,9 +70,9 @@ void CreateUnixConnectionOperation::Connect() {
 void CreateUnixConnectionOperation::Open() {
   UniqueFd fd = std::move(fd_);
   TearDown();
-  opener_->Open(std::move(fd), {.write_buffer_marks = *ResolveWriteBufferLimits(options_.write_buffer_limits),
-                                .peername = {},
-                                .on_lost = nullptr});
+  opener_->Open(
+      std::move(fd),
+      {.write_buffer_limits = options_.write_buffer_limits, .peername = {}, .layer = layer_, .on_lost = nullptr});
 }
 
 void CreateUnixConnectionOperation::OnTimeout() {

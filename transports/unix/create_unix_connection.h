@@ -23,9 +23,9 @@ namespace transportd {
 class CreateUnixConnectionOperation final : public Operation,
                                             public std::enable_shared_from_this<CreateUnixConnectionOperation> {
  public:
-  // `context` must outlive this.
+  // `context` must outlive this. `layer`: see ConnectedSocketOptions.
   CreateUnixConnectionOperation(LoopContext& context, ProtocolFactory factory, CreateUnixConnectionOptions options,
-                                TransportOpener::Done done);
+                                std::shared_ptr<const StreamLayer> layer, TransportOpener::Done done);
   ~CreateUnixConnectionOperation() override;
 
   // Operation
@@ -44,6 +44,7 @@ class CreateUnixConnectionOperation final : public Operation,
 
   LoopContext& context_;
   const CreateUnixConnectionOptions options_;
+  const std::shared_ptr<const StreamLayer> layer_;
   // shared_ptr: owned by this.
   const std::shared_ptr<TransportOpener> opener_;
 

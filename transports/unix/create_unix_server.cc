@@ -9,9 +9,11 @@
 namespace transportd {
 
 CreateUnixServerOperation::CreateUnixServerOperation(LoopContext& context, ProtocolFactory factory,
-                                                     CreateUnixServerOptions options, ServerOpener::Done done)
+                                                     CreateUnixServerOptions options,
+                                                     std::shared_ptr<const StreamLayer> layer, ServerOpener::Done done)
     : context_(context),
       options_(std::move(options)),
+      layer_(std::move(layer)),
       opener_(std::make_shared<ServerOpener>(context, std::move(factory), std::move(done))) {}
 
 void CreateUnixServerOperation::Start() {
@@ -23,7 +25,8 @@ void CreateUnixServerOperation::Start() {
   sockets.push_back(*std::move(socket));
   opener_->Open(std::move(sockets),
                 {.server = {.backlog = options_.backlog,
-                            .write_buffer_marks = *ResolveWriteBufferLimits(options_.write_buffer_limits),
+                            .write_buffer_limits = options_.write_buffer_limits,
+                            .layer = layer_,
                             .on_closing = options_.cleanup_socket ? SocketFileRemover(*options_.path) : nullptr},
                  .start_serving = options_.start_serving});
 }

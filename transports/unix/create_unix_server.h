@@ -15,9 +15,9 @@ namespace transportd {
 // Threading: loop thread only.
 class CreateUnixServerOperation final : public Operation {
  public:
-  // `context` must outlive this.
+  // `context` must outlive this. `layer`: see ConnectedSocketOptions.
   CreateUnixServerOperation(LoopContext& context, ProtocolFactory factory, CreateUnixServerOptions options,
-                            ServerOpener::Done done);
+                            std::shared_ptr<const StreamLayer> layer, ServerOpener::Done done);
 
   // Operation
   void Start() override;
@@ -26,6 +26,7 @@ class CreateUnixServerOperation final : public Operation {
  private:
   LoopContext& context_;
   const CreateUnixServerOptions options_;
+  const std::shared_ptr<const StreamLayer> layer_;
   // shared_ptr: owned by this.
   const std::shared_ptr<ServerOpener> opener_;
 };
