@@ -16,6 +16,7 @@
 #include "server/ops/listen_address.h"
 #include "server/ops/options.h"
 #include "server/ops/stop_signals.h"
+#include "server/ops/tls_identities.h"
 #include "server/policy/dev_authorizer.h"
 #include "server/rpc/health_service.h"
 #include "server/rpc/reflection_service.h"
@@ -99,6 +100,9 @@ int Run(const Options& options) {
   LogDebug("at most ", file_limit, " file descriptors");
   WarnOfFewDescriptors(descriptor_limit, options.service_limits.max_transport_count);
 
+  auto tls_identities = ReadTlsIdentities(options.tls_identity);
+  if (!tls_identities.ok()) return Fail(tls_identities.status(), kExitBadConfiguration);
+
   auto server = Listen(options);
   if (!server.ok()) return Fail(server.status(), kExitFailure);
 
@@ -110,6 +114,7 @@ int Run(const Options& options) {
   manager_options.instance_target = (*server)->addresses().front();
   manager_options.authorizer = &authorizer;
   manager_options.descriptor_limit = descriptor_limit;
+  manager_options.tls_identities = std::make_shared<const TlsIdentities>(*std::move(tls_identities));
   auto manager = SessionManager::Create(std::move(manager_options));
   if (!manager.ok()) return Fail(manager.status(), kExitFailure);
 

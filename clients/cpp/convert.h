@@ -37,6 +37,7 @@ absl::Status ToProto(const CreateServerOptions& options, v1::CreateServerRequest
 absl::Status ToProto(const CreateUnixConnectionOptions& options, v1::CreateUnixConnectionRequest& out);
 absl::Status ToProto(const CreateUnixServerOptions& options, v1::CreateUnixServerRequest& out);
 void ToProto(const SocketAddress& address, v1::SocketAddress& out);
+void ToProto(Duration duration, google::protobuf::Duration& out);
 void ToProto(const SocketpairOptions& options, v1::SocketpairRequest& out);
 void ToProto(const GetaddrinfoOptions& options, v1::GetaddrinfoRequest& out);
 void ToProto(const SendfileOptions& options, v1::SendfileRequest& out);

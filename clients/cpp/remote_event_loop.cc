@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "clients/cpp/connect_operation.h"
@@ -10,8 +11,10 @@
 #include "clients/cpp/remote_server.h"
 #include "clients/cpp/remote_socket.h"
 #include "clients/cpp/remote_transport.h"
+#include "clients/cpp/tls_convert.h"
 #include "clients/cpp/value_operation.h"
 #include "transports/api/error.h"
+#include "transports/base/check.h"
 #include "transports/base/logging.h"
 
 namespace transportd {
@@ -81,7 +84,8 @@ RemoteEventLoop::Counts RemoteEventLoop::GetCounts() const {
 template <typename CallOptions, typename Fill>
 OperationId RemoteEventLoop::StartConnect(ProtocolFactory factory, const CallOptions& options, Fill fill,
                                           absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
-  const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
+  const absl::StatusOr<WriteBufferMarks> marks =
+      ResolveWriteBufferLimits(options.write_buffer_limits, options.tls ? kTlsWriteBufferMarks : WriteBufferMarks());
   v1::Command command;
   absl::Status status = marks.status();
   if (status.ok()) status = fill(command);
@@ -93,7 +97,8 @@ OperationId RemoteEventLoop::StartConnect(ProtocolFactory factory, const CallOpt
 template <typename CallOptions, typename Fill>
 OperationId RemoteEventLoop::StartListen(ProtocolFactory factory, const CallOptions& options, Fill fill,
                                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
-  const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
+  const absl::StatusOr<WriteBufferMarks> marks =
+      ResolveWriteBufferLimits(options.write_buffer_limits, options.tls ? kTlsWriteBufferMarks : WriteBufferMarks());
   v1::Command command;
   absl::Status status = marks.status();
   if (status.ok()) status = fill(command);
@@ -172,9 +177,11 @@ OperationId RemoteEventLoop::StartSock(ProtocolFactory factory, const CallOption
         }
         const std::optional<uint32_t> id = socket->Take();
         if (!id.has_value()) return ErrnoToStatus(EBADF, "sock");
-        command.mutable_connect_accepted_socket()->set_socket_id(*id);
-        remote::SetQuietSocketLimits(*command.mutable_connect_accepted_socket());
-        return absl::OkStatus();
+        v1::ConnectAcceptedSocketRequest& request = *command.mutable_connect_accepted_socket();
+        request.set_socket_id(*id);
+        request.set_client_side(!std::is_same_v<CallOptions, ConnectAcceptedSocketOptions>);
+        remote::SetQuietSocketLimits(request);
+        return remote::SetTls(options.tls, request);
       },
       std::move(done));
 }
@@ -251,6 +258,42 @@ OperationId RemoteEventLoop::Sendfile(std::shared_ptr<Transport> transport, Send
   return entry->id;
 }
 
+OperationId RemoteEventLoop::StartTls(std::shared_ptr<Transport> transport, StartTlsOptions options,
+                                      absl::AnyInvocable<void(absl::Status)> done) {
+  using Info = std::shared_ptr<const TlsInfo>;
+  const auto remote_transport = std::dynamic_pointer_cast<RemoteTransport>(std::move(transport));
+  CHECK(remote_transport != nullptr);
+  // A second start_tls, which is refused, ends nobody's.
+  const auto began = std::make_shared<bool>(false);
+  auto finish = [remote_transport, began, done = std::move(done)](const absl::StatusOr<Info>& tls) mutable {
+    if (*began) {
+      remote_transport->EndStartTls(tls);
+      if (absl::IsCancelled(tls.status())) remote_transport->Abort(/*reset=*/false);
+    }
+    done(tls.status());
+  };
+  auto convert = [](const v1::Reply& reply) { return remote::FromProto(reply.start_tls().tls()); };
+  const std::shared_ptr<Entry> entry =
+      AddOperation(std::make_unique<ValueOperation<Info>>(std::move(convert), std::move(finish)));
+  v1::Command command;
+  command.mutable_start_tls()->set_transport_id(remote_transport->id());
+  command.mutable_start_tls()->set_server_side(options.server_side);
+  absl::Status status = remote::ToProto(options.tls, *command.mutable_start_tls()->mutable_tls());
+  if (status.ok()) {
+    status = remote_transport->BeginStartTls(
+        [this, entry, command = std::move(command),
+         incoming = std::move(options.incoming)](absl::StatusOr<std::string> more) mutable {
+          if (entry->is_cancelled) return;
+          if (!more.ok()) return FailSoon(entry, more.status());
+          command.mutable_start_tls()->set_incoming(incoming + *more);
+          SendCommand(entry, std::move(command));
+        });
+    *began = status.ok();
+  }
+  if (!status.ok()) FailSoon(entry, status);
+  return entry->id;
+}
+
 // Not behind the service yet.
 
 OperationId RemoteEventLoop::ConnectReadPipe(ProtocolFactory, ConnectPipeOptions,
@@ -272,14 +315,6 @@ OperationId RemoteEventLoop::SubprocessExec(SubprocessProtocolFactory, std::stri
 OperationId RemoteEventLoop::SubprocessShell(SubprocessProtocolFactory, std::string, SubprocessOptions,
                                              absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) {
   return Refuse(std::move(done));
-}
-
-OperationId RemoteEventLoop::StartTls(std::shared_ptr<Transport>, bool, TlsOptions,
-                                      absl::AnyInvocable<void(absl::Status)> done) {
-  reactor_->CallSoon([done = std::move(done)]() mutable {
-    done(MakeError(absl::StatusCode::kUnimplemented, "UNKNOWN_COMMAND", "the service does not have it yet"));
-  });
-  return ++last_operation_id_;
 }
 
 template <typename T>

@@ -27,6 +27,7 @@ struct Options {
   uint64_t grpc_buffer_bytes = 512ull * 1024 * 1024;
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
   LogLevel log_level = LogLevel::kInfo;
+  std::vector<std::string> tls_identity;  // "NAME=CERTFILE,KEYFILE"; see ReadTlsIdentities.
   SessionLimits session_limits;
   ServiceLimits service_limits;
 

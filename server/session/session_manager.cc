@@ -85,8 +85,13 @@ class SessionManagerImpl final : public SessionManager {
       : options_(std::move(options)), budget_(options_.service_limits), resolver_(std::move(resolver)) {}
 
   absl::Status StartLoops() {
+    const auto trust_roots = std::make_shared<SystemTrustRoots>();
     for (int i = 0; i < options_.loop_count; ++i) {
-      absl::StatusOr<std::unique_ptr<LoopThread>> loop = LoopThread::Create(*resolver_, options_.descriptor_limit);
+      absl::StatusOr<std::unique_ptr<LoopThread>> loop =
+          LoopThread::Create({.resolver = resolver_.get(),
+                              .trust_roots = trust_roots,
+                              .tls_identities = options_.tls_identities,
+                              .descriptor_limit = options_.descriptor_limit});
       if (!loop.ok()) return loop.status();
       loops_.push_back({*std::move(loop), 0});
     }

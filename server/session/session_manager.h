@@ -14,6 +14,7 @@
 #include "server/session/session_limits.h"
 #include "transportd/v1/admin.pb.h"
 #include "transportd/v1/event_loop.pb.h"
+#include "transports/api/tls_options.h"
 
 namespace transportd {
 
@@ -24,9 +25,11 @@ class SessionManager {
     int loop_count = 1;  // 1 to 64 threads.
     SessionLimits session_limits;
     ServiceLimits service_limits;
-    std::string instance_target;                             // Opened.instance_target; may be empty.
-    const Authorizer* authorizer = nullptr;                  // Outlives the manager.
-    int descriptor_limit = std::numeric_limits<int>::max();  // Of each loop: EpollEventLoop::Options.
+    std::string instance_target;             // Opened.instance_target; may be empty.
+    const Authorizer* authorizer = nullptr;  // Outlives the manager.
+    // Of each loop: EpollEventLoop::Options.
+    int descriptor_limit = std::numeric_limits<int>::max();
+    std::shared_ptr<const TlsIdentities> tls_identities = {};
   };
 
   static absl::StatusOr<std::unique_ptr<SessionManager>> Create(Options options);
