@@ -1,20 +1,46 @@
 #include "clients/cpp/remote_event_loop.h"
 
+#include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "clients/cpp/connect_operation.h"
 #include "clients/cpp/convert.h"
+#include "clients/cpp/datagram_operation.h"
 #include "clients/cpp/listen_operation.h"
 #include "clients/cpp/remote_server.h"
+#include "clients/cpp/remote_socket.h"
+#include "clients/cpp/remote_transport.h"
+#include "clients/cpp/subprocess_operation.h"
+#include "clients/cpp/value_operation.h"
 #include "transports/api/error.h"
 #include "transports/base/logging.h"
 
 namespace transportd {
 namespace {
 
+absl::Status NoBoundSockets() {
+  return InvalidArgument("INVALID_SOCKET", "sock", "the service has no bound sockets to hand over");
+}
+
+absl::Status Cancelled() { return MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the call was cancelled"); }
+
 absl::StatusOr<v1::Command> OrError(absl::Status status, v1::Command command) {
   if (!status.ok()) return status;
   return command;
+}
+
+absl::Status NoTls() {
+  return MakeError(absl::StatusCode::kUnimplemented, "UNKNOWN_COMMAND", "the service does no TLS for its clients yet");
+}
+
+// What a client asks for and would not get must not pass silently.
+template <typename CallOptions>
+absl::Status RefuseTls(const CallOptions& options) {
+  if constexpr (requires { options.tls; }) {
+    if (options.tls.has_value()) return NoTls();
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -69,45 +95,263 @@ RemoteEventLoop::Counts RemoteEventLoop::GetCounts() const {
 
 // --- The calls that make transports
 
-OperationId RemoteEventLoop::CreateConnection(ProtocolFactory factory, CreateConnectionOptions options,
-                                              absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+template <typename CallOptions, typename Fill>
+OperationId RemoteEventLoop::StartConnect(ProtocolFactory factory, const CallOptions& options, Fill fill,
+                                          absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
   const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
   v1::Command command;
   absl::Status status = marks.status();
-  if (status.ok()) status = remote::ToProto(options, *command.mutable_create_connection());
+  if (status.ok()) status = RefuseTls(options);
+  if (status.ok()) status = fill(command);
   return StartOperation(std::make_unique<ConnectOperation>(*session_, std::move(factory),
                                                            marks.value_or(WriteBufferMarks()), std::move(done)),
                         OrError(std::move(status), std::move(command)));
 }
 
-OperationId RemoteEventLoop::CreateServer(ProtocolFactory factory, CreateServerOptions options,
-                                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
+template <typename CallOptions, typename Fill>
+OperationId RemoteEventLoop::StartListen(ProtocolFactory factory, const CallOptions& options, Fill fill,
+                                         absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
   const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
   v1::Command command;
   absl::Status status = marks.status();
-  if (status.ok()) status = remote::ToProto(options, *command.mutable_create_server());
+  if (status.ok()) status = RefuseTls(options);
+  if (status.ok()) status = fill(command);
   return StartOperation(
       std::make_unique<ListenOperation>(*session_, std::move(factory), marks.value_or(WriteBufferMarks()),
                                         options.start_serving, std::move(done)),
       OrError(std::move(status), std::move(command)));
 }
 
+OperationId RemoteEventLoop::CreateConnection(ProtocolFactory factory, CreateConnectionOptions options,
+                                              absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  if (options.sock != nullptr) {
+    const bool either = options.remote.host || options.remote.port || options.local;
+    return StartSock(std::move(factory), options, either, std::move(done));
+  }
+  return StartConnect(
+      std::move(factory), options,
+      [&](v1::Command& command) { return remote::ToProto(options, *command.mutable_create_connection()); },
+      std::move(done));
+}
+
+OperationId RemoteEventLoop::CreateServer(ProtocolFactory factory, CreateServerOptions options,
+                                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
+  return StartListen(
+      std::move(factory), options,
+      [&](v1::Command& command) {
+        if (options.sock != nullptr) return NoBoundSockets();
+        return remote::ToProto(options, *command.mutable_create_server());
+      },
+      std::move(done));
+}
+
+OperationId RemoteEventLoop::CreateUnixConnection(ProtocolFactory factory, CreateUnixConnectionOptions options,
+                                                  absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  if (options.sock != nullptr) {
+    return StartSock(std::move(factory), options, options.path.has_value(), std::move(done));
+  }
+  return StartConnect(
+      std::move(factory), options,
+      [&](v1::Command& command) { return remote::ToProto(options, *command.mutable_create_unix_connection()); },
+      std::move(done));
+}
+
+OperationId RemoteEventLoop::CreateUnixServer(ProtocolFactory factory, CreateUnixServerOptions options,
+                                              absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
+  return StartListen(
+      std::move(factory), options,
+      [&](v1::Command& command) {
+        if (options.sock != nullptr) return NoBoundSockets();
+        return remote::ToProto(options, *command.mutable_create_unix_server());
+      },
+      std::move(done));
+}
+
+OperationId RemoteEventLoop::ConnectAcceptedSocket(ProtocolFactory factory, ConnectAcceptedSocketOptions options,
+                                                   absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return StartSock(std::move(factory), options, /*either=*/false, std::move(done));
+}
+
+// The transport of an existing socket, in whichever call it was given. `either`: a host or a path was given besides.
+template <typename CallOptions>
+OperationId RemoteEventLoop::StartSock(ProtocolFactory factory, const CallOptions& options, bool either,
+                                       absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return StartConnect(
+      std::move(factory), options,
+      [&](v1::Command& command) -> absl::Status {
+        if (either) {
+          return InvalidArgument("INVALID_SOCKET", "sock", "host/port and sock can not be specified at the same time");
+        }
+        auto* const socket = dynamic_cast<RemoteSocket*>(options.sock.get());
+        if (socket == nullptr || !socket->IsOf(*session_)) {
+          return InvalidArgument("INVALID_SOCKET", "sock", "a socket of this loop is needed");
+        }
+        if (socket->Kind().type != SocketType::kStream) {
+          return InvalidArgument("INVALID_SOCKET", "sock", "a stream socket was expected");
+        }
+        const std::optional<uint32_t> id = socket->Take();
+        if (!id.has_value()) return ErrnoToStatus(EBADF, "sock");
+        command.mutable_connect_accepted_socket()->set_socket_id(*id);
+        remote::SetQuietSocketLimits(*command.mutable_connect_accepted_socket());
+        return absl::OkStatus();
+      },
+      std::move(done));
+}
+
+OperationId RemoteEventLoop::Socketpair(SocketpairOptions options,
+                                        absl::AnyInvocable<void(absl::StatusOr<SocketPair>)> done) {
+  v1::Command command;
+  remote::ToProto(options, *command.mutable_socketpair());
+  auto convert = [session = std::weak_ptr<RemoteSession>(session_)](const v1::Reply& reply) {
+    const v1::SocketpairResponse& pair = reply.socketpair();
+    const SocketKind kind = remote::FromProto(pair.kind());
+    return SocketPair{.first = std::make_shared<RemoteSocket>(session, pair.first_socket_id(), kind),
+                      .second = std::make_shared<RemoteSocket>(session, pair.second_socket_id(), kind)};
+  };
+  return StartOperation(std::make_unique<ValueOperation<SocketPair>>(std::move(convert), std::move(done)),
+                        std::move(command));
+}
+
+OperationId RemoteEventLoop::Getaddrinfo(GetaddrinfoOptions options,
+                                         absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
+  v1::Command command;
+  remote::ToProto(options, *command.mutable_getaddrinfo());
+  auto convert = [](const v1::Reply& reply) {
+    std::vector<AddressInfo> infos;
+    for (const v1::AddressInfo& info : reply.getaddrinfo().infos()) infos.push_back(remote::FromProto(info));
+    return infos;
+  };
+  return StartOperation(std::make_unique<ValueOperation<std::vector<AddressInfo>>>(std::move(convert), std::move(done)),
+                        std::move(command));
+}
+
+OperationId RemoteEventLoop::Getnameinfo(SocketAddress address, int flags,
+                                         absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) {
+  v1::Command command;
+  remote::ToProto(address, *command.mutable_getnameinfo()->mutable_address());
+  command.mutable_getnameinfo()->set_flags(flags);
+  auto convert = [](const v1::Reply& reply) {
+    return NameInfo{.host = reply.getnameinfo().host(), .service = reply.getnameinfo().service()};
+  };
+  return StartOperation(std::make_unique<ValueOperation<NameInfo>>(std::move(convert), std::move(done)),
+                        std::move(command));
+}
+
+OperationId RemoteEventLoop::Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
+                                      absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) {
+  const auto remote_transport = std::dynamic_pointer_cast<RemoteTransport>(std::move(transport));
+  auto convert = [](const v1::Reply& reply) { return reply.sendfile().sent_bytes(); };
+  if (remote_transport == nullptr) {
+    return StartOperation(
+        std::make_unique<ValueOperation<uint64_t>>(convert, std::move(done)),
+        MakeError(absl::StatusCode::kUnimplemented, "WRONG_KIND", "sendfile is not supported for this transport"));
+  }
+  v1::Command command;
+  remote::ToProto(options, *command.mutable_sendfile());
+  command.mutable_sendfile()->set_transport_id(remote_transport->id());
+  // Whose time it is that ends with `done`: a second sendfile, which is refused, ends nobody's.
+  const auto began = std::make_shared<bool>(false);
+  auto finish = [remote_transport, began, done = std::move(done)](absl::StatusOr<uint64_t> sent_bytes) mutable {
+    if (*began) {
+      remote_transport->EndSendfile(sent_bytes.ok() ? *sent_bytes : ToTransportError(sent_bytes.status()).sent_bytes);
+    }
+    done(std::move(sent_bytes));
+  };
+  const std::shared_ptr<Entry> entry =
+      AddOperation(std::make_unique<ValueOperation<uint64_t>>(convert, std::move(finish)));
+  const absl::Status status =
+      remote_transport->BeginSendfile([this, entry, command = std::move(command)](const absl::Status& issued) {
+        if (entry->is_cancelled) return;
+        if (!issued.ok()) return FailSoon(entry, issued);
+        SendCommand(entry, command);
+      });
+  *began = status.ok();
+  if (!status.ok()) FailSoon(entry, status);
+  return entry->id;
+}
+
+OperationId RemoteEventLoop::ConnectReadPipe(ProtocolFactory factory, ConnectPipeOptions options,
+                                             absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return StartConnect(
+      std::move(factory), options,
+      [&](v1::Command& command) {
+        return remote::ToProto(options, *command.mutable_connect_read_pipe()->mutable_source());
+      },
+      std::move(done));
+}
+
+OperationId RemoteEventLoop::ConnectWritePipe(ProtocolFactory factory, ConnectPipeOptions options,
+                                              absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
+  return StartConnect(
+      std::move(factory), options,
+      [&](v1::Command& command) { return remote::ToProto(options, *command.mutable_connect_write_pipe()); },
+      std::move(done));
+}
+
+OperationId RemoteEventLoop::SubprocessExec(SubprocessProtocolFactory factory, std::string program,
+                                            std::vector<std::string> args, SubprocessOptions options,
+                                            absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) {
+  v1::Command command;
+  v1::SubprocessExecRequest& request = *command.mutable_subprocess_exec();
+  request.set_program(std::move(program));
+  for (std::string& argument : args) request.add_args(std::move(argument));
+  absl::Status status = remote::ToProto(options, *request.mutable_options());
+  return StartSubprocess(std::move(factory), options.write_buffer_limits,
+                         OrError(std::move(status), std::move(command)), std::move(done));
+}
+
+OperationId RemoteEventLoop::SubprocessShell(SubprocessProtocolFactory factory, std::string cmd,
+                                             SubprocessOptions options,
+                                             absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) {
+  v1::Command command;
+  v1::SubprocessShellRequest& request = *command.mutable_subprocess_shell();
+  request.set_cmd(std::move(cmd));
+  absl::Status status = remote::ToProto(options, *request.mutable_options());
+  return StartSubprocess(std::move(factory), options.write_buffer_limits,
+                         OrError(std::move(status), std::move(command)), std::move(done));
+}
+
+OperationId RemoteEventLoop::StartSubprocess(SubprocessProtocolFactory factory, const WriteBufferLimits& limits,
+                                             absl::StatusOr<v1::Command> command,
+                                             absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) {
+  const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(limits);
+  if (!marks.ok()) command = marks.status();
+  return StartOperation(std::make_unique<SubprocessOperation>(*session_, std::move(factory),
+                                                              marks.value_or(WriteBufferMarks()), std::move(done)),
+                        std::move(command));
+}
+
+OperationId RemoteEventLoop::StartTls(std::shared_ptr<Transport>, bool, TlsOptions,
+                                      absl::AnyInvocable<void(absl::Status)> done) {
+  reactor_->CallSoon([done = std::move(done)]() mutable { done(NoTls()); });
+  return ++last_operation_id_;
+}
+
 // --- Calls under way
 
-OperationId RemoteEventLoop::StartOperation(std::unique_ptr<RemoteOperation> operation,
-                                            absl::StatusOr<v1::Command> command) {
+std::shared_ptr<RemoteEventLoop::Entry> RemoteEventLoop::AddOperation(std::unique_ptr<RemoteOperation> operation) {
   reactor_->AssertInLoopThread();
   const auto entry = std::make_shared<Entry>();
   entry->id = ++last_operation_id_;
   entry->operation = std::move(operation);
   operations_.emplace(entry->id, entry);
-  if (!command.ok()) {
-    FailSoon(entry, command.status());
-    return entry->id;
-  }
+  return entry;
+}
+
+void RemoteEventLoop::SendCommand(const std::shared_ptr<Entry>& entry, v1::Command command) {
   entry->request_id = session_->Request(
-      *std::move(command), [this, entry](const absl::StatusOr<v1::Reply>& reply) { OnReply(entry, reply); });
+      std::move(command), [this, entry](const absl::StatusOr<v1::Reply>& reply) { OnReply(entry, reply); });
   unanswered_.emplace(entry->request_id, entry);
+}
+
+OperationId RemoteEventLoop::StartOperation(std::unique_ptr<RemoteOperation> operation,
+                                            absl::StatusOr<v1::Command> command) {
+  const std::shared_ptr<Entry> entry = AddOperation(std::move(operation));
+  if (command.ok()) {
+    SendCommand(entry, *std::move(command));
+  } else {
+    FailSoon(entry, command.status());
+  }
   return entry->id;
 }
 
@@ -119,19 +363,21 @@ void RemoteEventLoop::OnConnectionMade(uint32_t transport_id, const v1::Connecti
   }
   const auto found = unanswered_.find(made.request_id());
   const std::shared_ptr<Entry> entry = found == unanswered_.end() ? nullptr : found->second;
-  if (entry == nullptr || entry->is_cancelled || !entry->operation->OnConnectionMade(transport_id, made)) {
+  if (entry == nullptr || IsUndone(*entry) || !entry->operation->OnConnectionMade(transport_id, made)) {
     session_->RefuseTransport(transport_id, /*reset=*/false);
   }
 }
 
 void RemoteEventLoop::OnReply(const std::shared_ptr<Entry>& entry, const absl::StatusOr<v1::Reply>& reply) {
   unanswered_.erase(entry->request_id);
+  entry->is_answered = true;
   if (!reply.ok()) return Fail(*entry, reply.status());
-  if (entry->is_cancelled) return entry->operation->Undo(*reply);
+  if (IsUndone(*entry)) return entry->operation->Undo(*reply);
   if (const absl::Status status = entry->operation->Check(*reply); !status.ok()) {
     session_->FailContract(std::string(status.message()));
     return Fail(*entry, session_->lost_status());
   }
+  if (entry->is_cancelled) return FailSoon(entry, Cancelled());
   if (!entry->operation->FinishesLater()) return Finish(*entry, *reply);
   reactor_->CallSoon([this, entry, reply = *reply] {
     if (!entry->is_cancelled) Finish(*entry, reply);
@@ -154,6 +400,18 @@ void RemoteEventLoop::FailSoon(std::shared_ptr<Entry> entry, absl::Status status
   reactor_->CallSoon([this, entry = std::move(entry), status = std::move(status)] { Fail(*entry, status); });
 }
 
+OperationId RemoteEventLoop::CreateDatagramEndpoint(DatagramProtocolFactory factory,
+                                                    CreateDatagramEndpointOptions options,
+                                                    absl::AnyInvocable<void(absl::StatusOr<DatagramEndpoint>)> done) {
+  const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
+  v1::Command command;
+  absl::Status status = marks.status();
+  if (status.ok()) status = remote::ToProto(options, *command.mutable_create_datagram_endpoint());
+  return StartOperation(std::make_unique<DatagramOperation>(*session_, std::move(factory),
+                                                            marks.value_or(WriteBufferMarks()), std::move(done)),
+                        OrError(std::move(status), std::move(command)));
+}
+
 void RemoteEventLoop::CancelOperation(OperationId operation) {
   reactor_->AssertInLoopThread();
   const auto it = operations_.find(operation);
@@ -163,7 +421,8 @@ void RemoteEventLoop::CancelOperation(OperationId operation) {
     command.mutable_cancel()->set_request_id(it->second->request_id);
     session_->Send(command);
   }
-  FailSoon(it->second, MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the call was cancelled"));
+  const bool waits = it->second->operation->CancelWaits() && it->second->request_id != 0 && !it->second->is_answered;
+  if (!waits) FailSoon(it->second, Cancelled());
 }
 
 void RemoteEventLoop::SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) {

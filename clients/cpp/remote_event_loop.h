@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
@@ -64,6 +65,32 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
                                absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
   OperationId CreateServer(ProtocolFactory factory, CreateServerOptions options,
                            absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) override;
+  OperationId CreateUnixConnection(ProtocolFactory factory, CreateUnixConnectionOptions options,
+                                   absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId CreateUnixServer(ProtocolFactory factory, CreateUnixServerOptions options,
+                               absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) override;
+  OperationId CreateDatagramEndpoint(DatagramProtocolFactory factory, CreateDatagramEndpointOptions options,
+                                     absl::AnyInvocable<void(absl::StatusOr<DatagramEndpoint>)> done) override;
+  OperationId ConnectReadPipe(ProtocolFactory factory, ConnectPipeOptions options,
+                              absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId ConnectWritePipe(ProtocolFactory factory, ConnectPipeOptions options,
+                               absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId SubprocessExec(SubprocessProtocolFactory factory, std::string program, std::vector<std::string> args,
+                             SubprocessOptions options,
+                             absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
+  OperationId SubprocessShell(SubprocessProtocolFactory factory, std::string cmd, SubprocessOptions options,
+                              absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
+  OperationId ConnectAcceptedSocket(ProtocolFactory factory, ConnectAcceptedSocketOptions options,
+                                    absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId Socketpair(SocketpairOptions options, absl::AnyInvocable<void(absl::StatusOr<SocketPair>)> done) override;
+  OperationId Getaddrinfo(GetaddrinfoOptions options,
+                          absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) override;
+  OperationId Getnameinfo(SocketAddress address, int flags,
+                          absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;
+  OperationId Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
+                       absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) override;
+  OperationId StartTls(std::shared_ptr<Transport> transport, bool server_side, TlsOptions options,
+                       absl::AnyInvocable<void(absl::Status)> done) override;
   void CancelOperation(OperationId operation) override;
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) override;
 
@@ -82,13 +109,32 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
   struct Entry {
     OperationId id = 0;
     std::unique_ptr<RemoteOperation> operation;
-    uint32_t request_id = 0;    // 0: never sent.
+    uint32_t request_id = 0;  // 0: never sent.
+    bool is_answered = false;
     bool is_cancelled = false;  // It will fail with CANCELLED, in a later turn.
     bool is_done = false;
   };
 
   RemoteEventLoop(std::unique_ptr<Reactor> reactor, std::unique_ptr<FrameChannel> channel);
 
+  // What the service makes of it must be undone.
+  static bool IsUndone(const Entry& entry) { return entry.is_cancelled && !entry.operation->CancelWaits(); }
+
+  // What makes one stream transport, or a server. `fill` writes the request into the command.
+  template <typename CallOptions, typename Fill>
+  OperationId StartConnect(ProtocolFactory factory, const CallOptions& options, Fill fill,
+                           absl::AnyInvocable<void(absl::StatusOr<Connection>)> done);
+  template <typename CallOptions, typename Fill>
+  OperationId StartListen(ProtocolFactory factory, const CallOptions& options, Fill fill,
+                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done);
+  template <typename CallOptions>
+  OperationId StartSock(ProtocolFactory factory, const CallOptions& options, bool either,
+                        absl::AnyInvocable<void(absl::StatusOr<Connection>)> done);
+  std::shared_ptr<Entry> AddOperation(std::unique_ptr<RemoteOperation> operation);
+  void SendCommand(const std::shared_ptr<Entry>& entry, v1::Command command);
+  OperationId StartSubprocess(SubprocessProtocolFactory factory, const WriteBufferLimits& limits,
+                              absl::StatusOr<v1::Command> command,
+                              absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done);
   // Sends the command; or fails with its error, in a later turn.
   OperationId StartOperation(std::unique_ptr<RemoteOperation> operation, absl::StatusOr<v1::Command> command);
   void OnReply(const std::shared_ptr<Entry>& entry, const absl::StatusOr<v1::Reply>& reply);

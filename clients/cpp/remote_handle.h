@@ -3,6 +3,7 @@
 #define TRANSPORTD_CLIENTS_CPP_REMOTE_HANDLE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -23,6 +24,11 @@ class RemoteHandle {
 
   // The service's callbacks: the hot ones, and all others. False: the callback breaks the contract.
   [[nodiscard]] virtual bool OnDataReceived(std::string_view data) = 0;
+  // `address`: a serialized v1::SocketAddress.
+  [[nodiscard]] virtual bool OnDatagramReceived(std::string_view /*data*/,
+                                                std::optional<std::string_view> /*address*/) {
+    return false;
+  }
   [[nodiscard]] virtual bool OnWriteProgress(uint64_t sent_bytes) = 0;
   [[nodiscard]] virtual bool OnCallback(const v1::Callback& callback) = 0;
   virtual void OnSessionLost(const absl::Status& status) = 0;

@@ -25,6 +25,9 @@ class RemoteOperation {
   // Whether `done` waits for a turn of its own, as asyncio's waiter does. Otherwise it is called before anything else
   // that the answer's frame holds.
   virtual bool FinishesLater() const { return false; }
+  // Whether a cancelled call fails only when the service has answered: until then it goes on as if it were not
+  // cancelled. Otherwise it fails in the next turn, and what the service makes of it is undone.
+  virtual bool CancelWaits() const { return false; }
   virtual void Finish(const v1::Reply& reply) = 0;
   // What was made already is aborted.
   virtual void Fail(const absl::Status& status) = 0;

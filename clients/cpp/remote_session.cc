@@ -83,6 +83,16 @@ void RemoteSession::Write(uint32_t transport_id, std::string_view data) {
   outbox_.AppendWrite(transport_id, data);
 }
 
+bool RemoteSession::HasCreditFor(uint64_t size_bytes) const {
+  return unwritten_bytes_ == 0 || size_bytes <= SendCredit();
+}
+
+void RemoteSession::SendTo(uint32_t transport_id, std::string_view data, std::optional<std::string_view> address,
+                           uint64_t weight_bytes) {
+  unwritten_bytes_ += weight_bytes;
+  outbox_.AppendSendTo(transport_id, data, address);
+}
+
 void RemoteSession::Written(uint64_t size_bytes) {
   CHECK_LE(size_bytes, unwritten_bytes_);
   unwritten_bytes_ -= size_bytes;
@@ -221,9 +231,19 @@ void RemoteSession::OnCallback(std::string_view entry) {
   }
   const std::shared_ptr<RemoteHandle> transport = FindTransport(hot->transport_id);
   if (transport == nullptr) return;
-  if (!(hot->is_progress ? transport->OnWriteProgress(hot->sent_bytes) : transport->OnDataReceived(hot->data))) {
-    FailContract("more bytes written than it was given");
+  bool is_valid = false;
+  switch (hot->kind) {
+    case HotEntry::Kind::kData:
+      is_valid = transport->OnDataReceived(hot->data);
+      break;
+    case HotEntry::Kind::kProgress:
+      is_valid = transport->OnWriteProgress(hot->sent_bytes);
+      break;
+    case HotEntry::Kind::kDatagram:
+      is_valid = transport->OnDatagramReceived(hot->data, hot->address);
+      break;
   }
+  if (!is_valid) FailContract("data that its transport cannot have, or more written than it was given");
 }
 
 void RemoteSession::OnRareCallback(const v1::Callback& callback) {
@@ -232,6 +252,8 @@ void RemoteSession::OnRareCallback(const v1::Callback& callback) {
     case Case::kReply:
       return OnReply(callback.reply());
     case Case::kConnectionMade:
+      // A pipe: its subprocess's connection_made has said all of it.
+      if (callback.connection_made().subprocess_id() != 0) return;
       if (transports_.contains(callback.transport_id())) return FailContract("an id used twice");
       return observer_.OnConnectionMade(callback.transport_id(), callback.connection_made());
     case Case::kCallExceptionHandler: {

@@ -2,10 +2,12 @@
 #ifndef TRANSPORTD_CLIENTS_CPP_REMOTE_SESSION_H_
 #define TRANSPORTD_CLIENTS_CPP_REMOTE_SESSION_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,10 +82,18 @@ class RemoteSession final : public FrameChannel::Handler,
   void Send(const v1::Command& command);
 
   // Client to socket. The credit is what the session's window leaves; Write takes it, Written gives it back.
-  uint64_t SendCredit() const { return limits_.session_send_window_bytes - unwritten_bytes_; }
+  uint64_t SendCredit() const {
+    return limits_.session_send_window_bytes - std::min(limits_.session_send_window_bytes, unwritten_bytes_);
+  }
   size_t max_write_bytes() const { return outbox_.max_write_bytes(); }
   void Write(uint32_t transport_id, std::string_view data);
   void Written(uint64_t size_bytes);
+  // The same for datagrams, which do not go in pieces: one may always go.
+  bool HasCreditFor(uint64_t size_bytes) const;
+  // The most that a datagram's bytes and its serialized address may have.
+  size_t max_datagram_bytes() const { return outbox_.max_datagram_bytes(); }
+  void SendTo(uint32_t transport_id, std::string_view data, std::optional<std::string_view> address,
+              uint64_t weight_bytes);
   // Calls OnCredit on the transport when there is credit again.
   void WaitForCredit(uint32_t transport_id);
 

@@ -79,17 +79,27 @@ class RemoteTransport final : public Transport,
   const ExtraInfo& GetExtraInfo() const override { return extra_info_; }
   void SetProtocol(std::shared_ptr<BaseProtocol> protocol) override;
   std::shared_ptr<BaseProtocol> GetProtocol() const override { return protocol_; }
-  bool IsReading() const override { return state_ == State::kOpen && !paused_reading_; }
+  bool IsReading() const override { return rules_.can_read && state_ == State::kOpen && !paused_reading_; }
   void PauseReading() override;
   void ResumeReading() override;
   absl::Status Write(std::string_view data) override;
   absl::Status Writelines(std::span<const std::string_view> lines) override;
   void WriteEof() override;
-  bool CanWriteEof() const override { return true; }
+  bool CanWriteEof() const override { return rules_.can_write_eof; }
   absl::Status SetWriteBufferLimits(const WriteBufferLimits& limits) override;
   WriteBufferMarks GetWriteBufferLimits() const override { return watermarks_.marks(); }
   size_t GetWriteBufferSize() const override;
   uint64_t ReceivedBytes() const override { return received_bytes_; }
+  // sendfile: what was written before goes first, and Write refuses until EndSendfile. `issue` is called once: with OK
+  // when everything written before is on its way to the service, perhaps at once; else with why it cannot be.
+  // TRANSPORT_CLOSING, WRITE_AFTER_EOF, SENDFILE_IN_PROGRESS.
+  absl::Status BeginSendfile(absl::AnyInvocable<void(absl::Status)> issue);
+  // `sent_bytes`: of the file.
+  void EndSendfile(uint64_t sent_bytes) {
+    sending_file_ = false;
+    file_bytes_ += sent_bytes;
+  }
+
   uint64_t SentBytes() const override { return sent_bytes_; }
   void Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) override;
   void Setsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) override;
@@ -98,6 +108,18 @@ class RemoteTransport final : public Transport,
   enum class State { kOpen, kClosing, kEnding, kLost };
   enum class WriteEofState { kNone, kAsked, kSent };
   enum class CloseState { kNone, kAsked, kDue, kSent };
+
+  // Where asyncio's rules for the kind of stream differ from those for a plain socket: StreamTraits in
+  // transports/stream.
+  struct Rules {
+    bool can_read = true;
+    bool can_write = true;
+    bool can_write_eof = true;
+    bool eof_closes = false;
+    bool write_eof_closes = false;
+    bool close_ends_write = false;
+  };
+  static Rules RulesOf(const ExtraInfo& extra_info);
 
   // A data_received that could not be delivered yet, or the rest of one.
   struct HeldData {
@@ -131,6 +153,8 @@ class RemoteTransport final : public Transport,
   // Sends what the windows allow, and what follows when everything is sent.
   void Pump();
   void SendWriteEof();
+  // A sendfile that was not issued never will be.
+  void DropSendfile();
   void SendClose();
   void SendAbort(bool reset);
 
@@ -146,6 +170,7 @@ class RemoteTransport final : public Transport,
   RemoteSession* session_;  // Null once Lost.
   const uint32_t id_;
   const ExtraInfo extra_info_;
+  const Rules rules_;
   absl::AnyInvocable<void(RemoteTransport&)> on_lost_;
 
   // `protocol_` owns; one of the other two is the same object under its own type.
@@ -173,9 +198,13 @@ class RemoteTransport final : public Transport,
   Watermarks watermarks_;
   ByteQueue pending_;
   uint64_t accepted_bytes_ = 0;
-  uint64_t issued_bytes_ = 0;  // In frames so far.
-  uint64_t sent_bytes_ = 0;    // In the kernel, as far as is known.
+  uint64_t dropped_bytes_ = 0;  // Never accepted: written after the close of a pipe.
+  uint64_t issued_bytes_ = 0;   // In frames so far.
+  uint64_t sent_bytes_ = 0;     // In the kernel, as far as is known.
   bool waits_for_credit_ = false;
+  bool sending_file_ = false;
+  uint64_t file_bytes_ = 0;  // Sent by sendfile: in the kernel too, and not in sent_bytes_.
+  absl::AnyInvocable<void(absl::Status)> issue_sendfile_;  // Null: it was called.
   WriteEofState write_eof_ = WriteEofState::kNone;
   CloseState close_ = CloseState::kNone;
 

@@ -10,6 +10,7 @@
 #include "server/session/handle.h"
 #include "server/session/session.h"
 #include "transportd/v1/event_loop.pb.h"
+#include "transports/api/error.h"
 
 namespace transportd {
 
@@ -35,13 +36,31 @@ struct CommandRow {
 std::span<const CommandRow> SessionCommands();
 // loop_commands.cc: the calls that make transports.
 std::span<const CommandRow> LoopCommands();
+// socket_commands.cc: existing sockets, names and files.
+std::span<const CommandRow> SocketCommands();
 // transport_commands.cc: the methods that several kinds have, and those of streams.
 std::span<const CommandRow> TransportCommands();
 // server_commands.cc
 std::span<const CommandRow> ServerCommands();
+// datagram_commands.cc
+std::span<const CommandRow> DatagramCommands();
+
+// subprocess_commands.cc
+std::span<const CommandRow> SubprocessCommands();
 
 // Null: there is none.
 const CommandRow* FindCommandRow(v1::Command::CommandCase variant);
+
+// For a transport that was made when the session had no room for it any more.
+inline absl::Status NoRoom() {
+  return MakeError(absl::StatusCode::kResourceExhausted, "TOO_MANY_TRANSPORTS",
+                   "there is no room for another transport");
+}
+
+// Cancelling the command cancels the operation.
+inline void CancelWith(const CommandContext& context, OperationId operation) {
+  context.call->SetCancel([&loop = context.session.loop(), operation] { loop.CancelOperation(operation); });
+}
 
 // Calls `action` with the handle when it is there, and answers with `reply`, which the action may fill in, or with the
 // action's error. One that is lost is no error: the command does nothing.

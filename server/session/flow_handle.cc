@@ -100,7 +100,9 @@ void FlowHandle::EmitProgress() {
 
 void FlowHandle::AnswerDrained() {
   for (auto& [number, draining] : std::exchange(draining_, {})) {
-    if (draining.reply.has_writelines()) {
+    if (draining.reply.has_sendto_and_drain()) {
+      draining.reply.mutable_sendto_and_drain()->set_write_buffer_size_bytes(write_buffer_bytes_);
+    } else if (draining.reply.has_writelines()) {
       draining.reply.mutable_writelines()->set_write_buffer_size_bytes(write_buffer_bytes_);
     } else {
       draining.reply.mutable_write_and_drain()->set_write_buffer_size_bytes(write_buffer_bytes_);

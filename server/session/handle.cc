@@ -15,6 +15,12 @@ std::string_view KindText(Handle::Kind kind) {
       return "a stream transport";
     case Handle::Kind::kServer:
       return "a server";
+    case Handle::Kind::kDatagram:
+      return "a datagram endpoint";
+    case Handle::Kind::kSocket:
+      return "a socket";
+    case Handle::Kind::kSubprocess:
+      return "a subprocess";
   }
   return "";
 }

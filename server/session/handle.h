@@ -23,7 +23,7 @@ class FlowHandle;
 class Handle {
  public:
   // Each is one final class.
-  enum class Kind { kStream, kServer };
+  enum class Kind { kStream, kServer, kDatagram, kSocket, kSubprocess };
 
   virtual ~Handle() = default;
 

@@ -168,15 +168,20 @@ absl::Status Session::RunEntries() {
   frame_unfinished_ = false;
   const TimePoint begin = loop_.reactor().clock().Now();
   while (next_entry_ < frame_.entries.size() && state_ == State::kOpen) {
-    if (absl::Status status = RunEntry(frame_.entries[next_entry_++]); !status.ok()) return status;
+    if (absl::Status status = RunEntry(frame_.entries[next_entry_++]); !status.ok()) {
+      SendGathered();
+      return status;
+    }
     // A frame of very many commands must not hold up the other sessions of this loop.
     if (next_entry_ % kEntriesBetweenLooks == 0 && next_entry_ >= kEntriesAtOnce &&
         next_entry_ < frame_.entries.size() && loop_.reactor().clock().Now() - begin > kSlice) {
+      SendGathered();
       frame_unfinished_ = true;
       loop_.CallSoon([session = shared_from_this()] { session->RunRestOfFrame(); });
       return absl::OkStatus();
     }
   }
+  SendGathered();
   ++client_sequence_;
   return absl::OkStatus();
 }
@@ -227,8 +232,20 @@ absl::Status Session::RunAcknowledgement(std::string_view bytes) {
 }
 
 absl::Status Session::RunEntry(std::string_view entry) {
-  if (const std::optional<HotEntry> write = ReadHotCommand(entry)) {
-    RunWrite(*write);
+  if (const std::optional<HotEntry> hot = ReadHotCommand(entry)) {
+    if (hot->kind == HotEntry::Kind::kData) {
+      RunWrite(*hot);
+      return absl::OkStatus();
+    }
+    v1::Datagram& datagram = *sendto_request_.mutable_datagram();
+    if (hot->address && (!datagram.has_address() || *hot->address != sendto_address_bytes_)) {
+      if (!datagram.mutable_address()->ParseFromArray(hot->address->data(), static_cast<int>(hot->address->size()))) {
+        datagram.clear_address();
+        return BadFrame("a command is no Command");
+      }
+      sendto_address_bytes_ = *hot->address;
+    }
+    RunSendTo(*hot, hot->address ? &datagram.address() : nullptr);
     return absl::OkStatus();
   }
   if (!command_.ParseFromArray(entry.data(), static_cast<int>(entry.size()))) {
@@ -236,6 +253,19 @@ absl::Status Session::RunEntry(std::string_view entry) {
   }
   if (command_.command_case() == v1::Command::kWrite) {
     RunWrite({.transport_id = command_.transport_id(), .request_id = command_.request_id(), .data = command_.write()});
+    return absl::OkStatus();
+  }
+  SendGathered();
+  if (command_.command_case() == v1::Command::kSendto) {
+    *sendto_request_.mutable_datagram() = command_.sendto();
+    sendto_request_.mutable_datagram()->clear_data();
+    sendto_address_bytes_.clear();
+    RunSendTo({.kind = HotEntry::Kind::kDatagram,
+               .transport_id = command_.transport_id(),
+               .request_id = command_.request_id(),
+               .data = command_.sendto().data()},
+              command_.sendto().has_address() ? &command_.sendto().address() : nullptr);
+    SendGathered();
     return absl::OkStatus();
   }
   Run(command_, MakeCall(command_.request_id(), nullptr), /*from_stream=*/true);
@@ -249,7 +279,7 @@ void Session::Emit(const v1::Callback& callback) {
   ScheduleFlush();
 }
 
-void Session::EmitConnectionLost(uint32_t id, const ConnectionEnd& end) {
+void Session::EmitConnectionLost(uint32_t id, const ConnectionEnd& end, const DatagramCounts* datagrams) {
   v1::Callback callback;
   callback.set_transport_id(id);
   v1::ConnectionLost& lost = *callback.mutable_connection_lost();
@@ -261,6 +291,7 @@ void Session::EmitConnectionLost(uint32_t id, const ConnectionEnd& end) {
   } else {
     ToProto(end, lost);
   }
+  if (datagrams != nullptr) ToProto(*datagrams, *lost.mutable_datagrams());
   Emit(callback);
 }
 

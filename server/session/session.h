@@ -17,6 +17,7 @@
 #include "proto/frame/frame_reader.h"
 #include "server/policy/authorizer.h"
 #include "server/session/call.h"
+#include "server/session/datagram_handle.h"
 #include "server/session/flow_handle.h"
 #include "server/session/frame_stream.h"
 #include "server/session/handle.h"
@@ -114,7 +115,8 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   bool Adopt(std::shared_ptr<Handle> handle);
   void Remove(Handle& handle);
   void Emit(const v1::Callback& callback);
-  void EmitConnectionLost(uint32_t id, const ConnectionEnd& end);
+  // `datagrams`: a datagram endpoint's counts.
+  void EmitConnectionLost(uint32_t id, const ConnectionEnd& end, const DatagramCounts* datagrams = nullptr);
   void AddUnsettled(uint32_t id);
   void AddProgressDue(uint32_t id) { progress_due_.push_back(id); }
   void AddUnacknowledged(int64_t delta_bytes);
@@ -153,6 +155,12 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   CallPtr MakeCall(uint32_t request_id, absl::AnyInvocable<void(v1::Reply)> answer);
   void Run(const v1::Command& command, const CallPtr& call, bool from_stream);
   void RunWrite(const HotEntry& write);
+  // `address`, which may be null: as the command has it.
+  void RunSendTo(const HotEntry& sendto, const v1::SocketAddress* address);
+  // What several sendto commands in a row have gathered goes out.
+  void SendGathered();
+  // The answer to a hot command, if it wants one.
+  void AnswerHot(uint32_t request_id, const absl::Status& status);
   // Null: it is lost, or no data flows through it.
   FlowHandle* FindFlow(uint32_t id) const;
 
@@ -174,6 +182,10 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   std::string kept_frame_;  // The frame's bytes, while what is left of it waits for the next turn.
   bool frame_unfinished_ = false;
   v1::Command command_;
+  // The last sendto's, without its bytes: what the authorizer is asked about, and the address parsed once.
+  v1::SendToRequest sendto_request_;
+  std::string sendto_address_bytes_;
+  DatagramHandle* gathering_ = nullptr;  // Has gathered datagrams that are to be sent. In the table.
   std::unique_ptr<Outbox> outbox_;
   bool flush_scheduled_ = false;
   TimerId budget_timer_ = 0;

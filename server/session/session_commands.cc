@@ -3,6 +3,8 @@
 
 #include "server/session/command_table.h"
 #include "server/session/commands.h"
+#include "server/session/convert.h"
+#include "server/session/datagram_handle.h"
 #include "server/session/session.h"
 #include "server/session/stream_handle.h"
 #include "transports/api/error.h"
@@ -115,6 +117,7 @@ void Session::Run(const v1::Command& command, const CallPtr& call, bool from_str
 }
 
 void Session::RunWrite(const HotEntry& write) {
+  SendGathered();
   // No Call is made where none is needed: this is the hot path.
   absl::Status status = options_.authorizer->Authorize(
       options_.caller, {.method = CommandMethod(v1::Command::kWrite), .request = nullptr});
@@ -130,11 +133,47 @@ void Session::RunWrite(const HotEntry& write) {
       ++ignored_command_count_;
     }
   }
-  if (write.request_id == 0) {
+  AnswerHot(write.request_id, status);
+}
+
+void Session::RunSendTo(const HotEntry& sendto, const v1::SocketAddress* address) {
+  // The request that the authorizer is asked about has this address already, if any.
+  if (address == nullptr) sendto_request_.mutable_datagram()->clear_address();
+  sendto_request_.set_transport_id(sendto.transport_id);
+  absl::Status status = options_.authorizer->Authorize(
+      options_.caller, {.method = CommandMethod(v1::Command::kSendto), .request = &sendto_request_});
+  if (status.ok() && sendto.request_id != 0 && stream_requests_.contains(sendto.request_id)) {
+    status = RequestIdInUse(sendto.request_id);
+  }
+  absl::StatusOr<SocketAddress> to = SocketAddress();
+  if (address != nullptr) {
+    to = FromProto(*address);
+    status.Update(to.status());
+  }
+  if (status.ok()) {
+    const absl::StatusOr<DatagramHandle*> endpoint = Find<DatagramHandle>(sendto.transport_id);
+    status = endpoint.status();
+    if (status.ok() && *endpoint != gathering_) SendGathered();
+    if (status.ok() && *endpoint != nullptr) {
+      gathering_ = *endpoint;
+      status = gathering_->Gather(sendto.data, address == nullptr ? nullptr : &*to);
+    } else if (status.ok()) {
+      ++ignored_command_count_;
+    }
+  }
+  AnswerHot(sendto.request_id, status);
+}
+
+void Session::SendGathered() {
+  if (gathering_ != nullptr) std::exchange(gathering_, nullptr)->SendGathered();
+}
+
+void Session::AnswerHot(uint32_t request_id, const absl::Status& status) {
+  if (request_id == 0) {
     if (!status.ok()) ++ignored_command_count_;
     return;
   }
-  const CallPtr call = MakeCall(write.request_id, nullptr);
+  const CallPtr call = MakeCall(request_id, nullptr);
   if (status.ok()) {
     call->Answer(v1::Reply());
   } else {

@@ -18,6 +18,7 @@ constexpr size_t kReadBytes = 64 * 1024;
 StreamHandle::StreamHandle(std::shared_ptr<Session> session, Origin origin)
     : FlowHandle(kKind, std::move(session), origin.server_id),
       request_id_(origin.request_id),
+      subprocess_id_(origin.subprocess_id),
       close_on_eof_(origin.close_on_eof) {
   SetPlace(std::move(origin.place));
 }
@@ -25,16 +26,25 @@ StreamHandle::StreamHandle(std::shared_ptr<Session> session, Origin origin)
 StreamHandle::~StreamHandle() = default;
 
 void StreamHandle::ConnectionMade(std::shared_ptr<Transport> transport) {
-  transport_ = std::move(transport);
-  if (!session()->Adopt(std::static_pointer_cast<StreamHandle>(transport_->GetProtocol()))) {
+  if (Take(std::move(transport))) {
+    Announce();
+  } else {
     transport_->Abort(/*reset=*/true);
-    return;
   }
+}
+
+bool StreamHandle::Take(std::shared_ptr<Transport> transport) {
+  transport_ = std::move(transport);
+  return session()->Adopt(std::static_pointer_cast<StreamHandle>(transport_->GetProtocol()));
+}
+
+void StreamHandle::Announce() {
   v1::Callback callback;
   callback.set_transport_id(id());
   v1::ConnectionMade& made = *callback.mutable_connection_made();
   made.set_request_id(request_id_);
   made.set_server_id(server_id());
+  made.set_subprocess_id(subprocess_id_);
   ToProto(transport_->GetExtraInfo(), *made.mutable_extra_info());
   session()->Emit(callback);
   UpdateReading();
@@ -87,6 +97,26 @@ absl::Status StreamHandle::Write(std::string_view data) {
   return status;
 }
 
+absl::Status StreamHandle::WriteEof() {
+  if (!CanWrite()) return WrongKind();
+  transport_->WriteEof();
+  return absl::OkStatus();
+}
+
+absl::Status StreamHandle::SetPausedByClient(bool paused) {
+  return CanRead() ? FlowHandle::SetPausedByClient(paused) : WrongKind();
+}
+
+bool StreamHandle::CanRead() const {
+  const ExtraInfo& extra_info = transport_->GetExtraInfo();
+  return !extra_info.pipe || extra_info.pipe->can_read;
+}
+
+bool StreamHandle::CanWrite() const {
+  const ExtraInfo& extra_info = transport_->GetExtraInfo();
+  return !extra_info.pipe || extra_info.pipe->can_write;
+}
+
 void StreamHandle::End() { transport_->Abort(); }
 
 absl::Status StreamHandle::Close() {
@@ -109,7 +139,7 @@ absl::StatusOr<WriteBufferMarks> StreamHandle::GetWriteBufferLimits() const {
 
 absl::Status StreamHandle::GetState(v1::GetStateResponse& state) const {
   state.set_is_closing(transport_->IsClosing());
-  state.set_is_reading(!transport_->IsClosing() && !paused_by_client());
+  state.set_is_reading(CanRead() && !transport_->IsClosing() && !paused_by_client());
   state.set_can_write_eof(transport_->CanWriteEof());
   state.set_write_buffer_size_bytes(transport_->GetWriteBufferSize());
   ToProto(transport_->GetWriteBufferLimits(), *state.mutable_write_buffer_limits());
@@ -133,11 +163,13 @@ void StreamHandle::Describe(v1::TransportInfo& info) const {
   ToProto(transport_->GetExtraInfo(), extra_info);
   info.mutable_sockname()->Swap(extra_info.mutable_sockname());
   info.mutable_peername()->Swap(extra_info.mutable_peername());
+  if (extra_info.has_pipe()) info.mutable_pipe()->Swap(extra_info.mutable_pipe());
+  info.set_subprocess_id(subprocess_id_);
   info.set_received_bytes(transport_->ReceivedBytes());
   info.set_sent_bytes(transport_->SentBytes());
   info.set_unacknowledged_bytes(window().WeightBytes());
   info.set_write_buffer_size_bytes(transport_->GetWriteBufferSize());
-  info.set_reading_paused(!reading());
+  info.set_reading_paused(CanRead() && !reading());
   info.set_is_closing(transport_->IsClosing());
 }
 

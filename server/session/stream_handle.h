@@ -21,10 +21,12 @@ class StreamHandle final : public BufferedProtocol, public FlowHandle {
  public:
   static constexpr Kind kKind = Kind::kStream;
 
-  // What made it: the request id of a create_* command, or the server that accepted it.
+  // What made it: the request id of a create_* command, the server that accepted it, or the subprocess whose pipe it
+  // is.
   struct Origin {
     uint32_t request_id = 0;
     uint32_t server_id = 0;
+    uint32_t subprocess_id = 0;
     bool close_on_eof = false;
     // Its place, shared with the command that made it; null: to be taken when it is adopted.
     std::shared_ptr<void> place = nullptr;
@@ -34,14 +36,22 @@ class StreamHandle final : public BufferedProtocol, public FlowHandle {
   ~StreamHandle() override;
 
   Transport& transport() { return *transport_; }
+  const std::shared_ptr<Transport>& shared_transport() const { return transport_; }
+
+  // The two halves of ConnectionMade, for transports whose ids must be known before they are told. False: the session
+  // has no room for it.
+  bool Take(std::shared_ptr<Transport> transport);
+  void Announce();
 
   absl::Status Write(std::string_view data);
+  absl::Status WriteEof();
 
   // Handle
   void End() override;
   void Describe(v1::TransportInfo& info) const override;
   absl::Status Close() override;
   absl::Status Abort(bool reset) override;
+  absl::Status SetPausedByClient(bool paused) override;
   absl::Status SetWriteBufferLimits(const WriteBufferLimits& limits) override;
   absl::StatusOr<WriteBufferMarks> GetWriteBufferLimits() const override;
   absl::Status GetState(v1::GetStateResponse& state) const override;
@@ -65,7 +75,12 @@ class StreamHandle final : public BufferedProtocol, public FlowHandle {
   uint64_t TransportBufferBytes() const override { return transport_->GetWriteBufferSize(); }
   uint64_t TransportHighBytes() const override { return transport_->GetWriteBufferLimits().high_bytes; }
 
+  // Sockets and pipes for both directions can; pipes of one direction cannot.
+  bool CanRead() const;
+  bool CanWrite() const;
+
   const uint32_t request_id_;
+  const uint32_t subprocess_id_;
   const bool close_on_eof_;
   std::shared_ptr<Transport> transport_;
 };

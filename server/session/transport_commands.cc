@@ -52,10 +52,7 @@ void WriteEof(const CommandContext& context) {
   v1::Reply reply;
   reply.mutable_write_eof();
   On<StreamHandle>(context, context.command.write_eof().transport_id(), std::move(reply),
-                   [](StreamHandle& stream, v1::Reply&) {
-                     stream.transport().WriteEof();
-                     return absl::OkStatus();
-                   });
+                   [](StreamHandle& stream, v1::Reply&) { return stream.WriteEof(); });
 }
 
 void Close(const CommandContext& context) {

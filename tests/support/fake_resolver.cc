@@ -80,13 +80,13 @@ void FakeResolver::Resolve(ResolveRequest request, Done done) {
   AnswerOne(std::move(waiting));
 }
 
-void FakeResolver::Getaddrinfo(GetaddrinfoRequest request,
+void FakeResolver::Getaddrinfo(GetaddrinfoOptions request,
                                absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
   ResolveRequest plain{.address = {.host = request.host, .port = {}},
                        .family = request.family,
                        .flags = request.flags,
                        .proto = request.proto};
-  plain.address.port = static_cast<uint32_t>(std::stoul(request.service.value_or("0")));
+  plain.address.port = static_cast<uint32_t>(std::stoul(request.port.value_or("0")));
   const SocketType type = request.type == SocketType::kUnspecified ? SocketType::kStream : request.type;
   Resolve(std::move(plain), [type, proto = request.proto, done = std::move(done)](Answer answer) mutable {
     if (!answer.ok()) return done(answer.status());

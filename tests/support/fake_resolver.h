@@ -38,7 +38,7 @@ class FakeResolver final : public Resolver {
 
   void Resolve(ResolveRequest request, Done done) override;
   // The table's addresses, as streams unless another type is asked for; the port is the service's number.
-  void Getaddrinfo(GetaddrinfoRequest request,
+  void Getaddrinfo(GetaddrinfoOptions request,
                    absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) override;
   // The host of the table that has the address, and the port's number. Never held.
   void Getnameinfo(SocketAddress address, int flags, absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;

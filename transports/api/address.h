@@ -28,29 +28,19 @@ struct SocketAddress {
   std::string ToString() const;
 };
 
+// What a socket is. asyncio's get_extra_info('socket').family, type and proto.
+struct SocketKind {
+  AddressFamily family = AddressFamily::kUnspecified;
+  SocketType type = SocketType::kUnspecified;
+  int proto = 0;
+
+  friend bool operator==(const SocketKind&, const SocketKind&) = default;
+};
+
 // A host and a port before resolution. Unset, empty and 0 differ: see HostPort in proto/transportd/v1/types.proto.
 struct HostPort {
   std::optional<std::string> host = {};
   std::optional<uint32_t> port = {};  // 0 to 65535; wider so that a bad one can be refused and not wrapped.
-};
-
-// One answer of getaddrinfo(3): asyncio's 5-tuple.
-struct AddressInfo {
-  AddressFamily family = AddressFamily::kUnspecified;
-  SocketType type = SocketType::kUnspecified;
-  int proto = 0;
-  std::string canonname = {};  // In the first one only, with AI_CANONNAME; else empty.
-  SocketAddress address = {};
-
-  friend bool operator==(const AddressInfo&, const AddressInfo&) = default;
-};
-
-// What getnameinfo(3) answers.
-struct NameInfo {
-  std::string host = {};     // A name, or a numeric address with its scope.
-  std::string service = {};  // A service's name, or a port.
-
-  friend bool operator==(const NameInfo&, const NameInfo&) = default;
 };
 
 }  // namespace transportd

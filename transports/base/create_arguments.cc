@@ -10,6 +10,7 @@ namespace transportd {
 namespace {
 
 constexpr uint32_t kMaxPort = 65535;
+constexpr uint32_t kMaxBacklog = 65535;
 constexpr size_t kMaxHostBytes = 253;  // RFC 1035, section 2.3.4, without the root's dot.
 constexpr size_t kMaxScopeBytes = 64;  // With the %, as in transports/resolver/lookup.cc.
 constexpr int kKnownFlags = AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_V4MAPPED | AI_ALL | AI_ADDRCONFIG |
@@ -42,6 +43,11 @@ absl::Status ValidateHostPort(const HostPort& address, const std::string& field)
     if (absl::Status status = ValidateHost(*address.host, field + ".host"); !status.ok()) return status;
   }
   return ValidatePort(address.port, field + ".port");
+}
+
+absl::Status ValidateBacklog(uint32_t backlog) {
+  if (backlog < 1 || backlog > kMaxBacklog) return InvalidArgument("INVALID_BACKLOG", "backlog", "from 1 to 65535");
+  return absl::OkStatus();
 }
 
 absl::Status ValidateResolverFlags(int flags) {

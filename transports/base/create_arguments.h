@@ -24,6 +24,8 @@ absl::Status ValidateHost(std::string_view host, std::string_view field);
 absl::Status ValidatePort(std::optional<uint32_t> port, std::string_view field);
 // Both of them, and INVALID_HOST for an empty host or neither. `field`: the HostPort's own.
 absl::Status ValidateHostPort(const HostPort& address, const std::string& field);
+// INVALID_BACKLOG: not 1 to 65535.
+absl::Status ValidateBacklog(uint32_t backlog);
 // INVALID_FLAGS: bits that getaddrinfo(3) has not.
 absl::Status ValidateResolverFlags(int flags);
 // INVALID_TIMEOUT: 0, negative, or more than kMaxCreateDuration.

@@ -11,7 +11,7 @@ LoopResolver::RequestId LoopResolver::Resolve(ResolveRequest request, Done done)
 }
 
 LoopResolver::RequestId LoopResolver::Getaddrinfo(
-    GetaddrinfoRequest request, absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
+    GetaddrinfoOptions request, absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
   auto call = calls_.Add<absl::StatusOr<std::vector<AddressInfo>>>(std::move(done));
   resolver_.Getaddrinfo(std::move(request), std::move(call.answer));
   return call.id;

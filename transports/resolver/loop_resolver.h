@@ -27,7 +27,7 @@ class LoopResolver final {
   // As Resolver has them, but `done` is called on the loop's thread, in a later turn, unless it is called off first.
   RequestId Resolve(ResolveRequest request, Done done);
 
-  RequestId Getaddrinfo(GetaddrinfoRequest request,
+  RequestId Getaddrinfo(GetaddrinfoOptions request,
                         absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done);
   RequestId Getnameinfo(SocketAddress address, int flags, absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done);
 

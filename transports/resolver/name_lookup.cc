@@ -33,12 +33,12 @@ const char* CStringOrNull(const std::optional<std::string>& text) { return text.
 
 }  // namespace
 
-absl::Status ValidateGetaddrinfo(const GetaddrinfoRequest& request) {
+absl::Status ValidateGetaddrinfo(const GetaddrinfoOptions& request) {
   if (absl::Status status = ValidateName(request.host, "INVALID_HOST", "host"); !status.ok()) return status;
-  return ValidateName(request.service, "INVALID_PORT", "port");
+  return ValidateName(request.port, "INVALID_PORT", "port");
 }
 
-absl::StatusOr<std::vector<AddressInfo>> LookUpAddressInfo(const GetaddrinfoRequest& request) {
+absl::StatusOr<std::vector<AddressInfo>> LookUpAddressInfo(const GetaddrinfoOptions& request) {
   addrinfo hints{};
   hints.ai_family = AddressFamilyToNumber(request.family);
   hints.ai_socktype = static_cast<int>(request.type);
@@ -46,10 +46,10 @@ absl::StatusOr<std::vector<AddressInfo>> LookUpAddressInfo(const GetaddrinfoRequ
   hints.ai_flags = request.flags;
   addrinfo* list = nullptr;
   errno = 0;
-  const int gai_code = ::getaddrinfo(CStringOrNull(request.host), CStringOrNull(request.service), &hints, &list);
+  const int gai_code = ::getaddrinfo(CStringOrNull(request.host), CStringOrNull(request.port), &hints, &list);
   const int err = errno;
   if (gai_code != 0) {
-    return GaiToStatus(gai_code, err, "getaddrinfo", request.host.value_or(request.service.value_or("")));
+    return GaiToStatus(gai_code, err, "getaddrinfo", request.host.value_or(request.port.value_or("")));
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(list, ::freeaddrinfo);
   std::vector<AddressInfo> infos;

@@ -13,10 +13,10 @@
 namespace transportd {
 
 // INVALID_ARGUMENT / INVALID_HOST or INVALID_PORT (field `port`): a byte 0, or more than 1024 bytes.
-absl::Status ValidateGetaddrinfo(const GetaddrinfoRequest& request);
+absl::Status ValidateGetaddrinfo(const GetaddrinfoOptions& request);
 
 // `request` is valid. Any thread; may block for as long as the name services take.
-absl::StatusOr<std::vector<AddressInfo>> LookUpAddressInfo(const GetaddrinfoRequest& request);
+absl::StatusOr<std::vector<AddressInfo>> LookUpAddressInfo(const GetaddrinfoOptions& request);
 
 // An address that getnameinfo can be asked: INVALID_FAMILY unless it is INET or INET6; else as ToRawAddress.
 absl::StatusOr<RawAddress> ToNamedAddress(const SocketAddress& address);

@@ -3,13 +3,13 @@
 #define TRANSPORTD_TRANSPORTS_RESOLVER_RESOLVER_H_
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "transports/api/address.h"
+#include "transports/api/name_lookup.h"
 
 namespace transportd {
 
@@ -19,16 +19,6 @@ struct ResolveRequest {
   AddressFamily family = AddressFamily::kUnspecified;
   int flags = 0;
   int proto = 0;
-};
-
-// What getaddrinfo(3) is asked, as it is: every bad value but a byte 0 is the system's to refuse.
-struct GetaddrinfoRequest {
-  std::optional<std::string> host = {};     // Unset is its NULL.
-  std::optional<std::string> service = {};  // A service's name or a port; unset is its NULL.
-  AddressFamily family = AddressFamily::kUnspecified;
-  SocketType type = SocketType::kUnspecified;
-  int proto = 0;
-  int flags = 0;
 };
 
 // Threading: any thread.
@@ -44,7 +34,7 @@ class Resolver {
 
   // As Resolve, with all that getaddrinfo(3) answers but families that SocketAddress has not. INVALID_HOST and
   // INVALID_PORT (field `port`) for a byte 0, or more bytes than a name has.
-  virtual void Getaddrinfo(GetaddrinfoRequest request,
+  virtual void Getaddrinfo(GetaddrinfoOptions request,
                            absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) = 0;
 
   // getnameinfo(3), `flags` its NI_* bits. INVALID_HOST when the host is not numeric, INVALID_FAMILY for a family that

@@ -37,7 +37,7 @@ void ThreadResolver::Resolve(ResolveRequest request, Done done) {
       executor_, [look_up = look_up_, request = std::move(request)] { return look_up(request); }, std::move(done));
 }
 
-void ThreadResolver::Getaddrinfo(GetaddrinfoRequest request,
+void ThreadResolver::Getaddrinfo(GetaddrinfoOptions request,
                                  absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
   if (absl::Status status = ValidateGetaddrinfo(request); !status.ok()) return done(std::move(status));
   OnThread<std::vector<AddressInfo>>(

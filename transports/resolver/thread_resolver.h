@@ -22,7 +22,7 @@ class ThreadResolver final : public Resolver {
   ThreadResolver(int thread_count, size_t max_waiting_count, LookUp look_up);
 
   void Resolve(ResolveRequest request, Done done) override;
-  void Getaddrinfo(GetaddrinfoRequest request,
+  void Getaddrinfo(GetaddrinfoOptions request,
                    absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) override;
   void Getnameinfo(SocketAddress address, int flags, absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;
 

@@ -20,14 +20,15 @@ std::shared_ptr<StreamServer> StreamServer::Create(LoopContext& context, std::ve
                                                    ProtocolFactory factory, Options options) {
   CHECK(!sockets.empty());
   // Not make_shared: the constructor is private.
-  std::shared_ptr<StreamServer> server(new StreamServer(context, std::move(sockets), std::move(factory), options));
+  std::shared_ptr<StreamServer> server(
+      new StreamServer(context, std::move(sockets), std::move(factory), std::move(options)));
   context.servers().Add(server);
   return server;
 }
 
 StreamServer::StreamServer(LoopContext& context, std::vector<BoundSocket> sockets, ProtocolFactory factory,
                            Options options)
-    : context_(&context), factory_(std::move(factory)), options_(options) {
+    : context_(&context), factory_(std::move(factory)), options_(std::move(options)) {
   AssertInLoopThread();
   acceptors_.reserve(sockets.size());
   for (BoundSocket& socket : sockets) {
@@ -70,8 +71,9 @@ void StreamServer::OnAccepted(UniqueFd fd, SocketAddress peer) {
   if (is_closed_) return;  // By the factory.
   const auto transport = MakeConnectedSocketTransport(
       *context_, std::move(fd), std::move(protocol),
-      {.write_buffer_marks = options_.write_buffer_marks,
+      {.write_buffer_limits = options_.write_buffer_limits,
        .peername = std::move(peer),
+       .layer = options_.layer,
        .on_lost = [self = shared_from_this()](StreamTransport& lost) { self->OnTransportLost(lost); }});
   transports_.insert(transport.get());
   transport->Start();
@@ -85,10 +87,15 @@ void StreamServer::OnTransportLost(StreamTransport& transport) {
 void StreamServer::Close(absl::AnyInvocable<void()> done) {
   AssertInLoopThread();
   const bool was_closed = std::exchange(is_closed_, true);
+  CallOnClosing();
   // Closed and not destroyed: an acceptor may be what called.
   for (const auto& acceptor : acceptors_) acceptor->Close();
   if (done) done();
   if (!was_closed) FinishIfDone();
+}
+
+void StreamServer::CallOnClosing() {
+  if (auto on_closing = std::exchange(options_.on_closing, nullptr)) on_closing();
 }
 
 void StreamServer::FinishIfDone() {
@@ -152,6 +159,7 @@ void StreamServer::Setsockopt(SocketOption option, int value, absl::AnyInvocable
 
 void StreamServer::OnLoopDestroyed() {
   is_closed_ = true;
+  CallOnClosing();
   acceptors_.clear();
   transports_.clear();
   context_ = nullptr;

@@ -32,7 +32,11 @@ class StreamServer final : public Server, public LoopOwned, public std::enable_s
  public:
   struct Options {
     uint32_t backlog = 100;
-    WriteBufferMarks write_buffer_marks;
+    // As in ConnectedSocketOptions.
+    WriteBufferLimits write_buffer_limits = {};
+    std::shared_ptr<const StreamLayer> layer = {};
+    // Once: just before the listening sockets are closed, by Close or with the loop. Must not use the server.
+    absl::AnyInvocable<void()> on_closing = nullptr;
   };
 
   // Registered with `context`, which must outlive it or destroy it. Neither listens nor accepts yet. CHECK-fails
@@ -66,6 +70,7 @@ class StreamServer final : public Server, public LoopOwned, public std::enable_s
 
   void OnAccepted(UniqueFd fd, SocketAddress peer);
   void OnTransportLost(StreamTransport& transport);
+  void CallOnClosing();
   // Closed and without transports: leaves the registry and tells those who wait.
   void FinishIfDone();
   void AssertInLoopThread() const;
@@ -73,7 +78,7 @@ class StreamServer final : public Server, public LoopOwned, public std::enable_s
   // Null when the loop is gone.
   LoopContext* context_;
   ProtocolFactory factory_;
-  const Options options_;
+  Options options_;
   bool is_listening_ = false;
   bool is_closed_ = false;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;

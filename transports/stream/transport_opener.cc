@@ -11,13 +11,22 @@ TransportOpener::TransportOpener(LoopContext& context, ProtocolFactory factory, 
     : context_(context), factory_(std::move(factory)), done_(std::move(done)) {}
 
 void TransportOpener::Open(UniqueFd fd, ConnectedSocketOptions options) {
+  Open([this, &fd, &options](std::shared_ptr<BaseProtocol> protocol) {
+    return MakeConnectedSocketTransport(context_, std::move(fd), std::move(protocol), std::move(options));
+  });
+}
+
+void TransportOpener::Open(Make make) {
   std::shared_ptr<BaseProtocol> protocol = factory_();
   CHECK(protocol != nullptr);
   if (result_) return;  // Cancelled by the factory.
-  transport_ = MakeConnectedSocketTransport(context_, std::move(fd), protocol, std::move(options));
+  transport_ = make(protocol);
   result_ = Connection{.transport = transport_, .protocol = std::move(protocol)};
-  transport_->Start([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->Deliver();
+  transport_->Start([weak = weak_from_this()](absl::Status status) {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    if (!status.ok() && self->result_->ok()) self->result_ = std::move(status);
+    self->Deliver();
   });
 }
 

@@ -26,8 +26,12 @@ class TransportOpener final : public std::enable_shared_from_this<TransportOpene
   // `context` must outlive this.
   TransportOpener(LoopContext& context, ProtocolFactory factory, Done done);
 
-  // Once, and not after Fail. Calls the factory, which may cancel; then takes over `fd`, as
-  // MakeConnectedSocketTransport. ConnectionMade comes in a later turn, `done` in the one after that, then data.
+  // Once, and not after Fail. Calls the factory, which may cancel; then `make`, with the protocol. ConnectionMade comes
+  // in a later turn, or when the handshake of its layer is done, `done` in the one after that, then data. When the
+  // handshake fails, `done` gets the error and the protocol hears nothing.
+  using Make = absl::AnyInvocable<std::shared_ptr<StreamTransport>(std::shared_ptr<BaseProtocol>)>;
+  void Open(Make make);
+  // The same with MakeConnectedSocketTransport.
   void Open(UniqueFd fd, ConnectedSocketOptions options);
 
   // The end with an error; replaces an earlier outcome. Nothing after `done`.

@@ -13,10 +13,12 @@ namespace transportd {
 
 CreateConnectionOperation::CreateConnectionOperation(LoopContext& context, LoopResolver& resolver,
                                                      ProtocolFactory factory, CreateConnectionOptions options,
+                                                     std::shared_ptr<const StreamLayer> layer,
                                                      TransportOpener::Done done)
     : context_(context),
       resolver_(resolver),
       options_(std::move(options)),
+      layer_(std::move(layer)),
       opener_(std::make_shared<TransportOpener>(context, std::move(factory), std::move(done))) {}
 
 CreateConnectionOperation::~CreateConnectionOperation() { TearDown(); }
@@ -73,9 +75,7 @@ void CreateConnectionOperation::OnConnected(UniqueFd fd) {
     return;
   }
   TearDown();
-  opener_->Open(
-      std::move(fd),
-      {.write_buffer_marks = *ResolveWriteBufferLimits(options_.write_buffer_limits), .peername = {}, .on_lost = {}});
+  opener_->Open(std::move(fd), {.write_buffer_limits = options_.write_buffer_limits, .layer = layer_, .on_lost = {}});
 }
 
 void CreateConnectionOperation::OnTimeout() {

@@ -20,9 +20,10 @@ namespace transportd {
 // Threading: loop thread only.
 class CreateConnectionOperation final : public Operation {
  public:
-  // `context` and `resolver` must outlive this.
+  // `context` and `resolver` must outlive this. `layer`: see ConnectedSocketOptions.
   CreateConnectionOperation(LoopContext& context, LoopResolver& resolver, ProtocolFactory factory,
-                            CreateConnectionOptions options, TransportOpener::Done done);
+                            CreateConnectionOptions options, std::shared_ptr<const StreamLayer> layer,
+                            TransportOpener::Done done);
   ~CreateConnectionOperation() override;
 
   // Operation
@@ -42,6 +43,7 @@ class CreateConnectionOperation final : public Operation {
   LoopContext& context_;
   LoopResolver& resolver_;
   const CreateConnectionOptions options_;
+  const std::shared_ptr<const StreamLayer> layer_;
   // shared_ptr: owned by this.
   const std::shared_ptr<TransportOpener> opener_;
 

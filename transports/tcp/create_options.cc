@@ -8,11 +8,11 @@
 
 #include "transports/api/error.h"
 #include "transports/base/create_arguments.h"
+#include "transports/base/owned_socket.h"
 
 namespace transportd {
 namespace {
 
-constexpr uint32_t kMaxBacklog = 65535;
 constexpr uint32_t kMaxInterleave = 1000;
 constexpr size_t kMaxHostCount = 64;
 
@@ -21,9 +21,20 @@ absl::Status ValidateFamily(AddressFamily family) {
   return absl::OkStatus();
 }
 
+absl::Status HostAndSock() {
+  return InvalidArgument("INVALID_SOCKET", "sock", "host/port and sock can not be specified at the same time");
+}
+
 }  // namespace
 
 absl::Status ValidateCreateConnection(const CreateConnectionOptions& options) {
+  if (options.sock != nullptr) {
+    if (options.remote.host || options.remote.port || options.local) return HostAndSock();
+    return FirstError({
+        ValidateSocket(options.sock.get(), {}),
+        ResolveWriteBufferLimits(options.write_buffer_limits).status(),
+    });
+  }
   absl::Status status = FirstError({
       ValidateHostPort(options.remote, "remote"),
       options.local ? ValidateHostPort(*options.local, "local") : absl::OkStatus(),
@@ -47,22 +58,26 @@ absl::Status ValidateCreateConnection(const CreateConnectionOptions& options) {
 }
 
 absl::Status ValidateCreateServer(const CreateServerOptions& options) {
+  if (options.sock != nullptr) {
+    if (!options.hosts.empty() || options.port) return HostAndSock();
+    return FirstError({
+        ValidateSocket(options.sock.get(), {}),
+        ResolveWriteBufferLimits(options.write_buffer_limits).status(),
+        ValidateBacklog(options.backlog),
+    });
+  }
   if (options.hosts.size() > kMaxHostCount) return InvalidArgument("INVALID_HOST", "hosts", "at most 64 hosts");
   for (const std::string& host : options.hosts) {
     if (absl::Status status = ValidateHost(host, "hosts"); !status.ok()) return status;
   }
-  absl::Status status = FirstError({
+  return FirstError({
       ValidatePort(options.port, "port"),
       ValidateFamily(options.family),
       ValidateResolverFlags(options.flags.value_or(0)),
       ValidateCreateTimeout(options.timeout),
       ResolveWriteBufferLimits(options.write_buffer_limits).status(),
+      ValidateBacklog(options.backlog),
   });
-  if (!status.ok()) return status;
-  if (options.backlog < 1 || options.backlog > kMaxBacklog) {
-    return InvalidArgument("INVALID_BACKLOG", "backlog", "from 1 to 65535");
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace transportd

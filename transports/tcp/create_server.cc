@@ -11,10 +11,12 @@
 namespace transportd {
 
 CreateServerOperation::CreateServerOperation(LoopContext& context, LoopResolver& resolver, ProtocolFactory factory,
-                                             CreateServerOptions options, ServerOpener::Done done)
+                                             CreateServerOptions options, std::shared_ptr<const StreamLayer> layer,
+                                             ServerOpener::Done done)
     : context_(context),
       resolver_(resolver),
       options_(std::move(options)),
+      layer_(std::move(layer)),
       opener_(std::make_shared<ServerOpener>(context, std::move(factory), std::move(done))) {}
 
 CreateServerOperation::~CreateServerOperation() { TearDown(); }
@@ -63,10 +65,10 @@ void CreateServerOperation::Bind(const std::vector<SocketAddress>& addresses) {
     return;
   }
   TearDown();
-  opener_->Open(*std::move(sockets),
-                {.server = {.backlog = options_.backlog,
-                            .write_buffer_marks = *ResolveWriteBufferLimits(options_.write_buffer_limits)},
-                 .start_serving = options_.start_serving});
+  opener_->Open(
+      *std::move(sockets),
+      {.server = {.backlog = options_.backlog, .write_buffer_limits = options_.write_buffer_limits, .layer = layer_},
+       .start_serving = options_.start_serving});
 }
 
 void CreateServerOperation::Cancel() {

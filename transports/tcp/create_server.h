@@ -19,9 +19,9 @@ namespace transportd {
 // Threading: loop thread only.
 class CreateServerOperation final : public Operation {
  public:
-  // `context` and `resolver` must outlive this.
+  // `context` and `resolver` must outlive this. `layer`: see ConnectedSocketOptions.
   CreateServerOperation(LoopContext& context, LoopResolver& resolver, ProtocolFactory factory,
-                        CreateServerOptions options, ServerOpener::Done done);
+                        CreateServerOptions options, std::shared_ptr<const StreamLayer> layer, ServerOpener::Done done);
   ~CreateServerOperation() override;
 
   // Operation
@@ -40,6 +40,7 @@ class CreateServerOperation final : public Operation {
   LoopContext& context_;
   LoopResolver& resolver_;
   const CreateServerOptions options_;
+  const std::shared_ptr<const StreamLayer> layer_;
   // shared_ptr: owned by this.
   const std::shared_ptr<ServerOpener> opener_;
 

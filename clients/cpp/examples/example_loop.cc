@@ -10,6 +10,15 @@
 #include "transports/loop/epoll_event_loop.h"
 
 namespace transportd::example {
+namespace {
+
+// Not exit: other threads may be running.
+[[noreturn]] void End(int status) {
+  std::fflush(nullptr);
+  std::_Exit(status);
+}
+
+}  // namespace
 
 Example Begin(int argc, char** argv, const char* usage) {
   constexpr std::string_view kTarget = "--target=";
@@ -19,7 +28,7 @@ Example Begin(int argc, char** argv, const char* usage) {
     const std::string_view argument = argv[i];
     if (argument == "--help" || argument == "-h") {
       std::printf("usage: %s\n", usage);
-      std::exit(0);
+      End(0);
     }
     if (argument.starts_with(kTarget)) {
       target = argument.substr(kTarget.size());
@@ -43,7 +52,7 @@ Example Begin(int argc, char** argv, const char* usage) {
 
 void Die(const absl::Status& status) {
   std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
-  std::exit(1);
+  End(1);
 }
 
 }  // namespace transportd::example

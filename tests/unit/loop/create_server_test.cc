@@ -6,6 +6,7 @@
 #include <chrono>
 #include <memory>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 

@@ -8,26 +8,13 @@
 #include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/held_executor.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/status_matchers.h"
 #include "transports/api/error.h"
 
 namespace transportd {
 namespace {
-
-// Keeps what was submitted until the test runs it, on another thread.
-class HeldExecutor final : public Executor {
- public:
-  void Submit(Work work) override { work_.push_back(std::move(work)); }
-  void RunAll(absl::Status status = absl::OkStatus()) {
-    std::thread([&] {
-      for (Work& work : std::exchange(work_, {})) work(status);
-    }).join();
-  }
-
- private:
-  std::vector<Work> work_;
-};
 
 class LoopExecutorTest : public LoopFixture {
  protected:

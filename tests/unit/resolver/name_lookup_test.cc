@@ -22,17 +22,16 @@ SocketAddress Inet(const std::string& host, uint16_t port) {
 
 TEST(ValidateGetaddrinfo, ByteZeroAndEndlessNamesAreRefused) {
   EXPECT_THAT(ValidateGetaddrinfo({}), IsOk());
-  EXPECT_THAT(ValidateGetaddrinfo({.host = "", .service = ""}), IsOk()) << "the system's to answer";
+  EXPECT_THAT(ValidateGetaddrinfo({.host = "", .port = ""}), IsOk()) << "the system's to answer";
   EXPECT_THAT(ValidateGetaddrinfo({.host = std::string("a\0b", 3)}),
               AllOf(HasReason("INVALID_HOST"), HasField("host")));
   EXPECT_THAT(ValidateGetaddrinfo({.host = std::string(2000, 'a')}), HasReason("INVALID_HOST"));
-  EXPECT_THAT(ValidateGetaddrinfo({.service = std::string("8\0", 2)}),
-              AllOf(HasReason("INVALID_PORT"), HasField("port")));
-  EXPECT_THAT(ValidateGetaddrinfo({.service = std::string(2000, '1')}), HasReason("INVALID_PORT"));
+  EXPECT_THAT(ValidateGetaddrinfo({.port = std::string("8\0", 2)}), AllOf(HasReason("INVALID_PORT"), HasField("port")));
+  EXPECT_THAT(ValidateGetaddrinfo({.port = std::string(2000, '1')}), HasReason("INVALID_PORT"));
 }
 
 TEST(LookUpAddressInfo, AnswersEachTypeAndProtocolInTheSystemsOrder) {
-  const auto infos = LookUpAddressInfo({.host = "127.0.0.1", .service = "80"});
+  const auto infos = LookUpAddressInfo({.host = "127.0.0.1", .port = "80"});
   ASSERT_THAT(infos, IsOk());
   ASSERT_EQ(infos->size(), 3u) << "stream, datagram, raw";
   EXPECT_EQ(infos->front(), (AddressInfo{.family = AddressFamily::kInet,
@@ -47,7 +46,7 @@ TEST(LookUpAddressInfo, AnswersEachTypeAndProtocolInTheSystemsOrder) {
 
 TEST(LookUpAddressInfo, HintsNarrowIt) {
   const auto infos = LookUpAddressInfo(
-      {.service = "0", .family = AddressFamily::kInet6, .type = SocketType::kDatagram, .flags = AI_PASSIVE});
+      {.port = "0", .family = AddressFamily::kInet6, .type = SocketType::kDatagram, .flags = AI_PASSIVE});
   ASSERT_THAT(infos, IsOk());
   ASSERT_EQ(infos->size(), 1u);
   EXPECT_EQ(infos->front().address.ToString(), "[::]:0");
@@ -68,7 +67,7 @@ TEST(LookUpAddressInfo, FailsAsTheSystemDoes) {
   EXPECT_THAT(LookUpAddressInfo({.host = "127.0.0.1", .flags = 1 << 30}), HasReason("EAI_BADFLAGS"));
   EXPECT_THAT(LookUpAddressInfo({.host = "127.0.0.1", .family = AddressFamily::kUnix}), HasReason("EAI_FAMILY"));
   EXPECT_THAT(LookUpAddressInfo({.host = "127.0.0.1", .type = static_cast<SocketType>(77)}), HasReason("EAI_SOCKTYPE"));
-  EXPECT_THAT(LookUpAddressInfo({.host = "127.0.0.1", .service = "no-such-service"}), HasReason("EAI_SERVICE"));
+  EXPECT_THAT(LookUpAddressInfo({.host = "127.0.0.1", .port = "no-such-service"}), HasReason("EAI_SERVICE"));
 }
 
 TEST(LookUpNameInfo, NumbersAndServices) {
