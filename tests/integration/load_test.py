@@ -143,13 +143,16 @@ class PingTest(harness.ServiceTestCase):
     ROUND_COUNT = 3
 
     def test_ping_after_a_second_of_idleness(self):
+        on_time = []
         for _ in range(self.ROUND_COUNT):
             pings, control = self.measure()
             print(f"\nping: {self.describe(pings)}; without the service: {self.describe(control)}")
             if pings[-1] < self.TARGET_US or not RELEASE:
                 return
-            if control[-1] < self.TARGET_US / 5:
-                self.fail(f"a ping took {pings[-1]} us on a machine that is on time")
+            # A machine that is late for others too, as one that also compiles, is late once in a while.
+            on_time.append(control[-1] < self.TARGET_US / 5)
+        if all(on_time):
+            self.fail("a ping was late in every round, on a machine that is on time")
         self.skipTest("this machine is too busy to measure on")
 
     @staticmethod
