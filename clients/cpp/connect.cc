@@ -24,6 +24,14 @@ std::string FromEnvironment(const char* name, const char* otherwise) {
   return value != nullptr && *value != '\0' ? value : otherwise;
 }
 
+absl::StatusOr<std::unique_ptr<RemoteEventLoop>> Connect(const ConnectOptions& options) {
+  absl::StatusOr<std::unique_ptr<RemoteEventLoop>> loop = RemoteEventLoop::Create(
+      CreateGrpcFrameChannel(CreateServiceChannel(options), options.token), {.client_name = options.client_name});
+  if (!loop.ok()) return loop;
+  if (absl::Status status = (*loop)->WaitOpened(options.timeout); !status.ok()) return status;
+  return loop;
+}
+
 }  // namespace
 
 ConnectOptions WithEnvironment(ConnectOptions options) {
@@ -50,10 +58,10 @@ std::shared_ptr<grpc::Channel> CreateServiceChannel(const ConnectOptions& option
 
 absl::StatusOr<std::unique_ptr<RemoteEventLoop>> ConnectRemoteEventLoop(ConnectOptions options) {
   options = WithEnvironment(std::move(options));
-  absl::StatusOr<std::unique_ptr<RemoteEventLoop>> loop = RemoteEventLoop::Create(
-      CreateGrpcFrameChannel(CreateServiceChannel(options), options.token), {.client_name = options.client_name});
-  if (!loop.ok()) return loop;
-  if (absl::Status status = (*loop)->WaitOpened(options.timeout); !status.ok()) return status;
+  absl::StatusOr<std::unique_ptr<RemoteEventLoop>> loop = Connect(options);
+  // gRPC 1.51 looks at the errno of connect(2) only after other calls, which may have set it (a process that has no
+  // /sys: ENOENT, once in some hundred times), and takes a connection under way for one that failed.
+  if (absl::IsUnavailable(loop.status())) loop = Connect(options);
   return loop;
 }
 

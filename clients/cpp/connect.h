@@ -38,7 +38,8 @@ ConnectOptions WithEnvironment(ConnectOptions options);
 std::shared_ptr<grpc::Channel> CreateServiceChannel(const ConnectOptions& options);
 
 // Opens a session, and returns when it is open. Errors: what the stream ended with: UNAVAILABLE when nobody listens
-// there, UNAUTHENTICATED, RESOURCE_EXHAUSTED / TOO_MANY_SESSIONS, …; DEADLINE_EXCEEDED / CONNECT_TIMEOUT.
+// there, at the second try either; UNAUTHENTICATED, RESOURCE_EXHAUSTED / TOO_MANY_SESSIONS, …; DEADLINE_EXCEEDED /
+// CONNECT_TIMEOUT.
 absl::StatusOr<std::unique_ptr<RemoteEventLoop>> ConnectRemoteEventLoop(ConnectOptions options = {});
 
 }  // namespace transportd

@@ -1,6 +1,7 @@
 // The remote loop over gRPC, against a real transportd.
 #include <grpc/grpc.h>
 
+#include <iostream>
 #include <memory>
 #include <utility>
 
@@ -21,6 +22,7 @@ class GrpcLoop final : public RemoteLoop {
   GrpcLoop() {
     options_.target = service_.target();
     auto loop = ConnectRemoteEventLoop(options_);
+    if (!loop.ok()) std::cerr << "No session at " << service_.target() << ": " << loop.status() << "\n";
     CHECK(loop.ok());
     SetLoop(std::move(*loop));
   }

@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "transports/base/check.h"
@@ -27,10 +28,13 @@ ServiceProcess::ServiceProcess() {
   const UniqueFd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   CHECK(inotify_add_watch(watch.get(), directory_.c_str(), IN_MOVED_TO) >= 0);
 
-  std::string program = CONFORMANCE_SERVICE;
-  std::string options[] = {"--dev", "--listen=127.0.0.1:0", "--address-file=" + address_file};
-  char* arguments[] = {program.data(), options[0].data(), options[1].data(), options[2].data(), nullptr};
-  CHECK(posix_spawn(&pid_, program.c_str(), nullptr, nullptr, arguments, environ) == 0);
+  // A test that crashes takes it along.
+  std::string words[] = {"setpriv", "--pdeathsig=KILL", CONFORMANCE_SERVICE, "--dev", "--listen=127.0.0.1:0",
+                         "--address-file=" + address_file};
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  CHECK(posix_spawnp(&pid_, arguments[0], nullptr, nullptr, arguments.data(), environ) == 0);
 
   // The file appears whole, under its name.
   pollfd appears{.fd = watch.get(), .events = POLLIN, .revents = 0};

@@ -9,7 +9,7 @@
 namespace transportd::conformance {
 
 // Runs from construction, when it has said its address, to destruction, when SIGTERM must end it with status 0.
-// Threading: the test's thread.
+// Threading: the test's thread, with which it dies.
 class ServiceProcess final {
  public:
   ServiceProcess();

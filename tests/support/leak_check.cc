@@ -1,12 +1,19 @@
 #include "tests/support/leak_check.h"
 
 #include <dirent.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 
 namespace transportd {
+
+namespace {
+// gRPC closes what was a channel's on threads of its own, and tells nobody.
+constexpr std::chrono::seconds kPatience{5};
+}  // namespace
 
 std::map<int, std::string> OpenFds() {
   std::map<int, std::string> fds;
@@ -27,9 +34,21 @@ std::map<int, std::string> OpenFds() {
 void FdLeakListener::OnTestStart(const testing::TestInfo&) { before_ = OpenFds(); }
 
 void FdLeakListener::OnTestEnd(const testing::TestInfo& test) {
-  for (const auto& [fd, target] : OpenFds()) {
-    auto known = before_.find(fd);
-    if (known != before_.end() && known->second == target) continue;
+  const auto leaked = [this] {
+    std::map<int, std::string> fds = OpenFds();
+    std::erase_if(fds, [this](const auto& fd) {
+      const auto known = before_.find(fd.first);
+      return known != before_.end() && known->second == fd.second;
+    });
+    return fds;
+  };
+  std::map<int, std::string> fds = leaked();
+  const auto patience = std::chrono::steady_clock::now() + kPatience;
+  while (!fds.empty() && std::chrono::steady_clock::now() < patience) {
+    poll(nullptr, 0, 1);
+    fds = leaked();
+  }
+  for (const auto& [fd, target] : fds) {
     ADD_FAILURE() << test.test_suite_name() << "." << test.name() << " leaked descriptor " << fd << " -> " << target;
   }
 }
