@@ -3,9 +3,11 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "clients/cpp/convert.h"
 #include "transports/api/error.h"
 #include "transports/base/check.h"
 
@@ -29,6 +31,7 @@ bool IsReadSide(EndCause cause) {
     case EndCause::kTlsAlert:
     case EndCause::kTlsError:
     case EndCause::kOsError:
+    case EndCause::kRaggedEof:
       return true;
     case EndCause::kLocalClose:
     case EndCause::kLocalAbort:
@@ -48,10 +51,23 @@ RemoteTransport::RemoteTransport(RemoteSession& session, uint32_t id, std::share
     : session_(&session),
       id_(id),
       extra_info_(std::move(options.extra_info)),
+      rules_(RulesOf(extra_info_)),
       on_lost_(std::move(options.on_lost)),
       held_(options.held),
       watermarks_(options.write_buffer_marks) {
   BindProtocol(std::move(protocol));
+}
+
+RemoteTransport::Rules RemoteTransport::RulesOf(const ExtraInfo& extra_info) {
+  if (!extra_info.pipe) return {};
+  const PipeInfo& pipe = *extra_info.pipe;
+  const bool is_write_pipe = !pipe.can_read;
+  return {.can_read = pipe.can_read,
+          .can_write = pipe.can_write,
+          .can_write_eof = is_write_pipe,
+          .eof_closes = true,
+          .write_eof_closes = is_write_pipe,
+          .close_ends_write = true};
 }
 
 RemoteTransport::~RemoteTransport() { CHECK(state_ == State::kLost); }
@@ -82,9 +98,27 @@ void RemoteTransport::SetProtocol(std::shared_ptr<BaseProtocol> protocol) {
   BindProtocol(std::move(protocol));
 }
 
+bool RemoteTransport::OnCallback(const v1::Callback& callback) {
+  switch (callback.callback_case()) {
+    case v1::Callback::kEofReceived:
+      OnEofReceived();
+      return true;
+    case v1::Callback::kConnectionLost:
+      return OnConnectionLost(remote::FromProto(callback.connection_lost()));
+    default:
+      // The watermarks are kept here, so what the service says of its own is of no interest.
+      return true;
+  }
+}
+
 // --- Reading
 
-void RemoteTransport::OnDataReceived(std::string_view data) {
+bool RemoteTransport::OnDataReceived(std::string_view data) {
+  Receive(data);
+  return true;
+}
+
+void RemoteTransport::Receive(std::string_view data) {
   if (state_ != State::kOpen || held_end_.has_value() || data.empty()) return AddConsumed(data.size(), 1);
   size_t delivered = 0;
   if (held_data_.empty() && !held_eof_) delivered = Deliver(data);
@@ -141,7 +175,7 @@ void RemoteTransport::CallEofReceived() {
   received_eof_ = true;
   const bool keeps_open =
       buffered_protocol_ != nullptr ? buffered_protocol_->EofReceived() : plain_protocol_->EofReceived();
-  if (!keeps_open) Close();
+  if (!keeps_open || rules_.eof_closes) Close();
 }
 
 void RemoteTransport::DeliverHeld() {
@@ -249,7 +283,7 @@ void RemoteTransport::AddConsumed(uint64_t size_bytes, uint64_t count) {
   session_->AcknowledgeLater(id_, weight_bytes, unacknowledged_weight_bytes_ >= limits.receive_window_bytes / 4);
 }
 
-RemoteTransport::Consumed RemoteTransport::TakeConsumed() {
+Consumed RemoteTransport::TakeConsumed() {
   unacknowledged_weight_bytes_ = 0;
   return consumed_;
 }
@@ -263,9 +297,19 @@ absl::Status RemoteTransport::Writelines(std::span<const std::string_view> lines
   if (write_eof_ != WriteEofState::kNone) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "WRITE_AFTER_EOF", "write after write_eof");
   }
+  if (!rules_.can_write) {
+    return MakeError(absl::StatusCode::kUnimplemented, "WRONG_KIND", "this transport can only be read");
+  }
   size_t size_bytes = 0;
   for (const std::string_view line : lines) size_bytes += line.size();
   if (size_bytes == 0) return absl::OkStatus();
+  if (sending_file_ && IsWritable()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "SENDFILE_IN_PROGRESS", "a file is being sent");
+  }
+  if (rules_.close_ends_write && IsClosing()) {
+    dropped_bytes_ += size_bytes;
+    return absl::OkStatus();
+  }
   accepted_bytes_ += size_bytes;
   if (!IsWritable()) return absl::OkStatus();
   if (held_end_.has_value()) {
@@ -312,8 +356,33 @@ void RemoteTransport::Pump() {
     issued_bytes_ += count;
     pending_.Consume(count);
   }
+  if (auto issue = std::exchange(issue_sendfile_, nullptr)) issue(absl::OkStatus());
   if (write_eof_ == WriteEofState::kAsked) SendWriteEof();
   if (close_ == CloseState::kDue) SendClose();
+}
+
+absl::Status RemoteTransport::BeginSendfile(absl::AnyInvocable<void(absl::Status)> issue) {
+  AssertInLoopThread();
+  if (IsClosing()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_CLOSING", "the transport is closing");
+  }
+  if (write_eof_ != WriteEofState::kNone) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "WRITE_AFTER_EOF", "sendfile after write_eof");
+  }
+  if (sending_file_) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "SENDFILE_IN_PROGRESS", "a file is being sent");
+  }
+  sending_file_ = true;
+  issue_sendfile_ = std::move(issue);
+  Pump();
+  return absl::OkStatus();
+}
+
+void RemoteTransport::DropSendfile() {
+  if (auto issue = std::exchange(issue_sendfile_, nullptr)) {
+    issue(MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_LOST",
+                    "the transport was lost before the file was sent"));
+  }
 }
 
 void RemoteTransport::OnCredit() {
@@ -348,7 +417,8 @@ absl::Status RemoteTransport::SetWriteBufferLimits(const WriteBufferLimits& limi
 
 void RemoteTransport::WriteEof() {
   AssertInLoopThread();
-  if (IsClosing() || write_eof_ != WriteEofState::kNone) return;
+  if (IsClosing() || write_eof_ != WriteEofState::kNone || !rules_.can_write_eof) return;
+  if (rules_.write_eof_closes) return Close();
   write_eof_ = WriteEofState::kAsked;
   if (pending_.empty()) SendWriteEof();
 }
@@ -405,6 +475,7 @@ void RemoteTransport::EnterEnding(std::optional<EndCause> cause, absl::Status st
   ending_cause_ = cause;
   ending_status_ = std::move(status);
   pending_.Clear();
+  DropSendfile();
   DropHeld();
   if (held_end_.has_value()) DeliverHeldSoon();
 }
@@ -418,6 +489,9 @@ bool RemoteTransport::MustHold(const ConnectionEnd& end) const {
 }
 
 bool RemoteTransport::OnConnectionLost(ConnectionEnd end) {
+  // A sendfile that was cancelled here did not tell how much of the file was sent.
+  const uint64_t of_file_bytes = sending_file_ ? end.sent_bytes : file_bytes_;
+  end.sent_bytes -= std::min(of_file_bytes, end.sent_bytes - std::min(end.sent_bytes, sent_bytes_));
   if (end.sent_bytes > issued_bytes_) return false;
   if (held_end_.has_value()) return true;
   // The last bytes may have reached the kernel in the turn that ended it: the protocol hears of them first.
@@ -441,12 +515,18 @@ void RemoteTransport::CallConnectionLost(ConnectionEnd end) {
   if (ending_cause_.has_value()) {
     end.cause = *ending_cause_;
     end.status = ending_status_;
+  } else if (end.cause == EndCause::kEof && !rules_.can_read) {
+    // The reader is gone. The service had nothing buffered, but bytes may have been on their way to it.
+    if (sent_bytes_ < accepted_bytes_) {
+      end.cause = EndCause::kBrokenPipe;
+      end.status = ErrnoToStatus(EPIPE, "write");
+    }
   } else if (end.cause == EndCause::kEof && !received_eof_) {
     // The peer ended too, but the protocol was not told before it closed.
     end.cause = EndCause::kLocalClose;
   }
-  end.sent_bytes = sent_bytes_;
-  end.dropped_bytes = accepted_bytes_ - sent_bytes_;
+  end.sent_bytes = sent_bytes_ + file_bytes_;
+  end.dropped_bytes = accepted_bytes_ - sent_bytes_ + dropped_bytes_;
   received_bytes_ = end.received_bytes;
   const std::shared_ptr<BaseProtocol> protocol = std::move(protocol_);
   auto on_lost = std::move(on_lost_);
@@ -456,7 +536,8 @@ void RemoteTransport::CallConnectionLost(ConnectionEnd end) {
   if (on_lost) on_lost(*this);
 }
 
-std::shared_ptr<RemoteTransport> RemoteTransport::Detach() {
+std::shared_ptr<RemoteHandle> RemoteTransport::Detach() {
+  DropSendfile();
   RemoteSession* const session = std::exchange(session_, nullptr);
   state_ = State::kLost;
   plain_protocol_ = nullptr;
@@ -465,7 +546,7 @@ std::shared_ptr<RemoteTransport> RemoteTransport::Detach() {
   held_data_.clear();
   held_eof_ = false;
   held_end_.reset();
-  std::shared_ptr<RemoteTransport> self = session->RemoveTransport(id_);
+  std::shared_ptr<RemoteHandle> self = session->RemoveTransport(id_);
   session->Written(issued_bytes_ - sent_bytes_);
   return self;
 }

@@ -33,8 +33,13 @@ void PrintTo(const Performance& performance, std::ostream* out) { *out << perfor
 std::vector<Performance> AllPerformances() {
   std::vector<Performance> performances;
   for (const LoopKind& kind : LoopKinds()) {
-    for (const char* family : {"v4", "v6"}) {
-      for (const Scenario& scenario : AllScenarios()) performances.push_back({kind, family, scenario});
+    for (const Scenario& scenario : AllScenarios()) {
+      if (scenario.is_local) {
+        performances.push_back({kind, "local", scenario});
+        continue;
+      }
+      for (const char* family : {"v4", "v6"}) performances.push_back({kind, family, scenario});
+      if (scenario.of_any_stream) performances.push_back({kind, "unix", scenario});
     }
   }
   return performances;
@@ -47,7 +52,9 @@ TEST_P(Conformance, DoesAsAsyncio) {
   if (!Oracle().has_family(family)) GTEST_SKIP() << "this machine has no loopback address of " << family;
   const std::unique_ptr<LoopUnderTest> under_test = kind.make();
   {
-    Stage stage(under_test->loop(), family == "v4" ? AddressFamily::kInet : AddressFamily::kInet6);
+    Stage stage(under_test->loop(), family == "v6"     ? AddressFamily::kInet6
+                                    : family == "unix" ? AddressFamily::kUnix
+                                                       : AddressFamily::kInet);
     scenario.play(stage);
     EXPECT_EQ(stage.Finish(), "");
     if (scenario.has_oracle) {
@@ -62,11 +69,17 @@ INSTANTIATE_TEST_SUITE_P(Scenarios, Conformance, testing::ValuesIn(AllPerformanc
 
 TEST(Oracle, PlaysTheSameScenarios) {
   std::set<std::string> names;
+  std::set<std::string> of_any_stream;
+  std::set<std::string> local;
   for (const Scenario& scenario : AllScenarios()) {
     if (!scenario.has_oracle) continue;
-    EXPECT_TRUE(names.insert(scenario.name).second) << scenario.name << " is there twice";
+    std::set<std::string>& all = scenario.is_local ? local : names;
+    EXPECT_TRUE(all.insert(scenario.name).second) << scenario.name << " is there twice";
+    if (scenario.of_any_stream) of_any_stream.insert(scenario.name);
   }
   EXPECT_THAT(Oracle().Scenarios("v4"), testing::ContainerEq(names));
+  EXPECT_THAT(Oracle().Scenarios("unix"), testing::ContainerEq(of_any_stream));
+  EXPECT_THAT(Oracle().Scenarios("local"), testing::ContainerEq(local));
 }
 
 }  // namespace

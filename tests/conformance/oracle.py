@@ -17,10 +17,22 @@ import sys
 import stage
 
 HERE = pathlib.Path(__file__).resolve().parent
-FAMILIES = {"v4": socket.AF_INET, "v6": socket.AF_INET6}
+FAMILIES = {"v4": socket.AF_INET, "v6": socket.AF_INET6, "unix": socket.AF_UNIX, "local": socket.AF_INET}
+# Of any stream transport; of no network; all others are of TCP.
+STREAM_FILES = ("buffered", "close", "data", "eof", "flow", "pause")
+LOCAL_FILES = ("pipe", "process")
+
+
+def is_played(name, family_name):
+    module = stage.SCENARIOS[name].__module__
+    if family_name == "local" or module in LOCAL_FILES:
+        return family_name == "local" and module in LOCAL_FILES
+    return family_name != "unix" or module in STREAM_FILES
 
 
 def has_family(family):
+    if family == socket.AF_UNIX:
+        return True
     with socket.socket(family) as sock:
         try:
             sock.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
@@ -67,6 +79,8 @@ def main():
         if not has_family(family):
             continue
         for name in names or sorted(stage.SCENARIOS):
+            if not is_played(name, family_name):
+                continue
             faulthandler.dump_traceback_later(stage.PATIENCE_S, exit=True)
             try:
                 traces = play(stage.SCENARIOS[name], family)

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -59,6 +60,17 @@ UniqueFd BoundSocket(const std::string& host, uint16_t port) {
   SetPatience(fd.get());
   const Sockaddr address = MakeSockaddr(host, port);
   if (bind(fd.get(), address.get(), address.size_bytes) != 0) return {};
+  return fd;
+}
+
+UniqueFd BoundUnixSocket(const std::string& path) {
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  CHECK(path.size() < sizeof(address.sun_path));
+  path.copy(address.sun_path, path.size());
+  CHECK(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+  SetPatience(fd.get());
   return fd;
 }
 

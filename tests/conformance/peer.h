@@ -22,6 +22,8 @@ inline constexpr std::chrono::seconds kPatience{60};
 // A bound socket with little room, so that what is "more than the kernel takes" does not depend on its tuning.
 // Nothing when the address cannot be had. `host` is numeric.
 UniqueFd BoundSocket(const std::string& host, uint16_t port);
+// A bound Unix stream socket.
+UniqueFd BoundUnixSocket(const std::string& path);
 SocketAddress SocknameOf(const UniqueFd& fd);
 void Listen(const UniqueFd& fd, int backlog);
 // Waits; not valid after kPatience.

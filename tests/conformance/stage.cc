@@ -27,7 +27,7 @@ Job::Job(EventLoop& loop, std::function<void()> work, std::function<void()> chan
       }) {}
 
 Stage::Stage(EventLoop& loop, AddressFamily family)
-    : loop_(loop), family_(family), host_(family == AddressFamily::kInet ? "127.0.0.1" : "::1") {}
+    : loop_(loop), family_(family), host_(family == AddressFamily::kInet6 ? "::1" : "127.0.0.1") {}
 
 Trace& Stage::NewTrace(const std::string& name) {
   CHECK(!traces_.contains(name));
@@ -46,6 +46,7 @@ void Stage::NamePort(uint16_t port, const std::string& name) { ports_.try_emplac
 
 std::string Stage::AddressText(const std::optional<SocketAddress>& address) const {
   if (!address.has_value()) return "None";
+  if (address->family == AddressFamily::kUnix) return address->path.empty() ? "unnamed" : folder_.NameIn(address->path);
   const auto port = ports_.find(address->port);
   return StrCat(Bracketed(address->host), ":", port == ports_.end() ? "?" : port->second);
 }
@@ -106,10 +107,8 @@ void Stage::Wait(std::unique_ptr<Job> job) {
 
 void Stage::Settle() {
   if (probe_ == nullptr) {
-    const Listener listener = Listen("probe_peer");
     probe_ = &NewProtocol("probe");
-    Connect(*probe_, Remote(listener.port));
-    probe_peer_ = &Accept(listener, "probe_peer");
+    probe_peer_ = &Link(*probe_, "probe_peer");
   }
   for (int i = 0; i < 3; ++i) {
     probe_->Write(".");
@@ -221,19 +220,22 @@ CreateConnectionOptions Stage::BothLoopbacks(uint32_t port) {
 
 OperationId Stage::BeginConnect(Tracing& protocol, CreateConnectionOptions options, bool& done) {
   return loop_.CreateConnection([&protocol] { return protocol.AsProtocol(); }, std::move(options),
-                                [this, &protocol, &done](absl::StatusOr<Connection> connection) {
-                                  if (connection.ok()) {
-                                    // Which of return and loss comes first, when connection_made closes, is nobody's
-                                    // promise.
-                                    if (!connection->transport->IsClosing()) protocol.Note("create_connection returns");
-                                    CHECK(connection->transport.get() == &protocol.transport());
-                                    CHECK(connection->protocol == protocol.AsProtocol());
-                                  } else {
-                                    protocol.Note("create_connection " + ErrorText(connection.status()));
-                                  }
+                                [this, &protocol, &done](const absl::StatusOr<Connection>& connection) {
+                                  OnConnected(protocol, connection);
                                   done = true;
-                                  Changed();
                                 });
+}
+
+void Stage::OnConnected(Tracing& protocol, const absl::StatusOr<Connection>& connection) {
+  if (connection.ok()) {
+    // Which of return and loss comes first, when connection_made closes, is nobody's promise.
+    if (!connection->transport->IsClosing()) protocol.Note("create_connection returns");
+    CHECK(connection->transport.get() == &protocol.transport());
+    CHECK(connection->protocol == protocol.AsProtocol());
+  } else {
+    protocol.Note("create_connection " + ErrorText(connection.status()));
+  }
+  Changed();
 }
 
 void Stage::Connect(Tracing& protocol, CreateConnectionOptions options) {
@@ -243,10 +245,30 @@ void Stage::Connect(Tracing& protocol, CreateConnectionOptions options) {
 }
 
 Tracing& Stage::Pair(Tracing& protocol) {
-  const Listener listener = Listen();
-  Connect(protocol, Remote(listener.port));
-  pair_peer_ = &Accept(listener);
+  pair_peer_ = &Link(protocol, "peer");
   return protocol;
+}
+
+Peer& Stage::Link(Tracing& protocol, const std::string& name) {
+  if (is_unix()) return LinkOverUnix(protocol, name);
+  const Listener listener = Listen(name);
+  Connect(protocol, Remote(listener.port));
+  return Accept(listener, name);
+}
+
+Peer& Stage::LinkOverUnix(Tracing& protocol, const std::string& name) {
+  CreateUnixConnectionOptions options;
+  options.path = folder_.PathOf(name);
+  const Listener listener{.fd = BoundUnixSocket(*options.path), .port = 0};
+  conformance::Listen(listener.fd, 16);
+  bool done = false;
+  loop_.CreateUnixConnection([&protocol] { return protocol.AsProtocol(); }, std::move(options),
+                             [&](const absl::StatusOr<Connection>& connection) {
+                               OnConnected(protocol, connection);
+                               done = true;
+                             });
+  Until([&] { return done; });
+  return Accept(listener, name);
 }
 
 ProtocolFactory Stage::Factory(Hooks hooks) {

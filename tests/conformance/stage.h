@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tests/conformance/peer.h"
+#include "tests/conformance/temporary_folder.h"
 #include "tests/conformance/trace.h"
 #include "tests/conformance/tracing_protocol.h"
 #include "transports/api/event_loop.h"
@@ -51,7 +52,8 @@ class Stage final {
 
   EventLoop& loop() { return loop_; }
   bool is_v4() const { return family_ == AddressFamily::kInet; }
-  // The family's loopback address.
+  bool is_unix() const { return family_ == AddressFamily::kUnix; }
+  // The family's loopback address; with Unix sockets the one of IPv4.
   const std::string& host() const { return host_; }
 
   // Traces.
@@ -80,6 +82,9 @@ class Stage final {
   void Settle();
   bool is_running() const { return is_running_; }
   int callback_depth = 0;
+
+  // Where `name` is in the scenario's own folder, or would be.
+  std::string PathOf(const std::string& name) { return folder_.PathOf(name); }
 
   // Peers.
   Listener Listen(const std::string& name = "peer", int backlog = 16);
@@ -128,6 +133,11 @@ class Stage final {
  private:
   // Null: there is none of that name yet.
   Tracing* Find(std::string_view name);
+  // Connects the protocol to a new peer, over what this stage is about.
+  Peer& Link(Tracing& protocol, const std::string& name);
+  Peer& LinkOverUnix(Tracing& protocol, const std::string& name);
+  // What a create_* call does when its connection is there, or is not.
+  void OnConnected(Tracing& protocol, const absl::StatusOr<Connection>& connection);
   // Sockets of both loopback addresses with the same port.
   void BindBothLoopbacks(const std::string& name, Listener& v4, Listener& v6);
   Peer& NewPeer(std::shared_ptr<UniqueFd> fd, const std::string& name);
@@ -137,6 +147,7 @@ class Stage final {
   const std::string host_;
   std::map<std::string, Trace> traces_;
   std::map<uint16_t, std::string> ports_;
+  TemporaryFolder folder_;
   std::vector<std::shared_ptr<Tracing>> protocols_;
   std::deque<Peer> peers_;
   std::vector<UniqueFd> fds_;

@@ -5,10 +5,12 @@ stage.h is the same in C++; names and trace lines must be the same on both sides
 
 import asyncio
 import errno
+import os
 import re
 import socket
 import struct
 import sys
+import tempfile
 import zlib
 
 PATIENCE_S = 30
@@ -28,7 +30,7 @@ def pattern(size):
 
 def data_text(data):
     if len(data) <= 64:
-        return '"' + data.decode("ascii") + '"'
+        return '"' + data.decode("ascii").replace("\n", "\\n").replace("\t", "\\t") + '"'
     return f"<{len(data)} bytes, crc32 {zlib.crc32(data):08x}>"
 
 
@@ -168,7 +170,8 @@ class Tracing:
         self.transport = transport
         self.made = True
         sockname = transport.get_extra_info("sockname")
-        self.stage.name_port(sockname[1], self.name)
+        if isinstance(sockname, tuple):
+            self.stage.name_port(sockname[1], self.name)
         self.note(
             f"connection_made peername={self.stage.address(transport.get_extra_info('peername'))}"
             f" sockname={self.stage.address(sockname)}"
@@ -229,6 +232,8 @@ def errno_name(exc):
         return "None"
     if isinstance(exc, TimeoutError) and exc.errno is None:
         return "TIMED_OUT"
+    if isinstance(exc, BrokenPipeError) and exc.errno is None:
+        return "EPIPE"
     if isinstance(exc, socket.gaierror):
         return next(n for n in dir(socket) if n.startswith("EAI_") and getattr(socket, n) == exc.errno)
     if isinstance(exc, OSError) and exc.errno is not None:
@@ -245,6 +250,8 @@ class Stage:
         self.traces = {}
         self.protocols = []
         self._ports = {}
+        self._paths = {"": "unnamed"}
+        self._folder = tempfile.TemporaryDirectory(prefix="conformance-")
         self._sockets = []
         self._peers = []
         self._waiters = []
@@ -261,6 +268,10 @@ class Stage:
         self._ports.setdefault(port, name)
 
     def address(self, sockaddr):
+        if sockaddr is None:
+            return "None"
+        if isinstance(sockaddr, str):
+            return self._paths.get(sockaddr, "?")
         host = f"[{sockaddr[0]}]" if ":" in sockaddr[0] else sockaddr[0]
         return f"{host}:{self._ports.get(sockaddr[1], '?')}"
 
@@ -344,6 +355,14 @@ class Stage:
         sock.settimeout(PATIENCE_S)
         return sock, port
 
+    def path_of(self, name):
+        """Where `name` is in the scenario's own folder, or would be."""
+        return os.path.join(self._folder.name, name)
+
+    def keep(self, peer):
+        """Released at the end."""
+        self._peers.append(peer)
+
     def peer(self, sock, name):
         peer = Peer(sock, self.new_trace(name))
         self._peers.append(peer)
@@ -400,12 +419,33 @@ class Stage:
         except (OSError, OverflowError, asyncio.CancelledError) as error:
             protocol.note("create_connection", self.error(error))
 
+    def _unix_listener(self, name):
+        path = os.path.join(self._folder.name, name)
+        self._paths[path] = name
+        sock = socket.socket(socket.AF_UNIX)
+        self._sockets.append(sock)
+        sock.bind(path)
+        sock.listen(16)
+        sock.settimeout(PATIENCE_S)
+        return sock, path
+
+    async def _link(self, protocol, name):
+        """Connects the protocol to a new peer, over what this stage is about."""
+        if self.family == socket.AF_UNIX:
+            listener, path = self._unix_listener(name)
+            await self.loop.create_unix_connection(lambda: protocol, path)
+        else:
+            listener = self.listener(name)
+            await self.loop.create_connection(lambda: protocol, self.host, self.port_of(listener))
+        # Which of return and loss comes first, when connection_made closes, is nobody's promise.
+        if not protocol.transport.is_closing():
+            protocol.note("create_connection returns")
+        return await self.accept(listener, name)
+
     async def pair(self, protocol=None, **hooks):
         """A connected protocol, `client`, and its peer."""
         protocol = protocol or self.protocol("client", **hooks)
-        listener = self.listener()
-        await self.connect(protocol, self.port_of(listener))
-        return protocol, await self.accept(listener)
+        return protocol, await self._link(protocol, "peer")
 
     def factory(self, **hooks):
         """For servers: protocols server1, server2, … in the order of acceptance."""
@@ -444,10 +484,8 @@ class Stage:
     async def settle(self):
         """Several round trips on a connection of its own: what the loop could have noticed before, it has."""
         if self._probe is None:
-            listener = self.listener("probe_peer")
             probe = TracingProtocol(self, "probe", {})
-            await self.loop.create_connection(lambda: probe, self.host, self.port_of(listener))
-            self._probe = probe, await self.accept(listener, "probe_peer")
+            self._probe = probe, await self._link(probe, "probe_peer")
         probe, peer = self._probe
         for _ in range(3):
             probe.transport.write(b".")
@@ -467,6 +505,7 @@ class Stage:
             peer.release()
         for sock in self._sockets:
             sock.close()
+        self._folder.cleanup()
         for trace in self.traces.values():
             trace.end_data()
         self.traces.pop("probe", None)

@@ -15,6 +15,10 @@ struct Scenario {
   void (*play)(Stage& s);
   // False: asyncio (of the Python that the tests run) has no such thing; the scenario checks everything itself.
   bool has_oracle = true;
+  // Played over every kind of stream transport; else over TCP.
+  bool of_any_stream = false;
+  // Of no network: played once.
+  bool is_local = false;
 };
 
 using Scenarios = std::vector<Scenario>;
@@ -25,11 +29,15 @@ void AddBufferedScenarios(Scenarios& scenarios);
 void AddCloseScenarios(Scenarios& scenarios);
 void AddConnectScenarios(Scenarios& scenarios);
 void AddDataScenarios(Scenarios& scenarios);
+void AddDatagramScenarios(Scenarios& scenarios);
 void AddEofScenarios(Scenarios& scenarios);
 void AddErrorsScenarios(Scenarios& scenarios);
 void AddFlowScenarios(Scenarios& scenarios);
 void AddPauseScenarios(Scenarios& scenarios);
+void AddPipeScenarios(Scenarios& scenarios);
 void AddServerScenarios(Scenarios& scenarios);
+void AddSocketsScenarios(Scenarios& scenarios);
+void AddSubprocessScenarios(Scenarios& scenarios);
 // Without an oracle.
 void AddOwnScenarios(Scenarios& scenarios);
 

@@ -1,0 +1,72 @@
+"""The six examples of asyncio's page, each embedded and remote: the same output, in every combination."""
+
+import itertools
+import os
+import subprocess
+
+import harness
+
+FOLDER = os.environ["TRANSPORTD_EXAMPLES"]
+
+
+class Program:
+    """An example, and what it has printed."""
+
+    def __init__(self, test, name: str, *arguments: str):
+        self.process = subprocess.Popen(
+            [os.path.join(FOLDER, name), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+        )
+        test.addCleanup(self.process.stdout.close)
+        test.addCleanup(self.process.wait)
+        test.addCleanup(self.process.kill)
+
+    def line(self) -> str:
+        return self.process.stdout.readline().rstrip("\n")
+
+    def lines_to_the_end(self) -> list[str]:
+        lines = self.process.stdout.read().splitlines()
+        if self.process.wait(harness.TIMEOUT) != 0:
+            raise AssertionError(f"ended with {self.process.returncode}: {lines}")
+        return lines
+
+
+class ExamplesTest(harness.ServiceTestCase):
+    def places(self):
+        return {"embedded": [], "remote": [f"--target={self.service.target}"]}
+
+    def each_place(self):
+        for place, target in self.places().items():
+            with self.subTest(place):
+                yield target
+
+    def each_pair(self):
+        """Where the server is, and where the client."""
+        for (server, server_target), (client, client_target) in itertools.product(self.places().items(), repeat=2):
+            with self.subTest(server=server, client=client):
+                yield server_target, client_target
+
+    def test_tcp_echo(self):
+        for server_target, client_target in self.each_pair():
+            server = Program(self, "tcp_echo_server", *server_target, "127.0.0.1", "0")
+            serving, port = server.line().rsplit(":", 1)
+            self.assertEqual(serving, "Serving on 127.0.0.1")
+            client = Program(self, "tcp_echo_client", *client_target, "127.0.0.1", port)
+            self.assertEqual(
+                client.lines_to_the_end(),
+                ["Data sent: 'Hello World!'", "Data received: 'Hello World!'", "The server closed the connection"],
+            )
+            self.assertEqual(
+                [server.line() for _ in range(4)],
+                [
+                    "Connection from 127.0.0.1",
+                    "Data received: 'Hello World!'",
+                    "Send: 'Hello World!'",
+                    "Close the client socket",
+                ],
+            )
+            server.process.terminate()
+            server.process.wait()
+
+
+if __name__ == "__main__":
+    harness.main()
