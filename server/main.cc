@@ -18,6 +18,7 @@
 #include "server/ops/listen_address.h"
 #include "server/ops/options.h"
 #include "server/ops/stop_signals.h"
+#include "server/ops/tls_identities.h"
 #include "server/policy/dev_authorizer.h"
 #include "server/rpc/health_service.h"
 #include "server/rpc/reflection_service.h"
@@ -124,6 +125,9 @@ int Run(const Options& options) {
   LogDebug("at most ", file_limit.raised, " file descriptors");
   WarnOfFewDescriptors(descriptor_limit, options.service_limits.max_transport_count);
 
+  auto tls_identities = ReadTlsIdentities(options.tls_identity);
+  if (!tls_identities.ok()) return Fail(tls_identities.status(), kExitBadConfiguration);
+
   auto server = Listen(options);
   if (!server.ok()) return Fail(server.status(), kExitFailure);
 
@@ -135,6 +139,7 @@ int Run(const Options& options) {
   manager_options.instance_target = (*server)->addresses().front();
   manager_options.authorizer = &authorizer;
   loop_options.descriptor_limit = descriptor_limit;
+  loop_options.tls_identities = std::make_shared<const TlsIdentities>(*std::move(tls_identities));
   loop_options.spawn_helper = options.spawn_helper ? *options.spawn_helper : FindSpawnHelper();
   loop_options.child_descriptor_limit = file_limit.before;
   loop_options.kill_children_with_program = true;

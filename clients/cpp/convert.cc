@@ -5,6 +5,7 @@
 #include <string>
 #include <variant>
 
+#include "clients/cpp/tls_convert.h"
 #include "google/protobuf/duration.pb.h"
 
 namespace transportd::remote {
@@ -60,12 +61,6 @@ v1::AddressFamily ToProto(AddressFamily family) {
       return v1::ADDRESS_FAMILY_UNIX;
   }
   return v1::ADDRESS_FAMILY_UNSPECIFIED;
-}
-
-void ToProto(Duration duration, google::protobuf::Duration& out) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
-  out.set_seconds(seconds.count());
-  out.set_nanos(static_cast<int32_t>((duration - seconds).count()));
 }
 
 absl::Status ToProto(const HostPort& host_port, std::string_view field, v1::HostPort& out) {
@@ -189,6 +184,12 @@ TransportError ErrorFromProto(const v1::TransportError& error, int depth) {
 
 }  // namespace
 
+void ToProto(Duration duration, google::protobuf::Duration& out) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
+  out.set_seconds(seconds.count());
+  out.set_nanos(static_cast<int32_t>((duration - seconds).count()));
+}
+
 SocketAddress FromProto(const v1::SocketAddress& address) {
   SocketAddress out;
   switch (address.family()) {
@@ -231,6 +232,7 @@ AddressInfo FromProto(const v1::AddressInfo& info) {
 
 ExtraInfo FromProto(const v1::ExtraInfo& extra_info) {
   ExtraInfo out;
+  if (extra_info.has_tls()) out.tls = FromProto(extra_info.tls());
   if (extra_info.has_sockname()) out.sockname = FromProto(extra_info.sockname());
   if (extra_info.has_peername()) out.peername = FromProto(extra_info.peername());
   if (extra_info.has_socket()) out.socket = FromProto(extra_info.socket());
@@ -314,7 +316,7 @@ absl::Status ToProto(const CreateConnectionOptions& options, v1::CreateConnectio
   if (options.interleave.has_value()) out.set_interleave(*options.interleave);
   if (options.timeout.has_value()) ToProto(*options.timeout, *out.mutable_timeout());
   SetQuietLimits(*out.mutable_write_buffer_limits());
-  return absl::OkStatus();
+  return SetTls(options.tls, out);
 }
 
 absl::Status ToProto(const CreateServerOptions& options, v1::CreateServerRequest& out) {
@@ -332,23 +334,14 @@ absl::Status ToProto(const CreateServerOptions& options, v1::CreateServerRequest
   out.set_start_serving(options.start_serving);
   if (options.timeout.has_value()) ToProto(*options.timeout, *out.mutable_timeout());
   SetQuietLimits(*out.mutable_write_buffer_limits());
-  return absl::OkStatus();
+  return SetTls(options.tls, out);
 }
 
 absl::Status ToProto(const CreateUnixConnectionOptions& options, v1::CreateUnixConnectionRequest& out) {
   if (options.path.has_value()) out.set_path(*options.path);
   if (options.timeout.has_value()) ToProto(*options.timeout, *out.mutable_timeout());
   SetQuietLimits(*out.mutable_write_buffer_limits());
-  return absl::OkStatus();
-}
-
-void ToProto(const SocketAddress& address, v1::SocketAddress& out) {
-  out.set_family(static_cast<v1::AddressFamily>(address.family));
-  out.set_host(address.host);
-  out.set_port(address.port);
-  out.set_flowinfo(address.flowinfo);
-  out.set_scope_id(address.scope_id);
-  out.set_path(address.path);
+  return SetTls(options.tls, out);
 }
 
 void ToProto(const SocketpairOptions& options, v1::SocketpairRequest& out) {
@@ -381,7 +374,7 @@ absl::Status ToProto(const CreateUnixServerOptions& options, v1::CreateUnixServe
   out.set_cleanup_socket(options.cleanup_socket);
   if (options.mode.has_value()) out.set_mode(*options.mode);
   SetQuietLimits(*out.mutable_write_buffer_limits());
-  return absl::OkStatus();
+  return SetTls(options.tls, out);
 }
 
 absl::Status ToProto(const ConnectPipeOptions& options, v1::ConnectWritePipeRequest& out) {

@@ -40,7 +40,7 @@ absl::Status ToProto(const CreateDatagramEndpointOptions& options, v1::CreateDat
 absl::Status ToProto(const SocketAddress& address, v1::SocketAddress& out);
 absl::Status ToProto(const CreateUnixConnectionOptions& options, v1::CreateUnixConnectionRequest& out);
 absl::Status ToProto(const CreateUnixServerOptions& options, v1::CreateUnixServerRequest& out);
-void ToProto(const SocketAddress& address, v1::SocketAddress& out);
+void ToProto(Duration duration, google::protobuf::Duration& out);
 void ToProto(const SocketpairOptions& options, v1::SocketpairRequest& out);
 void ToProto(const GetaddrinfoOptions& options, v1::GetaddrinfoRequest& out);
 void ToProto(const SendfileOptions& options, v1::SendfileRequest& out);

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "clients/cpp/connect_operation.h"
@@ -12,8 +13,10 @@
 #include "clients/cpp/remote_socket.h"
 #include "clients/cpp/remote_transport.h"
 #include "clients/cpp/subprocess_operation.h"
+#include "clients/cpp/tls_convert.h"
 #include "clients/cpp/value_operation.h"
 #include "transports/api/error.h"
+#include "transports/base/check.h"
 #include "transports/base/logging.h"
 
 namespace transportd {
@@ -28,19 +31,6 @@ absl::Status Cancelled() { return MakeError(absl::StatusCode::kCancelled, "CANCE
 absl::StatusOr<v1::Command> OrError(absl::Status status, v1::Command command) {
   if (!status.ok()) return status;
   return command;
-}
-
-absl::Status NoTls() {
-  return MakeError(absl::StatusCode::kUnimplemented, "UNKNOWN_COMMAND", "the service does no TLS for its clients yet");
-}
-
-// What a client asks for and would not get must not pass silently.
-template <typename CallOptions>
-absl::Status RefuseTls(const CallOptions& options) {
-  if constexpr (requires { options.tls; }) {
-    if (options.tls.has_value()) return NoTls();
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -98,10 +88,10 @@ RemoteEventLoop::Counts RemoteEventLoop::GetCounts() const {
 template <typename CallOptions, typename Fill>
 OperationId RemoteEventLoop::StartConnect(ProtocolFactory factory, const CallOptions& options, Fill fill,
                                           absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
-  const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
+  const absl::StatusOr<WriteBufferMarks> marks =
+      ResolveWriteBufferLimits(options.write_buffer_limits, options.tls ? kTlsWriteBufferMarks : WriteBufferMarks());
   v1::Command command;
   absl::Status status = marks.status();
-  if (status.ok()) status = RefuseTls(options);
   if (status.ok()) status = fill(command);
   return StartOperation(std::make_unique<ConnectOperation>(*session_, std::move(factory),
                                                            marks.value_or(WriteBufferMarks()), std::move(done)),
@@ -111,10 +101,10 @@ OperationId RemoteEventLoop::StartConnect(ProtocolFactory factory, const CallOpt
 template <typename CallOptions, typename Fill>
 OperationId RemoteEventLoop::StartListen(ProtocolFactory factory, const CallOptions& options, Fill fill,
                                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
-  const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
+  const absl::StatusOr<WriteBufferMarks> marks =
+      ResolveWriteBufferLimits(options.write_buffer_limits, options.tls ? kTlsWriteBufferMarks : WriteBufferMarks());
   v1::Command command;
   absl::Status status = marks.status();
-  if (status.ok()) status = RefuseTls(options);
   if (status.ok()) status = fill(command);
   return StartOperation(
       std::make_unique<ListenOperation>(*session_, std::move(factory), marks.value_or(WriteBufferMarks()),
@@ -191,9 +181,11 @@ OperationId RemoteEventLoop::StartSock(ProtocolFactory factory, const CallOption
         }
         const std::optional<uint32_t> id = socket->Take();
         if (!id.has_value()) return ErrnoToStatus(EBADF, "sock");
-        command.mutable_connect_accepted_socket()->set_socket_id(*id);
-        remote::SetQuietSocketLimits(*command.mutable_connect_accepted_socket());
-        return absl::OkStatus();
+        v1::ConnectAcceptedSocketRequest& request = *command.mutable_connect_accepted_socket();
+        request.set_socket_id(*id);
+        request.set_client_side(!std::is_same_v<CallOptions, ConnectAcceptedSocketOptions>);
+        remote::SetQuietSocketLimits(request);
+        return remote::SetTls(options.tls, request);
       },
       std::move(done));
 }
@@ -228,13 +220,13 @@ OperationId RemoteEventLoop::Getaddrinfo(GetaddrinfoOptions options,
 OperationId RemoteEventLoop::Getnameinfo(SocketAddress address, int flags,
                                          absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) {
   v1::Command command;
-  remote::ToProto(address, *command.mutable_getnameinfo()->mutable_address());
+  absl::Status status = remote::ToProto(address, *command.mutable_getnameinfo()->mutable_address());
   command.mutable_getnameinfo()->set_flags(flags);
   auto convert = [](const v1::Reply& reply) {
     return NameInfo{.host = reply.getnameinfo().host(), .service = reply.getnameinfo().service()};
   };
   return StartOperation(std::make_unique<ValueOperation<NameInfo>>(std::move(convert), std::move(done)),
-                        std::move(command));
+                        OrError(std::move(status), std::move(command)));
 }
 
 OperationId RemoteEventLoop::Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
@@ -266,6 +258,42 @@ OperationId RemoteEventLoop::Sendfile(std::shared_ptr<Transport> transport, Send
         SendCommand(entry, command);
       });
   *began = status.ok();
+  if (!status.ok()) FailSoon(entry, status);
+  return entry->id;
+}
+
+OperationId RemoteEventLoop::StartTls(std::shared_ptr<Transport> transport, StartTlsOptions options,
+                                      absl::AnyInvocable<void(absl::Status)> done) {
+  using Info = std::shared_ptr<const TlsInfo>;
+  const auto remote_transport = std::dynamic_pointer_cast<RemoteTransport>(std::move(transport));
+  CHECK(remote_transport != nullptr);
+  // A second start_tls, which is refused, ends nobody's.
+  const auto began = std::make_shared<bool>(false);
+  auto finish = [remote_transport, began, done = std::move(done)](const absl::StatusOr<Info>& tls) mutable {
+    if (*began) {
+      remote_transport->EndStartTls(tls);
+      if (absl::IsCancelled(tls.status())) remote_transport->Abort(/*reset=*/false);
+    }
+    done(tls.status());
+  };
+  auto convert = [](const v1::Reply& reply) { return remote::FromProto(reply.start_tls().tls()); };
+  const std::shared_ptr<Entry> entry =
+      AddOperation(std::make_unique<ValueOperation<Info>>(std::move(convert), std::move(finish)));
+  v1::Command command;
+  command.mutable_start_tls()->set_transport_id(remote_transport->id());
+  command.mutable_start_tls()->set_server_side(options.server_side);
+  absl::Status status = remote::ToProto(options.tls, *command.mutable_start_tls()->mutable_tls());
+  if (status.ok()) {
+    status = remote_transport->BeginStartTls(
+        [this, entry, command = std::move(command),
+         incoming = std::move(options.incoming)](absl::StatusOr<std::string> more) mutable {
+          if (entry->is_cancelled) return;
+          if (!more.ok()) return FailSoon(entry, more.status());
+          command.mutable_start_tls()->set_incoming(incoming + *more);
+          SendCommand(entry, std::move(command));
+        });
+    *began = status.ok();
+  }
   if (!status.ok()) FailSoon(entry, status);
   return entry->id;
 }
@@ -319,12 +347,6 @@ OperationId RemoteEventLoop::StartSubprocess(SubprocessProtocolFactory factory, 
   return StartOperation(std::make_unique<SubprocessOperation>(*session_, std::move(factory),
                                                               marks.value_or(WriteBufferMarks()), std::move(done)),
                         std::move(command));
-}
-
-OperationId RemoteEventLoop::StartTls(std::shared_ptr<Transport>, bool, TlsOptions,
-                                      absl::AnyInvocable<void(absl::Status)> done) {
-  reactor_->CallSoon([done = std::move(done)]() mutable { done(NoTls()); });
-  return ++last_operation_id_;
 }
 
 // --- Calls under way

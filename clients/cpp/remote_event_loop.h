@@ -89,7 +89,7 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
                           absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;
   OperationId Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
                        absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) override;
-  OperationId StartTls(std::shared_ptr<Transport> transport, bool server_side, TlsOptions options,
+  OperationId StartTls(std::shared_ptr<Transport> transport, StartTlsOptions options,
                        absl::AnyInvocable<void(absl::Status)> done) override;
   void CancelOperation(OperationId operation) override;
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) override;

@@ -21,6 +21,19 @@ absl::Status TransportLost() {
   return MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_LOST", "the connection is lost");
 }
 
+// A start_tls that failed so has changed nothing. Any other is the transport's end, which follows.
+bool LeavesTransport(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kUnimplemented:
+      return true;
+    default:
+      return ToTransportError(status).reason == "START_TLS_IMPOSSIBLE";
+  }
+}
+
 // True: what reading meets, and a paused transport therefore does not notice.
 bool IsReadSide(EndCause cause) {
   switch (cause) {
@@ -59,6 +72,7 @@ RemoteTransport::RemoteTransport(RemoteSession& session, uint32_t id, std::share
 }
 
 RemoteTransport::Rules RemoteTransport::RulesOf(const ExtraInfo& extra_info) {
+  if (extra_info.tls != nullptr) return {.can_write_eof = false, .eof_closes = true, .close_ends_write = true};
   if (!extra_info.pipe) return {};
   const PipeInfo& pipe = *extra_info.pipe;
   const bool is_write_pipe = !pipe.can_read;
@@ -163,7 +177,10 @@ void RemoteTransport::FailEmptyBuffer() {
 }
 
 void RemoteTransport::OnEofReceived() {
-  if (state_ != State::kOpen || received_eof_ || held_eof_ || held_end_.has_value()) return;
+  if (received_eof_ || held_eof_ || held_end_.has_value()) return;
+  // The peer's answer to TLS's leave is told too.
+  if (state_ == State::kClosing && IsTls()) return CallEofReceived();
+  if (state_ != State::kOpen) return;
   if (CanDeliver() && held_data_.empty()) {
     CallEofReceived();
   } else {
@@ -238,8 +255,7 @@ void RemoteTransport::ResumeReading() {
 // soon as it is certain that no more follows. It is at most what was on its way then: a window's worth.
 void RemoteTransport::SyncReadingSoon() {
   if (sync_is_due_ || state_ != State::kOpen) return;
-  const bool wants_paused = paused_reading_ || (told_paused_ && !held_data_.empty());
-  if (wants_paused == told_paused_) return;
+  if (WantsPaused() == told_paused_) return;
   sync_is_due_ = true;
   session_->reactor().AtTurnEnd([self = shared_from_this()] {
     self->sync_is_due_ = false;
@@ -249,9 +265,10 @@ void RemoteTransport::SyncReadingSoon() {
 
 void RemoteTransport::SyncReading() {
   if (state_ != State::kOpen || held_end_.has_value()) return;
-  const bool wants_paused = paused_reading_ || (told_paused_ && !held_data_.empty());
+  const bool wants_paused = WantsPaused();
   if (wants_paused == told_paused_) return;
   told_paused_ = wants_paused;
+  pause_confirmed_ = false;
   v1::Command command;
   if (!wants_paused) {
     command.mutable_resume_reading()->set_transport_id(id_);
@@ -267,11 +284,13 @@ void RemoteTransport::SyncReading() {
 
 void RemoteTransport::OnPauseConfirmed() {
   if (state_ != State::kOpen || !told_paused_) return;
+  pause_confirmed_ = true;
   for (HeldData& held : held_data_) {
     if (held.is_acknowledged) continue;
     held.is_acknowledged = true;
     AddConsumed(held.data.size(), 1);
   }
+  if (issue_start_tls_) Pump();
 }
 
 void RemoteTransport::AddConsumed(uint64_t size_bytes, uint64_t count) {
@@ -323,6 +342,7 @@ absl::Status RemoteTransport::Writelines(std::span<const std::string_view> lines
 }
 
 void RemoteTransport::Accept(std::string_view data) {
+  if (issue_start_tls_) return written_for_tls_.Append(data);
   while (pending_.empty() && !data.empty()) {
     const uint64_t window_bytes = session_->limits().send_window_bytes - (issued_bytes_ - sent_bytes_);
     const uint64_t count =
@@ -357,6 +377,7 @@ void RemoteTransport::Pump() {
     pending_.Consume(count);
   }
   if (auto issue = std::exchange(issue_sendfile_, nullptr)) issue(absl::OkStatus());
+  if (issue_start_tls_ && pause_confirmed_) return IssueStartTls();
   if (write_eof_ == WriteEofState::kAsked) SendWriteEof();
   if (close_ == CloseState::kDue) SendClose();
 }
@@ -385,6 +406,55 @@ void RemoteTransport::DropSendfile() {
   }
 }
 
+absl::Status RemoteTransport::BeginStartTls(absl::AnyInvocable<void(absl::StatusOr<std::string>)> issue) {
+  AssertInLoopThread();
+  if (IsClosing() || received_eof_ || held_end_.has_value() || write_eof_ != WriteEofState::kNone || sending_file_ ||
+      starting_tls_) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "START_TLS_IMPOSSIBLE",
+                     "the transport is not open both ways, or a file is being sent, or TLS is being started already");
+  }
+  starting_tls_ = true;
+  issue_start_tls_ = std::move(issue);
+  SyncReadingSoon();
+  // Nothing comes any more when it was paused already; but not at once.
+  if (pause_confirmed_) {
+    session_->reactor().CallSoon([self = shared_from_this()] {
+      if (self->IsWritable()) self->Pump();
+    });
+  }
+  return absl::OkStatus();
+}
+
+void RemoteTransport::IssueStartTls() {
+  tls_incoming_.clear();
+  for (const HeldData& held : held_data_) tls_incoming_ += held.data;
+  DropHeld();
+  pending_ = std::exchange(written_for_tls_, ByteQueue());
+  std::exchange(issue_start_tls_, nullptr)(tls_incoming_);
+  Pump();
+}
+
+void RemoteTransport::EndStartTls(const absl::StatusOr<std::shared_ptr<const TlsInfo>>& tls) {
+  starting_tls_ = false;
+  std::string incoming = std::exchange(tls_incoming_, {});
+  if (state_ == State::kLost) return;
+  if (tls.ok()) {
+    extra_info_.tls = *tls;
+    rules_ = RulesOf(extra_info_);
+    if (watermarks_.SetMarks(kTlsWriteBufferMarks, GetWriteBufferSize()) && IsWritable()) protocol_->PauseWriting();
+  } else if (state_ == State::kOpen && !incoming.empty() && LeavesTransport(tls.status())) {
+    held_data_.push_front({.data = std::move(incoming), .is_acknowledged = true});
+  }
+  if (state_ == State::kOpen) DeliverHeldSoon();
+}
+
+void RemoteTransport::DropStartTls() {
+  written_for_tls_.Clear();
+  if (auto issue = std::exchange(issue_start_tls_, nullptr)) {
+    issue(MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the transport was closed first"));
+  }
+}
+
 void RemoteTransport::OnCredit() {
   waits_for_credit_ = false;
   if (IsWritable()) Pump();
@@ -399,7 +469,7 @@ bool RemoteTransport::OnWriteProgress(uint64_t sent_bytes) {
   Pump();
   protocol_->BytesSent(sent_bytes_);
   if (IsWritable() && watermarks_.Shrank(GetWriteBufferSize())) protocol_->ResumeWriting();
-  if (state_ == State::kClosing && close_ == CloseState::kSent && sent_bytes_ == accepted_bytes_) {
+  if (state_ == State::kClosing && close_ == CloseState::kSent && sent_bytes_ == accepted_bytes_ && !IsTls()) {
     EnterEnding(received_eof_ ? EndCause::kEof : EndCause::kLocalClose, absl::OkStatus());
   }
   return true;
@@ -409,7 +479,8 @@ size_t RemoteTransport::GetWriteBufferSize() const { return IsWritable() ? accep
 
 absl::Status RemoteTransport::SetWriteBufferLimits(const WriteBufferLimits& limits) {
   AssertInLoopThread();
-  const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(limits);
+  const absl::StatusOr<WriteBufferMarks> marks =
+      ResolveWriteBufferLimits(limits, IsTls() ? kTlsWriteBufferMarks : WriteBufferMarks());
   if (!marks.ok()) return marks.status();
   if (watermarks_.SetMarks(*marks, GetWriteBufferSize()) && IsWritable()) protocol_->PauseWriting();
   return absl::OkStatus();
@@ -417,7 +488,7 @@ absl::Status RemoteTransport::SetWriteBufferLimits(const WriteBufferLimits& limi
 
 void RemoteTransport::WriteEof() {
   AssertInLoopThread();
-  if (IsClosing() || write_eof_ != WriteEofState::kNone || !rules_.can_write_eof) return;
+  if (IsClosing() || write_eof_ != WriteEofState::kNone || !rules_.can_write_eof || starting_tls_) return;
   if (rules_.write_eof_closes) return Close();
   write_eof_ = WriteEofState::kAsked;
   if (pending_.empty()) SendWriteEof();
@@ -435,7 +506,14 @@ void RemoteTransport::SendWriteEof() {
 void RemoteTransport::Close() {
   AssertInLoopThread();
   if (IsClosing()) return;
-  if (sent_bytes_ == accepted_bytes_) {
+  eof_before_close_ = received_eof_;
+  if (starting_tls_) {
+    // asyncio: closing during the handshake is aborting.
+    SendAbort(false);
+    EnterEnding(EndCause::kLocalClose, absl::OkStatus());
+    return;
+  }
+  if (sent_bytes_ == accepted_bytes_ && !IsTls()) {
     SendClose();
     EnterEnding(received_eof_ ? EndCause::kEof : EndCause::kLocalClose, absl::OkStatus());
     return;
@@ -476,6 +554,7 @@ void RemoteTransport::EnterEnding(std::optional<EndCause> cause, absl::Status st
   ending_status_ = std::move(status);
   pending_.Clear();
   DropSendfile();
+  DropStartTls();
   DropHeld();
   if (held_end_.has_value()) DeliverHeldSoon();
 }
@@ -497,6 +576,18 @@ bool RemoteTransport::OnConnectionLost(ConnectionEnd end) {
   // The last bytes may have reached the kernel in the turn that ended it: the protocol hears of them first.
   pending_.Clear();
   if (!OnWriteProgress(end.sent_bytes)) return false;
+  if (issue_start_tls_) {
+    // Its `done` comes first, and that in a later turn.
+    starting_tls_ = false;
+    written_for_tls_.Clear();
+    std::exchange(issue_start_tls_, nullptr)(
+        end.status.ok() ? MakeError(absl::StatusCode::kUnavailable, "HANDSHAKE_EOF", "the connection ended first")
+                        : end.status);
+    DropHeld();
+    held_end_ = std::move(end);
+    DeliverHeldSoon();
+    return true;
+  }
   if (MustHold(end)) {
     held_end_ = std::move(end);
   } else {
@@ -521,7 +612,7 @@ void RemoteTransport::CallConnectionLost(ConnectionEnd end) {
       end.cause = EndCause::kBrokenPipe;
       end.status = ErrnoToStatus(EPIPE, "write");
     }
-  } else if (end.cause == EndCause::kEof && !received_eof_) {
+  } else if ((end.cause == EndCause::kEof || end.cause == EndCause::kRaggedEof) && !eof_before_close_) {
     // The peer ended too, but the protocol was not told before it closed.
     end.cause = EndCause::kLocalClose;
   }
@@ -538,6 +629,7 @@ void RemoteTransport::CallConnectionLost(ConnectionEnd end) {
 
 std::shared_ptr<RemoteHandle> RemoteTransport::Detach() {
   DropSendfile();
+  DropStartTls();
   RemoteSession* const session = std::exchange(session_, nullptr);
   state_ = State::kLost;
   plain_protocol_ = nullptr;

@@ -27,8 +27,9 @@ namespace transportd {
 //
 //   Open → Closing? → Ending → Lost
 //
-//   Open     Reads unless paused; writes.
-//   Closing  Close was called and the kernel has not taken everything: takes more to write until it has.
+//   Open     Reads unless paused; writes. While TLS is being started, it does neither.
+//   Closing  Close was called and the kernel has not taken everything: takes more to write until it has. With TLS,
+//            until the service has taken leave of the peer; what is written is dropped.
 //   Ending   Inert: writes are dropped, data is thrown away; the service's connection_lost is to come, or is here
 //            already and waits for a later turn.
 //   Lost     ConnectionLost was called; protocol and session are gone.
@@ -100,6 +101,13 @@ class RemoteTransport final : public Transport,
     file_bytes_ += sent_bytes;
   }
 
+  // start_tls: from its return on the protocol gets nothing more, and what is written waits, until EndStartTls. `issue`
+  // is called once, in a later turn: with what came meanwhile, which is TLS, when the service has stopped reading and
+  // all that was written before is on its way to it; else with why that will never be. START_TLS_IMPOSSIBLE.
+  absl::Status BeginStartTls(absl::AnyInvocable<void(absl::StatusOr<std::string>)> issue);
+  // OK: the handshake is done. Otherwise, and unless the transport ends of it, it goes on as before.
+  void EndStartTls(const absl::StatusOr<std::shared_ptr<const TlsInfo>>& tls);
+
   uint64_t SentBytes() const override { return sent_bytes_; }
   void Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) override;
   void Setsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) override;
@@ -129,12 +137,14 @@ class RemoteTransport final : public Transport,
 
   void BindProtocol(std::shared_ptr<BaseProtocol> protocol);
   bool IsWritable() const { return state_ == State::kOpen || state_ == State::kClosing; }
+  bool IsTls() const { return extra_info_.tls != nullptr; }
+  bool WantsPaused() const { return paused_reading_ || starting_tls_ || (told_paused_ && !held_data_.empty()); }
   void AssertInLoopThread() const;
 
   // Reading.
   void Receive(std::string_view data);
   void OnEofReceived();
-  bool CanDeliver() const { return state_ == State::kOpen && !paused_reading_ && !held_; }
+  bool CanDeliver() const { return state_ == State::kOpen && !paused_reading_ && !held_ && !starting_tls_; }
   // Calls the protocol until everything is delivered or it wants no more; returns how much was delivered.
   size_t Deliver(std::string_view data);
   void DeliverHeld();
@@ -155,6 +165,9 @@ class RemoteTransport final : public Transport,
   void SendWriteEof();
   // A sendfile that was not issued never will be.
   void DropSendfile();
+  // The same for a start_tls.
+  void DropStartTls();
+  void IssueStartTls();
   void SendClose();
   void SendAbort(bool reset);
 
@@ -169,8 +182,8 @@ class RemoteTransport final : public Transport,
 
   RemoteSession* session_;  // Null once Lost.
   const uint32_t id_;
-  const ExtraInfo extra_info_;
-  const Rules rules_;
+  ExtraInfo extra_info_;
+  Rules rules_;
   absl::AnyInvocable<void(RemoteTransport&)> on_lost_;
 
   // `protocol_` owns; one of the other two is the same object under its own type.
@@ -183,7 +196,8 @@ class RemoteTransport final : public Transport,
 
   // Reading. What is held back comes in the order of these three.
   bool paused_reading_ = false;
-  bool told_paused_ = false;  // What the service was told last.
+  bool told_paused_ = false;      // What the service was told last.
+  bool pause_confirmed_ = false;  // And it has answered: nothing more comes.
   bool sync_is_due_ = false;
   bool delivery_is_due_ = false;
   std::deque<HeldData> held_data_;
@@ -198,7 +212,7 @@ class RemoteTransport final : public Transport,
   Watermarks watermarks_;
   ByteQueue pending_;
   uint64_t accepted_bytes_ = 0;
-  uint64_t dropped_bytes_ = 0;  // Never accepted: written after the close of a pipe.
+  uint64_t dropped_bytes_ = 0;  // Never accepted: written after a close that ends it.
   uint64_t issued_bytes_ = 0;   // In frames so far.
   uint64_t sent_bytes_ = 0;     // In the kernel, as far as is known.
   bool waits_for_credit_ = false;
@@ -207,6 +221,12 @@ class RemoteTransport final : public Transport,
   absl::AnyInvocable<void(absl::Status)> issue_sendfile_;  // Null: it was called.
   WriteEofState write_eof_ = WriteEofState::kNone;
   CloseState close_ = CloseState::kNone;
+  bool eof_before_close_ = false;
+
+  bool starting_tls_ = false;
+  absl::AnyInvocable<void(absl::StatusOr<std::string>)> issue_start_tls_;  // Null: it was called.
+  ByteQueue written_for_tls_;                                              // What was written before it was issued.
+  std::string tls_incoming_;  // What went to TLS: taken back when nothing comes of it.
 
   // What ConnectionLost is told when it was this side that ended it, whatever the socket went through afterwards.
   std::optional<EndCause> ending_cause_;

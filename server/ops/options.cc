@@ -70,6 +70,9 @@ void AddFlags(Raw& raw, FlagTable& flags) {
   flags.Switch("dev", options.dev,
                "For local use: every caller may do everything, so only loopback and Unix addresses are listened on.");
   flags.Text("policy", "FILE", raw.policy, "Who may do what. Not in this release, which needs --dev.");
+  flags.List("tls-identity", "NAME=CERTFILE,KEYFILE", options.tls_identity,
+             "A certificate and its key (PEM files) that clients may name in TlsOptions.identity; may be given several "
+             "times.");
   flags.Switch("reflection", options.reflection, "Answer grpc.reflection, for grpcurl.");
 
   flags.Group("How");

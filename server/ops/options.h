@@ -30,6 +30,7 @@ struct Options {
   LogLevel log_level = LogLevel::kInfo;
   std::vector<int> inherited_fds;  // Not negative.
   std::optional<std::string> spawn_helper;
+  std::vector<std::string> tls_identity;  // "NAME=CERTFILE,KEYFILE"; see ReadTlsIdentities.
   SessionLimits session_limits;
   ServiceLimits service_limits;
 

@@ -38,6 +38,8 @@ std::span<const CommandRow> SessionCommands();
 std::span<const CommandRow> LoopCommands();
 // socket_commands.cc: existing sockets, names and files.
 std::span<const CommandRow> SocketCommands();
+// tls_commands.cc: start_tls.
+std::span<const CommandRow> TlsCommands();
 // transport_commands.cc: the methods that several kinds have, and those of streams.
 std::span<const CommandRow> TransportCommands();
 // server_commands.cc

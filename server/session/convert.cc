@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "server/session/socket_convert.h"
+#include "server/session/tls_convert.h"
 
 namespace transportd {
 
@@ -101,6 +102,7 @@ void ToProto(const ExtraInfo& extra_info, v1::ExtraInfo& out) {
   if (extra_info.pid) out.set_pid(static_cast<uint32_t>(*extra_info.pid));
   if (extra_info.sockname.has_value()) ToProto(*extra_info.sockname, *out.mutable_sockname());
   if (extra_info.peername.has_value()) ToProto(*extra_info.peername, *out.mutable_peername());
+  if (extra_info.tls != nullptr) ToProto(*extra_info.tls, *out.mutable_tls());
   if (extra_info.socket.has_value()) ToProto(*extra_info.socket, *out.mutable_socket());
   if (extra_info.peercred.has_value()) {
     out.mutable_peercred()->set_pid(extra_info.peercred->pid);

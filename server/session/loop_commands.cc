@@ -10,6 +10,7 @@
 #include "server/session/server_handle.h"
 #include "server/session/socket_handle.h"
 #include "server/session/stream_handle.h"
+#include "server/session/tls_convert.h"
 #include "transports/api/error.h"
 
 namespace transportd {
@@ -89,8 +90,9 @@ void CreateConnection(const CommandContext& context) {
   MakeConnection(
       context, request.close_on_eof(),
       [&](ProtocolFactory factory, auto done) {
-        return context.session.loop().CreateConnection(std::move(factory), FromProto(request, DefaultTimeout(context)),
-                                                       std::move(done));
+        auto options = FromProto(request, DefaultTimeout(context));
+        options.tls = TlsOf(request, context.session.id());
+        return context.session.loop().CreateConnection(std::move(factory), std::move(options), std::move(done));
       },
       [](v1::Reply& reply) { return reply.mutable_create_connection(); });
 }
@@ -100,8 +102,9 @@ void CreateUnixConnection(const CommandContext& context) {
   MakeConnection(
       context, request.close_on_eof(),
       [&](ProtocolFactory factory, auto done) {
-        return context.session.loop().CreateUnixConnection(
-            std::move(factory), FromProto(request, DefaultTimeout(context)), std::move(done));
+        auto options = FromProto(request, DefaultTimeout(context));
+        options.tls = TlsOf(request, context.session.id());
+        return context.session.loop().CreateUnixConnection(std::move(factory), std::move(options), std::move(done));
       },
       [](v1::Reply& reply) { return reply.mutable_create_unix_connection(); });
 }
@@ -114,10 +117,26 @@ void ConnectAcceptedSocket(const CommandContext& context) {
   MakeConnection(
       context, request.close_on_eof(),
       [&](ProtocolFactory factory, auto done) {
-        const OperationId operation = context.session.loop().ConnectAcceptedSocket(
-            std::move(factory),
-            {.sock = (*socket)->sock(), .write_buffer_limits = FromProto(request.write_buffer_limits())},
-            std::move(done));
+        // It is taken at once, or when what TLS needs is there.
+        auto leave_then_done = [session = context.session.shared_from_this(), id = request.socket_id(),
+                                done = std::move(done)](absl::StatusOr<Connection> connection) mutable {
+          const absl::StatusOr<SocketHandle*> taken = session->Find<SocketHandle>(id);
+          if (taken.ok() && *taken != nullptr) (*taken)->LeaveIfTaken();
+          done(std::move(connection));
+        };
+        EpollEventLoop& loop = context.session.loop();
+        const WriteBufferLimits limits = FromProto(request.write_buffer_limits());
+        std::optional<TlsOptions> tls = TlsOf(request, context.session.id());
+        const OperationId operation =
+            request.client_side()
+                ? loop.CreateConnection(
+                      std::move(factory),
+                      {.sock = (*socket)->sock(), .write_buffer_limits = limits, .tls = std::move(tls)},
+                      std::move(leave_then_done))
+                : loop.ConnectAcceptedSocket(
+                      std::move(factory),
+                      {.sock = (*socket)->sock(), .write_buffer_limits = limits, .tls = std::move(tls)},
+                      std::move(leave_then_done));
         (*socket)->LeaveIfTaken();
         return operation;
       },
@@ -159,8 +178,9 @@ void CreateServer(const CommandContext& context) {
   MakeServer(
       context, request.close_on_eof(),
       [&](ProtocolFactory factory, auto done) {
-        return context.session.loop().CreateServer(std::move(factory), FromProto(request, DefaultTimeout(context)),
-                                                   std::move(done));
+        auto options = FromProto(request, DefaultTimeout(context));
+        options.tls = TlsOf(request, context.session.id());
+        return context.session.loop().CreateServer(std::move(factory), std::move(options), std::move(done));
       },
       [](v1::Reply& reply) { return reply.mutable_create_server(); });
 }
@@ -170,7 +190,9 @@ void CreateUnixServer(const CommandContext& context) {
   MakeServer(
       context, request.close_on_eof(),
       [&](ProtocolFactory factory, auto done) {
-        return context.session.loop().CreateUnixServer(std::move(factory), FromProto(request), std::move(done));
+        auto options = FromProto(request);
+        options.tls = TlsOf(request, context.session.id());
+        return context.session.loop().CreateUnixServer(std::move(factory), std::move(options), std::move(done));
       },
       [](v1::Reply& reply) { return reply.mutable_create_unix_server(); });
 }

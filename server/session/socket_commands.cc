@@ -18,10 +18,6 @@
 namespace transportd {
 namespace {
 
-void CancelWith(const CommandContext& context, OperationId operation) {
-  context.call->SetCancel([&loop = context.session.loop(), operation] { loop.CancelOperation(operation); });
-}
-
 void Socketpair(const CommandContext& context) {
   const v1::SocketpairRequest& request = context.command.socketpair();
   std::array<std::shared_ptr<void>, 2> places;

@@ -64,6 +64,7 @@ class StreamHandle final : public BufferedProtocol, public FlowHandle {
   void PauseWriting() override;
   void ResumeWriting() override;
   void BytesSent(uint64_t sent_bytes) override;
+  bool DecidesOnEof() const override { return true; }
   std::span<char> GetBuffer(size_t size_hint_bytes) override;
   void BufferUpdated(size_t size_bytes) override;
   bool EofReceived() override;

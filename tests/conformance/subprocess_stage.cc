@@ -40,7 +40,7 @@ void Child::NoteReturncode() {
 }
 
 void Child::NotePipes() {
-  Note(StrCat("pipes ", Text(pipe(0) != nullptr), " ", Text(pipe(1) != nullptr), " ", Text(pipe(2) != nullptr)));
+  Note(StrCat("pipes ", Text(pipe_transport(0) != nullptr), " ", Text(pipe_transport(1) != nullptr), " ", Text(pipe_transport(2) != nullptr)));
 }
 
 void Child::Signal(int signal_number) {
@@ -83,7 +83,7 @@ void Child::ResumeWriting() { Trace("flow", "resume_writing"); }
 
 void Child::ConnectionLost(const ConnectionEnd& end) {
   bool is_last = exited_;
-  for (int fd = 0; fd < 3; ++fd) is_last = is_last && (pipe(fd) == nullptr || pipe_lost(fd));
+  for (int fd = 0; fd < 3; ++fd) is_last = is_last && (pipe_transport(fd) == nullptr || pipe_lost(fd));
   lost_ = true;
   Note(StrCat("connection_lost ", ReasonText(end.status), " is_last=", Text(is_last)));
   if (hooks_.lost) hooks_.lost(*this);

@@ -36,7 +36,7 @@ class Child final : public SubprocessProtocol, public std::enable_shared_from_th
   Child(Stage& stage, std::string name, ChildHooks hooks);
 
   SubprocessTransport& transport() { return *transport_; }
-  std::shared_ptr<Transport> pipe(int fd) { return transport_->GetPipeTransport(fd); }
+  std::shared_ptr<Transport> pipe_transport(int fd) { return transport_->GetPipeTransport(fd); }
   const std::string& received(int fd) const { return received_.at(static_cast<size_t>(fd)); }
   bool made() const { return transport_ != nullptr; }
   bool pipe_lost(int fd) const { return pipe_lost_.at(static_cast<size_t>(fd)); }

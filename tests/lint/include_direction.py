@@ -47,7 +47,7 @@ MAY_INCLUDE: dict[str, frozenset[str]] = {
     "server/session": frozenset({*LOW, *MESSAGES, "protobuf", "transports/loop", "transports/resolver", "server/policy"}),
     "server/rpc": frozenset({*LOW, *MESSAGES, "protobuf", "proto_grpc", "grpc", "server/policy", "server/session"}),
     "server/ops": frozenset(
-        {*LOW, *MESSAGES, "protobuf", "proto_grpc", "grpc", "server/policy", "server/session", "server/rpc"}
+        {"transports/tls", *LOW, *MESSAGES, "protobuf", "proto_grpc", "grpc", "server/policy", "server/session", "server/rpc"}
     ),
     "server": EVERYTHING,  # main.cc: all the wiring
     "clients/cpp/examples": frozenset({*LOW, "clients/cpp", "transports/loop"}),  # Either loop.

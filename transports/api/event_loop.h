@@ -177,7 +177,7 @@ class EventLoop {
   // what is written from now on through TLS; nothing more is read before. `done` as above, and before data. A failed
   // handshake, and a cancelled one, ends the transport: `done`, then ConnectionLost. Bad options leave it as it was.
   // Errors: EventLoop.StartTls in proto/transportd/v1/event_loop.proto.
-  virtual OperationId StartTls(std::shared_ptr<Transport> transport, bool server_side, TlsOptions options,
+  virtual OperationId StartTls(std::shared_ptr<Transport> transport, StartTlsOptions options,
                                absl::AnyInvocable<void(absl::Status)> done) = 0;
 
   // Cancels a create_* call or start_tls: its `done` gets CANCELLED / CANCELLED in a later turn, and nothing stays

@@ -75,6 +75,10 @@ class BaseProtocol {
   // The write buffer holds the low-water mark or less.
   virtual void ResumeWriting() {}
 
+  // Not asyncio's: true when what EofReceived returns counts even where asyncio ignores it (TLS), because who decides
+  // is elsewhere, and closes by itself.
+  virtual bool DecidesOnEof() const { return false; }
+
   // Not asyncio's: the kernel took bytes that Write was given; `sent_bytes` is the sum of them since ConnectionMade,
   // without what Sendfile sends. Any number of times between ConnectionMade and ConnectionLost, only when it grew. May
   // be called from inside Write.

@@ -4,6 +4,7 @@
 #define TRANSPORTD_TRANSPORTS_API_TLS_OPTIONS_H_
 
 #include <chrono>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,8 +25,6 @@ struct TlsOptions {
   std::optional<std::string> trust_roots_pem = {};
   std::string certificate_chain_pem = {};
   std::string private_key_pem = {};
-  // A certificate and key of the service's configuration, by name, instead of the two above. Whoever has such a
-  // configuration puts the two in its place; a loop refuses the name: UNKNOWN_TLS_IDENTITY.
   std::string identity = {};
   std::optional<TlsVerifyMode> verify_mode = {};
   // Clients only; servers ignore it.
@@ -41,6 +40,22 @@ struct TlsOptions {
 
   // Not in the contract: a client resumes only sessions that were made under the same scope.
   std::string resumption_scope = {};
+};
+
+// A certificate chain and its key, PEM: what TlsOptions::identity names.
+struct TlsIdentity {
+  std::string certificate_chain_pem = {};
+  std::string private_key_pem = {};
+};
+// By name.
+using TlsIdentities = std::map<std::string, TlsIdentity>;
+
+// StartTlsRequest in proto/transportd/v1/tls.proto says what each means.
+struct StartTlsOptions {
+  bool server_side = false;
+  TlsOptions tls = {};
+  // What the program has received already although it is TLS: it comes before what is received from now on.
+  std::string incoming = {};
 };
 
 }  // namespace transportd

@@ -93,7 +93,7 @@ EpollEventLoop::EpollEventLoop(std::unique_ptr<Reactor> reactor, Owned owned, Op
       context_(*reactor_, options_.descriptor_limit),
       resolver_(*reactor_, *options_.resolver),
       executor_(*reactor_, *options_.executor),
-      tls_layers_(*reactor_, *options_.executor, options_.trust_roots) {}
+      tls_layers_(*reactor_, *options_.executor, options_.trust_roots, options_.tls_identities) {}
 
 EpollEventLoop::~EpollEventLoop() {
   // Moved out, because what they own may call back.
@@ -186,13 +186,12 @@ OperationId EpollEventLoop::CreateServer(ProtocolFactory factory, CreateServerOp
       });
 }
 
-OperationId EpollEventLoop::StartTls(std::shared_ptr<Transport> transport, bool server_side, TlsOptions options,
+OperationId EpollEventLoop::StartTls(std::shared_ptr<Transport> transport, StartTlsOptions options,
                                      absl::AnyInvocable<void(absl::Status)> done) {
   std::shared_ptr<StreamTransport> stream = std::dynamic_pointer_cast<StreamTransport>(std::move(transport));
   CHECK(stream != nullptr);
   return StartOperation<absl::Status>(std::move(done), [&](auto when_done) {
-    return std::make_shared<StartTlsOperation>(*reactor_, tls_layers_, std::move(stream),
-                                               server_side ? TlsSide::kServer : TlsSide::kClient, std::move(options),
+    return std::make_shared<StartTlsOperation>(*reactor_, tls_layers_, std::move(stream), std::move(options),
                                                std::move(when_done));
   });
 }

@@ -45,6 +45,8 @@ class EpollEventLoop final : public EventLoop {
     InheritedPipes* inherited_pipes = nullptr;
     // Whom TLS trusts unless it is told; shared with other loops. Null: the loop's own.
     std::shared_ptr<SystemTrustRoots> trust_roots = {};
+    // What TlsOptions::identity may name; shared with other loops. Null: nothing.
+    std::shared_ptr<const TlsIdentities> tls_identities = {};
     // A connection or listening socket whose file descriptor would be this or more is refused with EMFILE, to leave the
     // numbers up to RLIMIT_NOFILE to the rest of the process. A server over it closes the connection that it has just
     // accepted, tells the exception handler, and accepts again a second later.
@@ -107,7 +109,7 @@ class EpollEventLoop final : public EventLoop {
                               absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
   OperationId Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
                        absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) override;
-  OperationId StartTls(std::shared_ptr<Transport> transport, bool server_side, TlsOptions options,
+  OperationId StartTls(std::shared_ptr<Transport> transport, StartTlsOptions options,
                        absl::AnyInvocable<void(absl::Status)> done) override;
   void CancelOperation(OperationId operation) override;
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) override;

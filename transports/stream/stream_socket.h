@@ -58,6 +58,7 @@ struct StreamTraits {
   bool can_read = true;           // False: DataReceived and EofReceived are never called.
   bool can_write = true;          // False: Write answers WRONG_KIND.
   bool eof_closes = false;        // What EofReceived answers is ignored: the transport closes (TLS, read pipes).
+  bool eof_may_wait = false;      // But not when the protocol DecidesOnEof (TLS).
   bool write_eof_closes = false;  // WriteEof is Close (write pipes).
   bool close_ends_write = false;  // What is written after Close is dropped, even while it flushes (TLS, pipes).
   bool watches_reader = false;  // Of those that cannot read: readable means that the reader may be gone; DoRead tells.

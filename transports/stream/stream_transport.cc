@@ -207,7 +207,8 @@ void StreamTransport::OnEof(EndCause cause) {
   UpdateWatch();
   const bool keeps_open =
       buffered_protocol_ != nullptr ? buffered_protocol_->EofReceived() : plain_protocol_->EofReceived();
-  if (!keeps_open || traits_.eof_closes) Close();
+  const bool decides = !traits_.eof_closes || (traits_.eof_may_wait && protocol_->DecidesOnEof());
+  if (!keeps_open || !decides) Close();
 }
 
 void StreamTransport::OnReaderGone() {
@@ -481,6 +482,7 @@ void StreamTransport::SetState(State state) {
     EndStep();
     layer_state_ = LayerState::kNone;
     layer_.reset();
+    layer_incoming_.clear();
     watches_readable_ = watches_writable_ = false;
     if (watch_ != 0) context_->reactor().RemoveWatch(std::exchange(watch_, 0));
   }

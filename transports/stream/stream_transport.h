@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
@@ -83,9 +84,9 @@ class StreamTransport final : public Transport,
   // `done` is called once, in a later turn than SetLayer: with OK when the layer's handshake is done, before data; with
   // an error, and before ConnectionLost, when it fails or the transport is ended first.
   absl::Status BeginLayer(absl::AnyInvocable<void(absl::Status)> done);
-  // Puts `layer` over the socket when all that was written before BeginLayer has been sent. Nothing when the transport
-  // has ended meanwhile.
-  void SetLayer(std::shared_ptr<const StreamLayer> layer);
+  // Puts `layer` over the socket when all that was written before BeginLayer has been sent. `incoming`: what it reads
+  // before anything else. Nothing when the transport has ended meanwhile.
+  void SetLayer(std::shared_ptr<const StreamLayer> layer, std::string incoming = {});
   // Instead of SetLayer: goes on as before. `done` is destroyed uncalled. Nothing when the transport has ended.
   void CancelLayer();
 
@@ -247,6 +248,7 @@ class StreamTransport final : public Transport,
   LayerState layer_state_ = LayerState::kNone;
   size_t plain_left_bytes_ = 0;               // kFlushing: how much of the buffer goes out before the layer.
   std::shared_ptr<const StreamLayer> layer_;  // From SetLayer to its handshake. Shared with whoever gave it.
+  std::string layer_incoming_;                // What it reads first.
   absl::AnyInvocable<void(absl::Status)> layer_done_;
 
   EndCause eof_cause_ = EndCause::kEof;           // Set with received_eof_.

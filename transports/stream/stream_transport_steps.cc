@@ -3,6 +3,7 @@
 
 #include "transports/api/error.h"
 #include "transports/base/check.h"
+#include "transports/stream/prefixed_socket.h"
 #include "transports/stream/stream_transport.h"
 
 namespace transportd {
@@ -99,10 +100,11 @@ absl::Status StreamTransport::BeginLayer(absl::AnyInvocable<void(absl::Status)> 
   return absl::OkStatus();
 }
 
-void StreamTransport::SetLayer(std::shared_ptr<const StreamLayer> layer) {
+void StreamTransport::SetLayer(std::shared_ptr<const StreamLayer> layer, std::string incoming) {
   AssertInLoopThread();
   if (layer_state_ != LayerState::kFlushing) return;
   layer_ = std::move(layer);
+  layer_incoming_ = std::move(incoming);
   StartLayerIfReady();
 }
 
@@ -117,6 +119,9 @@ void StreamTransport::CancelLayer() {
 void StreamTransport::StartLayerIfReady() {
   UpdateWatch();
   if (layer_ == nullptr || plain_left_bytes_ > 0) return;
+  if (!layer_incoming_.empty()) {
+    socket_ = std::make_unique<PrefixedSocket>(std::exchange(layer_incoming_, {}), std::move(socket_));
+  }
   socket_ = std::exchange(layer_, nullptr)->Wrap(std::move(socket_), extra_info_);
   traits_ = socket_->Traits();
   CHECK(traits_.handshake_timeout.has_value());

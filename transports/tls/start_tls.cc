@@ -7,11 +7,10 @@
 namespace transportd {
 
 StartTlsOperation::StartTlsOperation(Reactor& reactor, TlsLayers& layers, std::shared_ptr<StreamTransport> transport,
-                                     TlsSide side, TlsOptions options, Done done)
+                                     StartTlsOptions options, Done done)
     : reactor_(reactor),
       layers_(layers),
       transport_(std::move(transport)),
-      side_(side),
       options_(std::move(options)),
       done_(std::move(done)) {}
 
@@ -26,10 +25,11 @@ void StartTlsOperation::Start() {
     return;
   }
   is_begun_ = true;
-  request_ = layers_.Get(options_, side_, [this](auto layer) {
+  const TlsSide side = options_.server_side ? TlsSide::kServer : TlsSide::kClient;
+  request_ = layers_.Get(options_.tls, side, [this](auto layer) {
     request_ = 0;
     if (layer.ok()) {
-      transport_->SetLayer(*std::move(layer));
+      transport_->SetLayer(*std::move(layer), std::move(options_.incoming));
       return;
     }
     // Nothing has happened yet, so the transport goes on as it was.

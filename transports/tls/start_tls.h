@@ -22,8 +22,8 @@ class StartTlsOperation final : public Operation, public std::enable_shared_from
   using Done = absl::AnyInvocable<void(absl::Status)>;
 
   // `reactor` and `layers` must outlive this.
-  StartTlsOperation(Reactor& reactor, TlsLayers& layers, std::shared_ptr<StreamTransport> transport, TlsSide side,
-                    TlsOptions options, Done done);
+  StartTlsOperation(Reactor& reactor, TlsLayers& layers, std::shared_ptr<StreamTransport> transport,
+                    StartTlsOptions options, Done done);
   ~StartTlsOperation() override;
 
   // Operation
@@ -39,8 +39,7 @@ class StartTlsOperation final : public Operation, public std::enable_shared_from
   TlsLayers& layers_;
   // Shared with the loop and the program.
   const std::shared_ptr<StreamTransport> transport_;
-  const TlsSide side_;
-  const TlsOptions options_;
+  StartTlsOptions options_;
   Done done_;
   TlsLayers::RequestId request_ = 0;
   bool is_begun_ = false;      // The transport waits for the layer, or for its handshake.

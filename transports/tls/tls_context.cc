@@ -166,9 +166,6 @@ absl::Status TlsContext::SetCiphers(const TlsOptions& options) {
 absl::Status TlsContext::SetCertificate(const TlsOptions& options) {
   constexpr std::string_view kChainField = "tls.certificate_chain_pem";
   constexpr std::string_view kKeyField = "tls.private_key_pem";
-  if (!options.identity.empty()) {
-    return InvalidArgument("UNKNOWN_TLS_IDENTITY", "tls.identity", "there is no such certificate here");
-  }
   if (options.certificate_chain_pem.empty()) {
     if (!options.private_key_pem.empty()) {
       return InvalidArgument("INVALID_CERTIFICATE", kChainField, "a key needs its certificate");
@@ -353,7 +350,6 @@ std::string TlsContextKey(const TlsOptions& options, TlsSide side) {
   put(options.trust_roots_pem.value_or(""));
   put(options.certificate_chain_pem);
   put(options.private_key_pem);
-  put(options.identity);
   put_number(options.verify_mode ? static_cast<int>(*options.verify_mode) : -1);
   put_number(static_cast<int>(options.alpn_protocols.size()));
   for (const std::string& name : options.alpn_protocols) put(name);

@@ -29,10 +29,10 @@ struct TlsResumption {
 // Threading: Create and the destructor any thread; the rest one thread, the loop's.
 class TlsContext final {
  public:
-  // Reads and computes; opens nothing. `system_roots`: who is trusted when the options do not say; may be null: nobody.
-  // INVALID_ARGUMENT, of a field "tls.…": INVALID_TRUST_ROOTS, INVALID_CERTIFICATE, INVALID_PRIVATE_KEY,
-  // KEY_VALUES_MISMATCH, UNKNOWN_TLS_IDENTITY, INVALID_ALPN, INVALID_TLS_VERSION, INVALID_CIPHERS, INVALID_TIMEOUT,
-  // INVALID_SERVER_HOSTNAME.
+  // Reads and computes; opens nothing. The identity's name must have been resolved. `system_roots`: who is trusted when
+  // the options do not say; may be null: nobody. INVALID_ARGUMENT, of a field "tls.…": INVALID_TRUST_ROOTS,
+  // INVALID_CERTIFICATE, INVALID_PRIVATE_KEY, KEY_VALUES_MISMATCH, INVALID_ALPN, INVALID_TLS_VERSION, INVALID_CIPHERS,
+  // INVALID_TIMEOUT, INVALID_SERVER_HOSTNAME.
   static absl::StatusOr<std::shared_ptr<TlsContext>> Create(const TlsOptions& options, TlsSide side,
                                                             X509_STORE* system_roots);
   TlsContext(const TlsContext&) = delete;

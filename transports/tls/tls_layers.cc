@@ -16,16 +16,21 @@ constexpr Duration kDefaultShutdownTimeout = std::chrono::seconds(30);
 
 }  // namespace
 
-TlsLayers::RequestId TlsLayers::Get(const TlsOptions& options, TlsSide side, Done done) {
+TlsLayers::RequestId TlsLayers::Get(TlsOptions options, TlsSide side, Done done) {
   reactor_.AssertInLoopThread();
   const RequestId id = ++last_id_;
   const bool is_client = side == TlsSide::kClient;
+  absl::Status identity_status = ResolveIdentity(options);
   const bool has_key = !options.private_key_pem.empty() || !options.certificate_chain_pem.empty();
   requests_.emplace(id, Request{.server_hostname = is_client ? options.server_hostname.value_or("") : std::string(),
                                 .timeouts = {.handshake = options.handshake_timeout.value_or(kDefaultHandshakeTimeout),
                                              .shutdown = options.shutdown_timeout.value_or(kDefaultShutdownTimeout)},
                                 .keeps_context = is_client && (!has_key || options.session_resumption.value_or(false)),
                                 .done = std::move(done)});
+  if (!identity_status.ok()) {
+    AnswerSoon(id, std::move(identity_status));
+    return id;
+  }
   if (is_client && !options.server_hostname && options.verify_mode != TlsVerifyMode::kNone) {
     AnswerSoon(id, InvalidArgument("INVALID_SERVER_HOSTNAME", "tls.server_hostname",
                                    "needed where no host is named; empty: the peer's name is not checked"));
@@ -42,6 +47,24 @@ TlsLayers::RequestId TlsLayers::Get(const TlsOptions& options, TlsSide side, Don
   waiting.push_back(id);
   if (waiting.size() == 1) Build(key, options, side);
   return id;
+}
+
+absl::Status TlsLayers::ResolveIdentity(TlsOptions& options) const {
+  if (options.identity.empty()) return absl::OkStatus();
+  if (!options.certificate_chain_pem.empty() || !options.private_key_pem.empty()) {
+    return InvalidArgument("UNKNOWN_TLS_IDENTITY", "tls.identity", "either a name, or a certificate and key");
+  }
+  const TlsIdentity* found = nullptr;
+  if (identities_ != nullptr) {
+    if (const auto it = identities_->find(options.identity); it != identities_->end()) found = &it->second;
+  }
+  if (found == nullptr) {
+    return InvalidArgument("UNKNOWN_TLS_IDENTITY", "tls.identity", "there is no certificate of that name here");
+  }
+  options.identity.clear();
+  options.certificate_chain_pem = found->certificate_chain_pem;
+  options.private_key_pem = found->private_key_pem;
+  return absl::OkStatus();
 }
 
 void TlsLayers::Cancel(RequestId id) {

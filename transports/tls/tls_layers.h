@@ -35,15 +35,20 @@ class TlsLayers final {
   static constexpr size_t kMaxKeptCount = 16;
 
   // `reactor` and `executor` must outlive this. `trust_roots`: not null; shared with other loops and with the work that
-  // the executor has not done yet.
-  TlsLayers(Reactor& reactor, Executor& executor, std::shared_ptr<SystemTrustRoots> trust_roots)
-      : reactor_(reactor), executor_(executor), trust_roots_(std::move(trust_roots)), builds_(reactor) {}
+  // the executor has not done yet. `identities`: null for none; shared with other loops.
+  TlsLayers(Reactor& reactor, Executor& executor, std::shared_ptr<SystemTrustRoots> trust_roots,
+            std::shared_ptr<const TlsIdentities> identities)
+      : reactor_(reactor),
+        executor_(executor),
+        trust_roots_(std::move(trust_roots)),
+        identities_(std::move(identities)),
+        builds_(reactor) {}
   TlsLayers(const TlsLayers&) = delete;
   TlsLayers& operator=(const TlsLayers&) = delete;
 
   // A client that verifies must be told its peer's name: INVALID_ARGUMENT / INVALID_SERVER_HOSTNAME. Other errors:
-  // TlsContext::Create. `done` is called in a later turn, unless it is called off first.
-  RequestId Get(const TlsOptions& options, TlsSide side, Done done);
+  // UNKNOWN_TLS_IDENTITY; those of TlsContext::Create. `done` is called in a later turn, unless it is called off first.
+  RequestId Get(TlsOptions options, TlsSide side, Done done);
   // Destroys `done` uncalled. Nothing for an unknown id.
   void Cancel(RequestId id);
 
@@ -56,6 +61,8 @@ class TlsLayers final {
     Done done;
   };
 
+  // Puts the certificate and key in the place of their name.
+  absl::Status ResolveIdentity(TlsOptions& options) const;
   void Build(const std::string& key, const TlsOptions& options, TlsSide side);
   void OnBuilt(const std::string& key, const absl::StatusOr<Context>& context);
   void AnswerSoon(RequestId id, absl::StatusOr<Context> context);
@@ -65,6 +72,7 @@ class TlsLayers final {
   Reactor& reactor_;
   Executor& executor_;
   const std::shared_ptr<SystemTrustRoots> trust_roots_;
+  const std::shared_ptr<const TlsIdentities> identities_;
   PendingCalls builds_;
 
   RequestId last_id_ = 0;

@@ -100,6 +100,7 @@ TlsSocket::~TlsSocket() = default;
 
 StreamTraits TlsSocket::Traits() const {
   return {.eof_closes = true,
+          .eof_may_wait = true,
           .close_ends_write = true,
           .write_buffer_marks = kTlsWriteBufferMarks,
           .handshake_timeout = timeouts_.handshake,

@@ -18,7 +18,7 @@ namespace transportd::conformance {
 
 namespace {
 
-void WriteTo(Child& child, std::string_view data) { EXPECT_TRUE(child.pipe(0)->Write(data).ok()); }
+void WriteTo(Child& child, std::string_view data) { EXPECT_TRUE(child.pipe_transport(0)->Write(data).ok()); }
 
 void SubprocessCat(Stage& s) {
   Children children(s);
@@ -28,7 +28,7 @@ void SubprocessCat(Stage& s) {
   child.NoteReturncode();
   WriteTo(child, "hello");
   children.UntilReceived(child, 1, "hello");
-  child.pipe(0)->WriteEof();
+  child.pipe_transport(0)->WriteEof();
   children.UntilLost(child);
   child.NoteReturncode();
   child.Note("is_closing", child.transport().IsClosing());
@@ -39,7 +39,7 @@ void SubprocessLargeData(Stage& s) {
   Child& child = children.New();
   children.Exec(child, {"cat"});
   WriteTo(child, Pattern(4'000'000));
-  child.pipe(0)->Close();
+  child.pipe_transport(0)->Close();
   children.UntilLost(child);
 }
 
@@ -109,25 +109,25 @@ void SubprocessKilledWithBytesForItsStdin(Stage& s) {
 void SubprocessStdoutPaused(Stage& s) {
   Children children(s);
   Child& child = children.Run("yes | head -n 1000000; echo end >&2");
-  child.pipe(1)->PauseReading();
+  child.pipe_transport(1)->PauseReading();
   s.Settle();
   child.Note("exited", child.exited());
-  child.pipe(1)->ResumeReading();
+  child.pipe_transport(1)->ResumeReading();
   children.UntilLost(child);
 }
 
 void SubprocessStdinClosedByItsPipe(Stage& s) {
   Children children(s);
   Child& child = children.Run("cat; echo done");
-  child.pipe(0)->Close();
-  child.Note("is_closing", child.pipe(0)->IsClosing());
+  child.pipe_transport(0)->Close();
+  child.Note("is_closing", child.pipe_transport(0)->IsClosing());
   children.UntilLost(child);
 }
 
 void SubprocessStdoutClosedByItsPipe(Stage& s) {
   Children children(s);
   Child& child = children.Run("read x; echo to nobody; exit 5");
-  child.pipe(1)->Close();
+  child.pipe_transport(1)->Close();
   s.Until([&] { return child.pipe_lost(1); });
   child.Note("exited", child.exited());
   child.transport().Kill();
@@ -346,10 +346,10 @@ void SubprocessPty(Stage& s) {
   SubprocessOptions options = WithStdio(Stdio::kPty, Stdio::kPty, Stdio::kPty);
   options.window_size = WindowSize{.rows = 33, .columns = 101};
   Child& child = children.Run("stty size; stty -echo; read x; echo got $x; exit 4", options);
-  EXPECT_EQ(child.pipe(0), child.pipe(1));
-  EXPECT_EQ(child.pipe(2), nullptr);
-  EXPECT_FALSE(child.pipe(0)->CanWriteEof());
-  const PipeInfo info = child.pipe(0)->GetExtraInfo().pipe.value_or(PipeInfo());
+  EXPECT_EQ(child.pipe_transport(0), child.pipe_transport(1));
+  EXPECT_EQ(child.pipe_transport(2), nullptr);
+  EXPECT_FALSE(child.pipe_transport(0)->CanWriteEof());
+  const PipeInfo info = child.pipe_transport(0)->GetExtraInfo().pipe.value_or(PipeInfo());
   EXPECT_EQ(info.kind, PipeInfo::Kind::kTerminal);
   EXPECT_TRUE(info.can_read && info.can_write);
   children.UntilReceived(child, 1, "33 101\r\n");

@@ -77,7 +77,7 @@ class SendfileTest : public LoopFixture {
     TcpPair pair = MakeTcpPair();
     peer_ = RawPeer(std::move(pair.second));
     Start(MakeConnectedSocketTransport(*context_, std::move(pair.first), std::make_shared<RecordingProtocol>(record_),
-                                       {.write_buffer_marks = {}, .peername = {}, .on_lost = nullptr}));
+                                       {.on_lost = nullptr}));
   }
   // One that cannot send files by itself.
   void OpenMemory() {

@@ -27,13 +27,14 @@ struct TlsOutcome {
 
 class StartTlsTest : public TlsFixture {
  protected:
-  void StartTls(TlsOutcome& outcome, Record& record, bool server_side, TlsOptions tls) {
-    outcome.id =
-        loop_->StartTls(record.transport, server_side, std::move(tls), [&outcome, &record](absl::Status status) {
-          ++outcome.done_count;
-          outcome.status = std::move(status);
-          record.events.push_back("tls");
-        });
+  void StartTls(TlsOutcome& outcome, Record& record, bool server_side, TlsOptions tls, std::string incoming = {}) {
+    outcome.id = loop_->StartTls(record.transport,
+                                 {.server_side = server_side, .tls = std::move(tls), .incoming = std::move(incoming)},
+                                 [&outcome, &record](absl::Status status) {
+                                   ++outcome.done_count;
+                                   outcome.status = std::move(status);
+                                   record.events.push_back("tls");
+                                 });
   }
   // A plain connection to a raw peer.
   void OpenPlain() {
@@ -129,6 +130,18 @@ TEST_F(StartTlsTest, WhatIsInTheKernelGoesToTls) {
   peer_ = std::make_unique<OpensslPeer>(client.get(), std::move(raw_), OpensslPeer::Role::kClient);
   peer_->Send("through TLS");
   ASSERT_TRUE(RunUntilWithPeer([&] { return record_->received == "gothrough TLS"; }));
+}
+
+TEST_F(StartTlsTest, WhatTheProgramHasReadAlreadyGoesToTlsFirst) {
+  OpenPlain();
+  const OpensslContext client = ClientContext();
+  peer_ = std::make_unique<OpensslPeer>(client.get(), std::move(raw_), OpensslPeer::Role::kClient);
+  peer_->Poll();
+  ASSERT_TRUE(RunUntil([&] { return record_->received.size() > 100; })) << "a ClientHello";
+  TlsOutcome outcome;
+  StartTls(outcome, *record_, /*server_side=*/true, ServerTls(), std::exchange(record_->received, ""));
+  peer_->Send("through TLS");
+  ASSERT_TRUE(RunUntilWithPeer([&] { return record_->received == "through TLS"; }));
 }
 
 TEST_F(StartTlsTest, BothSides) {

@@ -76,7 +76,6 @@ INSTANTIATE_TEST_SUITE_P(
                 "INVALID_PRIVATE_KEY", "tls.private_key_pem"},
         BadCase{"ForeignKey", kServer, [](TlsOptions& o) { o.private_key_pem = SharedTestAuthority().Issue().key_pem; },
                 "KEY_VALUES_MISMATCH", "tls.private_key_pem"},
-        BadCase{"Identity", kServer, [](TlsOptions& o) { o.identity = "web"; }, "UNKNOWN_TLS_IDENTITY", "tls.identity"},
         BadCase{"NoRoots", kClient, [](TlsOptions& o) { o.trust_roots_pem = ""; }, "INVALID_TRUST_ROOTS",
                 "tls.trust_roots_pem"},
         BadCase{"Cipher", kClient, [](TlsOptions& o) { o.cipher_list = "NO-SUCH-CIPHER"; }, "INVALID_CIPHERS",

@@ -32,7 +32,8 @@ class TlsLayersTest : public LoopFixture {
  protected:
   void SetUp() override {
     LoopFixture::SetUp();
-    layers_ = std::make_unique<TlsLayers>(reactor(), executor_, std::make_shared<SystemTrustRoots>("", ""));
+    layers_ = std::make_unique<TlsLayers>(reactor(), executor_, std::make_shared<SystemTrustRoots>("", ""),
+                                          std::make_shared<TlsIdentities>(identities_));
   }
   void TearDown() override {
     results_.clear();
@@ -43,6 +44,9 @@ class TlsLayersTest : public LoopFixture {
     return layers_->Get(options, side, [this](auto layer) { results_.push_back(std::move(layer)); });
   }
 
+  const TlsIdentities identities_ = {
+      {"web",
+       {.certificate_chain_pem = SharedTestIdentity().chain_pem, .private_key_pem = SharedTestIdentity().key_pem}}};
   ManualExecutor executor_;
   std::unique_ptr<TlsLayers> layers_;
   std::vector<absl::StatusOr<std::shared_ptr<const StreamLayer>>> results_;
@@ -135,6 +139,29 @@ TEST_F(TlsLayersTest, BadOptionsAndARefusingExecutorAreTold) {
   ASSERT_EQ(results_.size(), 2u);
   EXPECT_THAT(results_[0].status(), HasReason("INVALID_TRUST_ROOTS"));
   EXPECT_THAT(results_[1].status(), StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST_F(TlsLayersTest, NameStandsForItsCertificateAndKey) {
+  TlsOptions named;
+  named.identity = "web";
+  Get(named, TlsSide::kServer);
+  Get(ServerTls(), TlsSide::kServer);
+  EXPECT_EQ(executor_.waiting_count(), 1u) << "the same context";
+  named.identity = "mail";
+  Get(named, TlsSide::kServer);
+  named = ServerTls();
+  named.identity = "web";
+  Get(named, TlsSide::kServer);
+  executor_.Run();
+  Turn(1);
+  ASSERT_EQ(results_.size(), 4u);
+  int unknown_count = 0;
+  for (const auto& result : results_) {
+    if (result.ok()) continue;
+    EXPECT_THAT(result.status(), HasReason("UNKNOWN_TLS_IDENTITY"));
+    ++unknown_count;
+  }
+  EXPECT_EQ(unknown_count, 2);
 }
 
 TEST_F(TlsLayersTest, CancelledRequestIsNotAnsweredAndOthersAre) {
