@@ -40,7 +40,8 @@ void Child::NoteReturncode() {
 }
 
 void Child::NotePipes() {
-  Note(StrCat("pipes ", Text(pipe_transport(0) != nullptr), " ", Text(pipe_transport(1) != nullptr), " ", Text(pipe_transport(2) != nullptr)));
+  Note(StrCat("pipes ", Text(pipe_transport(0) != nullptr), " ", Text(pipe_transport(1) != nullptr), " ",
+              Text(pipe_transport(2) != nullptr)));
 }
 
 void Child::Signal(int signal_number) {
