@@ -29,8 +29,8 @@ ServiceProcess::ServiceProcess() {
   CHECK(inotify_add_watch(watch.get(), directory_.c_str(), IN_MOVED_TO) >= 0);
 
   // A test that crashes takes it along.
-  std::string words[] = {"setpriv", "--pdeathsig=KILL", CONFORMANCE_SERVICE, "--dev", "--listen=127.0.0.1:0",
-                         "--address-file=" + address_file};
+  std::string words[] = {"setpriv", "--pdeathsig=KILL",     CONFORMANCE_SERVICE,
+                         "--dev",   "--listen=127.0.0.1:0", "--address-file=" + address_file};
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
