@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <memory>
 
@@ -12,7 +11,7 @@ namespace transportd {
 
 namespace {
 // gRPC closes what was a channel's on threads of its own, and tells nobody.
-constexpr std::chrono::seconds kPatience{5};
+constexpr int kPatienceMilliseconds = 5000;
 }  // namespace
 
 std::map<int, std::string> OpenFds() {
@@ -43,8 +42,7 @@ void FdLeakListener::OnTestEnd(const testing::TestInfo& test) {
     return fds;
   };
   std::map<int, std::string> fds = leaked();
-  const auto patience = std::chrono::steady_clock::now() + kPatience;
-  while (!fds.empty() && std::chrono::steady_clock::now() < patience) {
+  for (int left = kPatienceMilliseconds; left > 0 && !fds.empty(); --left) {
     poll(nullptr, 0, 1);
     fds = leaked();
   }
