@@ -32,6 +32,7 @@
 #include "transports/loop/epoll_event_loop.h"
 #include "transports/pipe/inherited_pipes.h"
 #include "transports/subprocess/spawn_child.h"
+#include "transports/tls/system_trust_roots.h"
 
 namespace transportd {
 namespace {
@@ -139,6 +140,7 @@ int Run(const Options& options) {
   manager_options.instance_target = (*server)->addresses().front();
   manager_options.authorizer = &authorizer;
   loop_options.descriptor_limit = descriptor_limit;
+  loop_options.trust_roots = std::make_shared<SystemTrustRoots>();
   loop_options.tls_identities = std::make_shared<const TlsIdentities>(*std::move(tls_identities));
   loop_options.spawn_helper = options.spawn_helper ? *options.spawn_helper : FindSpawnHelper();
   loop_options.child_descriptor_limit = file_limit.before;

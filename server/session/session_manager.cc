@@ -22,7 +22,6 @@
 #include "transports/base/str_cat.h"
 #include "transports/base/thread_executor.h"
 #include "transports/resolver/resolver.h"
-#include "transports/tls/system_trust_roots.h"
 
 namespace transportd {
 
@@ -94,7 +93,6 @@ class SessionManagerImpl final : public SessionManager {
     EpollEventLoop::Options loop_options = options_.loop;
     if (loop_options.resolver == nullptr) loop_options.resolver = resolver_.get();
     if (loop_options.executor == nullptr) loop_options.executor = &executor_;
-    if (loop_options.trust_roots == nullptr) loop_options.trust_roots = std::make_shared<SystemTrustRoots>();
     for (int i = 0; i < options_.loop_count; ++i) {
       absl::StatusOr<std::unique_ptr<LoopThread>> loop = LoopThread::Create(loop_options);
       if (!loop.ok()) return loop.status();
