@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""The tables "Where every name of asyncio stands" in proto/README.md: every name has a row, every number and name that a row
-gives is the contract's, and every row names conformance scenarios that exist, or says after a dash why it needs none."""
+"""The tables "Where every name of asyncio stands" in proto/README.md: every name and every command and callback has a row,
+every number and name that a row gives is the contract's, and every row names conformance scenarios that exist, or says
+after a dash why it has none."""
 
 import re
 from dataclasses import dataclass, field
@@ -16,23 +17,26 @@ NAMES = frozenset(
     create_connection create_server create_unix_connection create_unix_server create_datagram_endpoint connect_read_pipe
     connect_write_pipe connect_accepted_socket subprocess_exec subprocess_shell start_tls sendfile getaddrinfo
     getnameinfo socketpair start_serving wait_closed close_clients abort_clients sockets
-    host port family flags local_addr server_hostname ssl happy_eyeballs_delay interleave all_errors backlog
-    reuse_address reuse_port keep_alive cleanup_socket allow_broadcast stdin stdout stderr cwd env start_new_session
-    process_group user group extra_groups umask restore_signals pipesize
+    host hosts port family flags proto sock local_addr remote_addr server_hostname ssl ssl_handshake_timeout
+    ssl_shutdown_timeout happy_eyeballs_delay interleave all_errors backlog reuse_address reuse_port keep_alive
+    cleanup_socket allow_broadcast stdin stdout stderr cwd env start_new_session process_group user group extra_groups
+    umask restore_signals pipesize
     close is_closing abort get_extra_info set_protocol get_protocol is_reading pause_reading resume_reading write
     writelines write_eof can_write_eof set_write_buffer_limits get_write_buffer_limits get_write_buffer_size sendto
     get_pid get_returncode get_pipe_transport send_signal terminate kill getsockopt setsockopt
     connection_made data_received eof_received pause_writing resume_writing connection_lost datagram_received
     error_received pipe_data_received pipe_connection_lost process_exited get_buffer buffer_updated
+    sockname peername socket cipher compression peercert sslcontext ssl_object pipe subprocess
     """.split()
 )
 
-ROW = re.compile(r"^\|(.+)\|(.+)\|(.+)\|$", re.MULTILINE)
+ROW = re.compile(r"^\|.*$", re.MULTILINE)
 WORD = re.compile(r"`([^`]+)`")
 NUMBERED = re.compile(r"`(Command|Callback)\.(\w+)`(?: \(hot\))? = (\d+)")
-METHOD = re.compile(r"`(EventLoop|Transport|Server|Datagram|Subprocess)\.([A-Z]\w+)`")
+HEADERS = ("request_id", "transport_id")  # What every command or callback has beside its variant.
+METHOD = re.compile(r"`([A-Z]\w+)\.([A-Z]\w+)`")
 FIELD = re.compile(r"`([A-Z]\w+)\.([a-z]\w*)`")
-SCENARIO = re.compile(r'^\s*\{"([a-z0-9_]+)",', re.MULTILINE)
+SCENARIO = re.compile(r'\{"([a-z0-9_]+)",\s*[A-Z]\w+')  # {"name", Function
 
 
 @dataclass
@@ -71,18 +75,24 @@ def check_table(text: str, contract: Contract, scenarios: set[str]) -> list[lint
     section = text[begin : end if end >= 0 else len(text)]
     findings: list[lint.Finding] = []
     named: set[str] = set()
+    numbered: set[tuple[str, str]] = set()
 
     for match in ROW.finditer(section):
-        names_cell, here, scenario_cell = (cell.strip() for cell in match.groups())
-        if names_cell == "asyncio" or set(names_cell) <= {"-"}:
-            continue
         line = lint.line_of(text, begin + match.start())
 
         def find(message: str) -> None:
             findings.append(lint.Finding(TABLE, line, message))
 
+        cells = [cell.strip() for cell in match[0].strip("|").split("|")]
+        if len(cells) != 3:
+            find("a row has three cells")
+            continue
+        names_cell, here, scenario_cell = cells
+        if names_cell == "asyncio" or set(names_cell) <= {"-"}:
+            continue
         named |= set(re.findall(r"\w+", names_cell))
         for message, name, number in NUMBERED.findall(here):
+            numbered.add((message, name))
             if contract.fields.get(message, {}).get(name) != int(number):
                 find(f"{message}.{name} is not {number} in the contract")
         for service, method in METHOD.findall(here):
@@ -100,7 +110,9 @@ def check_table(text: str, contract: Contract, scenarios: set[str]) -> list[lint
             find("no scenario, and no dash with a reason")
         for name in sorted(used - scenarios):
             find(f"there is no scenario {name}")
-    return findings + [lint.Finding(TABLE, 0, f"{name} has no row") for name in sorted(NAMES - named)]
+    variants = {(m, name) for m in ("Command", "Callback") for name in contract.fields.get(m, {}) if name not in HEADERS}
+    missing = sorted(NAMES - named) + [f"{message}.{name}" for message, name in sorted(variants - numbered)]
+    return findings + [lint.Finding(TABLE, 0, f"{name} has no row") for name in missing]
 
 
 def check() -> list[lint.Finding]:
@@ -119,6 +131,7 @@ message CloseRequest {
   optional uint32 transport_id = 2;  // its id = 3
 }
 message Command {
+  uint32 transport_id = 2;
   oneof command {
     bytes write = 3;
     CloseRequest close = 51;
@@ -138,9 +151,10 @@ SAMPLE_TABLE = """
 
 
 def self_test() -> None:
+    assert SCENARIO.findall('{"a_1", A1},\n{"b",\n B, false}, Exec({"sh", "-c"}), {"c"}') == ["a_1", "b"]
     contract = contract_of(SAMPLE_PROTO)
     assert contract.fields["CloseRequest"] == {"transport_id": 2}, contract
-    assert contract.fields["Command"] == {"write": 3, "close": 51}, contract
+    assert contract.fields["Command"] == {"transport_id": 2, "write": 3, "close": 51}, contract
     assert contract.methods == {("Transport", "Close")}, contract
 
     def messages(text: str) -> set[str]:
@@ -154,10 +168,13 @@ def self_test() -> None:
         ("close_twice", "close_thrice", "there is no scenario close_thrice"),
         ("— the client library's own", "—", "a dash without a reason"),
         ("`close_twice`", "none", "no scenario, and no dash with a reason"),
+        ("| — the client library's own |", "|", "a row has three cells"),
     ):
         assert messages(SAMPLE_TABLE.replace(old, new)) == {message}, messages(SAMPLE_TABLE.replace(old, new))
-    missing = {f.message for f in check_table(SAMPLE_TABLE, contract, {"close_twice"})}
-    assert "sendto has no row" in missing and "close has no row" not in missing
+    fewer = SAMPLE_TABLE.replace(", `Command.close` = 51", "")
+    missing = {f.message for f in check_table(fewer, contract, {"close_twice"})}
+    assert {"sendto has no row", "Command.close has no row"} <= missing, missing
+    assert not {"close has no row", "Command.write has no row", "Command.transport_id has no row"} & missing, missing
 
 
 if __name__ == "__main__":
