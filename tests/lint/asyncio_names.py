@@ -36,7 +36,7 @@ NUMBERED = re.compile(r"`(Command|Callback)\.(\w+)`(?: \(hot\))? = (\d+)")
 HEADERS = ("request_id", "transport_id")  # What every command or callback has beside its variant.
 METHOD = re.compile(r"`([A-Z]\w+)\.([A-Z]\w+)`")
 FIELD = re.compile(r"`([A-Z]\w+)\.([a-z]\w*)`")
-SCENARIO = re.compile(r'\{"([a-z0-9_]+)",\s*[A-Z]\w+')  # {"name", Function
+SCENARIO = re.compile(r'\{"([a-z0-9_]+)",\s*[A-Z]')  # {"name", Function
 
 
 @dataclass
