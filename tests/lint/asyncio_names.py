@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""The tables "Where every name of asyncio stands" in proto/README.md: every name and every command and callback has a row,
-every number and name that a row gives is the contract's, and every row names conformance scenarios that exist, or says
-after a dash why it has none."""
+"""The tables "Where every name of asyncio stands" in proto/README.md: every name, command and callback has a row, every
+number and name that a row gives is the contract's, and every row names conformance scenarios that exist, or says after
+a dash why it has none."""
 
 import re
 from dataclasses import dataclass, field
@@ -110,8 +110,9 @@ def check_table(text: str, contract: Contract, scenarios: set[str]) -> list[lint
             find("no scenario, and no dash with a reason")
         for name in sorted(used - scenarios):
             find(f"there is no scenario {name}")
-    variants = {(m, name) for m in ("Command", "Callback") for name in contract.fields.get(m, {}) if name not in HEADERS}
-    missing = sorted(NAMES - named) + [f"{message}.{name}" for message, name in sorted(variants - numbered)]
+    variants = {(message, name) for message in ("Command", "Callback") for name in contract.fields.get(message, {})}
+    unnumbered = sorted((message, name) for message, name in variants - numbered if name not in HEADERS)
+    missing = sorted(NAMES - named) + [f"{message}.{name}" for message, name in unnumbered]
     return findings + [lint.Finding(TABLE, 0, f"{name} has no row") for name in missing]
 
 
