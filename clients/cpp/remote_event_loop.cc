@@ -33,6 +33,14 @@ absl::StatusOr<v1::Command> OrError(absl::Status status, v1::Command command) {
   return command;
 }
 
+// The watermarks that the transports of a call begin with.
+template <typename CallOptions>
+absl::StatusOr<WriteBufferMarks> MarksOf(const CallOptions& options) {
+  bool has_tls = false;
+  if constexpr (requires { options.tls; }) has_tls = options.tls.has_value();
+  return ResolveWriteBufferLimits(options.write_buffer_limits, has_tls ? kTlsWriteBufferMarks : WriteBufferMarks());
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RemoteEventLoop>> RemoteEventLoop::Create(std::unique_ptr<FrameChannel> channel,
@@ -88,8 +96,7 @@ RemoteEventLoop::Counts RemoteEventLoop::GetCounts() const {
 template <typename CallOptions, typename Fill>
 OperationId RemoteEventLoop::StartConnect(ProtocolFactory factory, const CallOptions& options, Fill fill,
                                           absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) {
-  const absl::StatusOr<WriteBufferMarks> marks =
-      ResolveWriteBufferLimits(options.write_buffer_limits, options.tls ? kTlsWriteBufferMarks : WriteBufferMarks());
+  const absl::StatusOr<WriteBufferMarks> marks = MarksOf(options);
   v1::Command command;
   absl::Status status = marks.status();
   if (status.ok()) status = fill(command);
@@ -101,8 +108,7 @@ OperationId RemoteEventLoop::StartConnect(ProtocolFactory factory, const CallOpt
 template <typename CallOptions, typename Fill>
 OperationId RemoteEventLoop::StartListen(ProtocolFactory factory, const CallOptions& options, Fill fill,
                                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) {
-  const absl::StatusOr<WriteBufferMarks> marks =
-      ResolveWriteBufferLimits(options.write_buffer_limits, options.tls ? kTlsWriteBufferMarks : WriteBufferMarks());
+  const absl::StatusOr<WriteBufferMarks> marks = MarksOf(options);
   v1::Command command;
   absl::Status status = marks.status();
   if (status.ok()) status = fill(command);
