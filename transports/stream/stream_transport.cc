@@ -287,9 +287,6 @@ absl::Status StreamTransport::Writelines(std::span<const std::string_view> lines
     return absl::OkStatus();
   }
   if (file_sender_ != nullptr) return SendfileInProgress();
-  if (layer_state_ != LayerState::kNone) {
-    return MakeError(absl::StatusCode::kFailedPrecondition, "START_TLS_IN_PROGRESS", "TLS is being started");
-  }
   WriteNow(lines, size_bytes);
   return absl::OkStatus();
 }

@@ -8,7 +8,11 @@
 namespace transportd {
 namespace {
 
+// Reasons have names once the library is started.
+const bool kIsStarted = OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS, nullptr) == 1;
+
 TEST(TakeOpensslError, NamesTheReasonAsPythonDoesAndEmptiesTheQueue) {
+  ASSERT_TRUE(kIsStarted);
   ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);
   ERR_raise(ERR_LIB_SSL, SSL_R_WRONG_VERSION_NUMBER);
   const OpensslError error = TakeOpensslError();
