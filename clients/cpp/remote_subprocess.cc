@@ -121,7 +121,7 @@ bool RemoteSubprocess::OnCallback(const v1::Callback& callback) {
 }
 
 void RemoteSubprocess::DeliverExit() {
-  if (held_ || state_ != State::kOpen || !std::exchange(exit_is_due_, false)) return;
+  if (held_ || !std::exchange(exit_is_due_, false)) return;
   protocol_->ProcessExited();
 }
 
@@ -130,11 +130,12 @@ void RemoteSubprocess::OnSessionLost(const absl::Status& status) {
   held_ = false;
   // Its pipes are told by the session, perhaps after this.
   end_ = ConnectionEnd{.cause = EndCause::kSessionLost, .status = status};
+  DeliverExit();
   FinishWhenDone();
 }
 
 void RemoteSubprocess::FinishWhenDone() {
-  if (state_ != State::kOpen || held_ || !end_ || pipe_open_ != std::array<bool, 3>{}) return;
+  if (state_ != State::kOpen || held_ || exit_is_due_ || !end_ || pipe_open_ != std::array<bool, 3>{}) return;
   state_ = State::kFinishing;
   session_->reactor().CallSoon([weak = weak_from_this()] {
     if (const std::shared_ptr<RemoteSubprocess> self = weak.lock()) self->CallConnectionLost();
