@@ -25,11 +25,11 @@ TEST(Arguments, ConnectTakesOptionsBeforeAndAfterTheCommand) {
   EXPECT_EQ(arguments->command, Command::kConnect);
   EXPECT_EQ(arguments->target, "unix:/x");
   EXPECT_EQ(arguments->timeout, std::chrono::milliseconds(250));
-  EXPECT_EQ(arguments->endpoint.host, "example.org");
-  EXPECT_EQ(arguments->endpoint.port, 80u);
+  EXPECT_EQ(arguments->endpoint.host_port.host, "example.org");
+  EXPECT_EQ(arguments->endpoint.host_port.port, 80u);
   EXPECT_TRUE(arguments->json);
   EXPECT_EQ(arguments->family, AddressFamily::kInet6);
-  EXPECT_EQ(arguments->source->host, "10.0.0.1");
+  EXPECT_EQ(arguments->source->host_port.host, "10.0.0.1");
   EXPECT_EQ(arguments->happy_eyeballs_delay, std::chrono::milliseconds(100));
   EXPECT_FALSE(arguments->half_close);
 }
@@ -37,8 +37,8 @@ TEST(Arguments, ConnectTakesOptionsBeforeAndAfterTheCommand) {
 TEST(Arguments, ListenTakesAPortAlone) {
   const auto arguments = Parse({"listen", "0", "--echo", "-k"});
   ASSERT_THAT(arguments, IsOk());
-  EXPECT_FALSE(arguments->endpoint.host.has_value());
-  EXPECT_EQ(arguments->endpoint.port, 0u);
+  EXPECT_FALSE(arguments->endpoint.host_port.host.has_value());
+  EXPECT_EQ(arguments->endpoint.host_port.port, 0u);
   EXPECT_TRUE(arguments->echo);
   EXPECT_TRUE(arguments->keep);
 }
@@ -76,28 +76,6 @@ TEST(Arguments, WhatIsWrongIsNamed) {
 TEST(Arguments, DoubleDashEndsTheOptions) {
   EXPECT_THAT(Parse({"connect", "--", "a:1"}), IsOk());
   EXPECT_THAT(ErrorOf({"connect", "--", "--json"}), HasSubstr("`--json`"));
-}
-
-TEST(Endpoint, IsReadAsPeopleWriteIt) {
-  struct Case {
-    std::string_view text;
-    std::optional<std::string> host;
-    uint32_t port;
-  };
-  for (const Case& c : {Case{"localhost:80", "localhost", 80}, Case{"[::1]:443", "::1", 443},
-                        Case{"[fe80::1%eth0]:65535", "fe80::1%eth0", 65535}, Case{":8080", std::nullopt, 8080}}) {
-    const auto endpoint = ParseEndpoint(c.text, false);
-    ASSERT_THAT(endpoint, IsOk()) << c.text;
-    EXPECT_EQ(endpoint->host, c.host);
-    EXPECT_EQ(endpoint->port, c.port);
-  }
-}
-
-TEST(Endpoint, BadOnesAreRefused) {
-  for (const std::string_view text : {"", "host", "host:", "host:http", "host:65536", "host:-1", "host:+1", "host: 1",
-                                      "::1:80", "[::1]", "[::1]80", "[::1", "host:99999999999999999999"}) {
-    EXPECT_THAT(ParseEndpoint(text, false), testing::Not(IsOk())) << text;
-  }
 }
 
 TEST(DurationText, UnitsAndBounds) {
