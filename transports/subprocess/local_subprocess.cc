@@ -10,7 +10,6 @@
 #include "transports/api/error.h"
 #include "transports/base/check.h"
 #include "transports/pipe/pipe_transport.h"
-#include "transports/subprocess/pty_socket.h"
 #include "transports/subprocess/spawn_plan.h"
 
 namespace transportd {
@@ -68,18 +67,17 @@ std::shared_ptr<PipeProtocol> LocalSubprocess::MakePipeProtocol(int fd, bool is_
 }
 
 void LocalSubprocess::MakePty(UniqueFd fd) {
-  pty_fd_ = fd.get();
+  pty_ = std::make_shared<PtyMaster>(PtyMaster{.fd = std::move(fd)});
   ExtraInfo extra_info;
   extra_info.pipe = PipeInfo{.kind = PipeInfo::Kind::kTerminal, .can_read = true, .can_write = true, .fd = 0};
-  pipes_[0] = StreamTransport::Create(*context_, std::make_unique<PtySocket>(std::move(fd)),
-                                      MakePipeProtocol(1, /*is_pty=*/true),
-                                      {.extra_info = std::move(extra_info),
-                                       .write_buffer_marks = write_buffer_marks_,
-                                       .on_lost = [this](StreamTransport&) {
-                                         pty_fd_ = -1;
-                                         pipe_open_[0] = false;
-                                         OnPipeLost(1);
-                                       }});
+  pipes_[0] =
+      StreamTransport::Create(*context_, std::make_unique<PtySocket>(pty_), MakePipeProtocol(1, /*is_pty=*/true),
+                              {.extra_info = std::move(extra_info),
+                               .write_buffer_marks = write_buffer_marks_,
+                               .on_lost = [this](StreamTransport&) {
+                                 pipe_open_[0] = false;
+                                 OnPipeLost(1);
+                               }});
   pipes_[1] = pipes_[0];
   pipe_open_[0] = pipe_open_[1] = true;
 }
@@ -148,6 +146,7 @@ void LocalSubprocess::CallConnectionLost() {
   StopWatching();
   state_ = State::kLost;
   process_ = ChildProcess();
+  pty_ = nullptr;
   context_->reactor().DeferredDelete(std::exchange(context_, nullptr)->transports().Remove(this));
   protocol->ConnectionLost(end);
   if (on_lost) on_lost();
@@ -161,6 +160,7 @@ void LocalSubprocess::OnLoopDestroyed() {
   state_ = State::kLost;
   process_.KillAll();
   process_ = ChildProcess();
+  pty_ = nullptr;
   context_ = nullptr;
 }
 
@@ -224,7 +224,7 @@ void LocalSubprocess::Resize(WindowSize size, absl::AnyInvocable<void(absl::Stat
 
 absl::Status LocalSubprocess::SetWindowSize(WindowSize size) {
   if (absl::Status bad = ValidateWindowSize(size); !bad.ok()) return bad;
-  if (pty_fd_ < 0) {
+  if (pty_ == nullptr || !pty_->fd.valid() || pty_->is_let_go) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "NOT_A_PTY",
                      "there is no pseudo-terminal, or it is closed");
   }
@@ -232,7 +232,7 @@ absl::Status LocalSubprocess::SetWindowSize(WindowSize size) {
                        .ws_col = static_cast<uint16_t>(size.columns),
                        .ws_xpixel = 0,
                        .ws_ypixel = 0};
-  if (::ioctl(pty_fd_, TIOCSWINSZ, &window) == 0) return absl::OkStatus();
+  if (::ioctl(pty_->fd.get(), TIOCSWINSZ, &window) == 0) return absl::OkStatus();
   const int err = errno;
   return ErrnoToStatus(err, "resize");
 }

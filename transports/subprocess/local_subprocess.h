@@ -15,6 +15,7 @@
 #include "transports/stream/stream_transport.h"
 #include "transports/stream/transport_registry.h"
 #include "transports/subprocess/child_process.h"
+#include "transports/subprocess/pty_socket.h"
 #include "transports/subprocess/spawn_child.h"
 
 namespace transportd {
@@ -98,7 +99,7 @@ class LocalSubprocess final : public SubprocessTransport,
   // By the child's descriptor; null: no pipe. A pseudo-terminal is 0 and 1.
   std::array<std::shared_ptr<StreamTransport>, 3> pipes_;
   std::array<bool, 3> pipe_open_ = {};
-  int pty_fd_ = -1;  // Its transport's own; -1: none, or lost.
+  std::shared_ptr<PtyMaster> pty_;  // Null: none, or Lost.
   bool closing_ = false;
 
   std::shared_ptr<SubprocessProtocol> protocol_;

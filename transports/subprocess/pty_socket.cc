@@ -13,14 +13,20 @@ constexpr char kName[] = "pty";
 
 }  // namespace
 
-PtySocket::PtySocket(UniqueFd fd) : fd_(std::move(fd)) {}
+PtySocket::PtySocket(std::shared_ptr<PtyMaster> master) : master_(std::move(master)) {}
 
-IoResult PtySocket::DoRead(std::span<char> buffer) {
-  IoResult result = ReadPipe(fd_.get(), buffer, kName);
-  const bool is_end = result.kind == IoResult::Kind::kFailed && ToTransportError(result.status).errno_number == EIO;
-  return is_end ? IoResult::Eof() : std::move(result);
+PtySocket::~PtySocket() {
+  if (!master_->is_let_go) master_->fd.Reset();
 }
 
-IoResult PtySocket::DoWrite(std::span<const iovec> pieces) { return WritePipe(fd_.get(), pieces, kName); }
+IoResult PtySocket::DoRead(std::span<char> buffer) {
+  IoResult result = ReadPipe(fd(), buffer, kName);
+  const bool is_end = result.kind == IoResult::Kind::kFailed && ToTransportError(result.status).errno_number == EIO;
+  if (!is_end) return result;
+  master_->is_let_go = true;
+  return IoResult::Eof();
+}
+
+IoResult PtySocket::DoWrite(std::span<const iovec> pieces) { return WritePipe(fd(), pieces, kName); }
 
 }  // namespace transportd

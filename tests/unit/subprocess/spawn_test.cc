@@ -352,6 +352,27 @@ TEST_F(SpawnTest, CloseEndsAPty) {
   ASSERT_TRUE(RunToEnd(record));
 }
 
+// cat(1) closes its standard streams before it exits; the hang-up must not come in between.
+TEST_F(SpawnTest, PtyThatTheProgramHasLetGoOfIsNotHungUpBeforeItExits) {
+  SubprocessRecord& record = NewSubprocess();
+  const std::string go_on = folder_ + "/go-on";
+  ASSERT_THAT(Shell(record, StrCat("exec 0<&- 1>&- 2>&-; until [ -e ", go_on, " ]; do sleep 0.01; done; exit 7"),
+                    With(Stdio::kPty, Stdio::kPty, Stdio::kPty)),
+              IsOk());
+  ASSERT_TRUE(RunUntil([&] { return record.pipe_end[1].has_value(); }));
+  MakeFile("go-on", "", 0600);
+  ASSERT_TRUE(RunToEnd(record));
+  EXPECT_EQ(record.returncode_at_exit, 7);
+}
+
+TEST_F(SpawnTest, PtyThatIsClosedHereIsHungUp) {
+  SubprocessRecord& record = NewSubprocess();
+  ASSERT_THAT(Exec(record, {"cat"}, With(Stdio::kPty, Stdio::kPty, Stdio::kPty)), IsOk());
+  record.transport->GetPipeTransport(1)->Close();
+  ASSERT_TRUE(RunToEnd(record));
+  EXPECT_EQ(record.returncode_at_exit, -SIGHUP);
+}
+
 // What is refused.
 
 TEST_F(SpawnTest, NoSuchProgram) {
