@@ -105,6 +105,13 @@ absl::Status ReadVariable(std::string_view name, std::string_view text, Parsed& 
   return absl::OkStatus();
 }
 
+absl::Status ReadCount(std::string_view name, std::string_view text, Parsed& out) {
+  uint64_t& count = out.arguments.udp.count.emplace();
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool is_number = error == std::errc() && end == text.data() + text.size();
+  return is_number && count > 0 ? absl::OkStatus() : Usage(StrCat(name, " must be a number, 1 or more"));
+}
+
 AccountId ParseAccount(std::string_view text) {
   uint32_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -165,6 +172,7 @@ constexpr Option kOptions[] = {
        return ReadDuration(name, value, out.arguments.happy_eyeballs_delay.emplace());
      }},
     {"--no-half-close", kStreams, false, Flag<[](Parsed& out) { out.arguments.half_close = false; }>},
+    {"--close-at-eof", kStreams, false, Flag<[](Parsed& out) { out.arguments.close_at_eof = true; }>},
     {"--echo", Of(Command::kListen), false, Flag<[](Parsed& out) { out.arguments.echo = true; }>},
     {"--keep", Of(Command::kListen), false, Flag<[](Parsed& out) { out.arguments.keep = true; }>},
     {"-k", Of(Command::kListen), false, Flag<[](Parsed& out) { out.arguments.keep = true; }>},
@@ -182,6 +190,8 @@ constexpr Option kOptions[] = {
     {"--insecure", Of(Command::kConnect), false, Flag<[](Parsed& out) { out.tls_arguments.insecure = true; }>},
 
     {"--whole", Of(Command::kUdp), false, Flag<[](Parsed& out) { out.arguments.udp.whole = true; }>},
+    {"--count", Of(Command::kUdp), true, ReadCount},
+    {"-c", Of(Command::kUdp), true, ReadCount},
     {"--no-reply", Of(Command::kUdp), false, Flag<[](Parsed& out) { out.arguments.udp.no_reply = true; }>},
 
     {"--interactive", kExecOnly, false, Flag<kInteractive>},

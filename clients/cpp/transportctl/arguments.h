@@ -2,6 +2,7 @@
 #ifndef TRANSPORTD_CLIENTS_CPP_TRANSPORTCTL_ARGUMENTS_H_
 #define TRANSPORTD_CLIENTS_CPP_TRANSPORTCTL_ARGUMENTS_H_
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -57,6 +58,7 @@ struct ExecArguments {
 struct UdpArguments {
   bool whole = false;
   bool no_reply = false;
+  std::optional<uint64_t> count = {};  // Of answers; unset: any.
   Duration reply_timeout = std::chrono::seconds(2);
 };
 
@@ -74,6 +76,7 @@ struct Arguments {
   std::optional<Endpoint> source = {};                // connect, udp.
   std::optional<Duration> happy_eyeballs_delay = {};  // connect.
   bool half_close = true;                             // connect, listen.
+  bool close_at_eof = false;                          // connect, listen.
   bool echo = false;                                  // listen.
   bool keep = false;                                  // listen.
   std::optional<TlsArguments> tls = {};               // connect, listen.

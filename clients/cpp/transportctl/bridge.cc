@@ -208,7 +208,7 @@ void BridgeProtocol::OnInputEnded(const absl::Status& status) {
   if (transport_ == nullptr) return;
   if (!status.ok()) {
     transport_->Abort(/*reset=*/true);
-  } else if (eof_received_) {
+  } else if (eof_received_ || options_.close_at_eof) {
     transport_->Close();
   } else if (options_.half_close) {
     transport_->WriteEof();

@@ -42,6 +42,8 @@ Options of connect, listen and udp:
   -4, -6, --family 4|6    only addresses of this family
 Options of connect and listen:
   --no-half-close         do not tell the other side that the input has ended
+  --close-at-eof          when the input has ended, close the connection: for TLS, which has no half-close, and waits
+                          for the other side otherwise
   --tls                   over TLS. --json and -v tell what came of it: version, cipher, ALPN, the peer's name
   --cacert FILE           whom to trust, PEM; connect: instead of whom the service's machine trusts; listen: ask each
                           client for a certificate, and take only those that these have signed
@@ -59,6 +61,7 @@ Options of listen:
 Options of udp:
   --timeout DURATION      how long to wait for one more answer (default: 2s)
   --whole                 the whole of standard input is one datagram, and answers come as they are, without a line end
+  -c, --count N           end when N answers are there
   --no-reply              wait for no answer: end when all is sent
   --source ADDRESS        the local end, in the service (default: any; unix: an abstract name)
 Options of exec:

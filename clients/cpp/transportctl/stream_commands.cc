@@ -88,6 +88,7 @@ class StreamCommand final {
       }
       tls_ = *std::move(tls);
       if (arguments_.command == Command::kConnect) tls_->handshake_timeout = arguments_.timeout;
+      tls_->shutdown_timeout = arguments_.timeout;
     }
     if (const absl::Status status = service_loop_.Open(); !status.ok()) {
       Fail(status);
@@ -104,6 +105,7 @@ class StreamCommand final {
                                             BridgeProtocol::Options{.json = arguments_.json,
                                                                     .echo = arguments_.echo,
                                                                     .half_close = arguments_.half_close,
+                                                                    .close_at_eof = arguments_.close_at_eof,
                                                                     .verbose = arguments_.verbose},
                                             [this](const ConnectionEnd& end) { OnEnded(end); });
   }
@@ -132,6 +134,8 @@ class StreamCommand final {
       return Fail(kFailed, service_loop_.Explain(input));
     }
     const ExitCode code = ExitCodeFor(end);
+    // As asyncio, it takes that for an end in order; whoever relies on the end should know.
+    if (end.cause == EndCause::kRaggedEof) PrintToStderr("the peer ended without ending TLS: something may be missing");
     std::string text;
     if (!end.status.ok()) {
       text = service_loop_.Explain(end.status);

@@ -80,6 +80,7 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   }
 
   void OnDatagram(std::string_view data) {
+    if (udp_.count && answer_count_ >= *udp_.count) return;
     ++answer_count_;
     if (arguments_.json) {
       Print("datagram_received", JsonObject().Add("length", uint64_t{data.size()}).Add("data", Base64(data)));
@@ -88,6 +89,7 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
     } else {
       Write(StrCat(data, "\n"));
     }
+    if (udp_.count && answer_count_ >= *udp_.count) return End();
     if (input_ended_) Wait();
   }
 
