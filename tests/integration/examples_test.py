@@ -67,6 +67,44 @@ class ExamplesTest(harness.ServiceTestCase):
             server.process.terminate()
             server.process.wait()
 
+    def test_udp_echo(self):
+        for server_target, client_target in self.each_pair():
+            server = Program(self, "udp_echo_server", *server_target, "127.0.0.1", "0")
+            serving, port = server.line().rsplit(":", 1)
+            self.assertEqual(serving, "Serving on 127.0.0.1")
+            client = Program(self, "udp_echo_client", *client_target, "127.0.0.1", port)
+            self.assertEqual(
+                client.lines_to_the_end(),
+                ["Send: Hello World!", "Received: Hello World!", "Close the socket", "Connection closed"],
+            )
+            self.assertEqual(
+                [server.line() for _ in range(2)],
+                ["Received 'Hello World!' from 127.0.0.1", "Send 'Hello World!' to 127.0.0.1"],
+            )
+            server.process.terminate()
+            server.process.wait()
+
+    def test_existing_socket(self):
+        for target in self.each_place():
+            self.assertEqual(Program(self, "existing_socket", *target).lines_to_the_end(), ["Received: abc"])
+
+    def test_subprocess(self):
+        for target in self.each_place():
+            told = Program(self, "subprocess", *target, "date", "-u", "-d", "@0", "+%F").lines_to_the_end()
+            self.assertEqual(told, ["Current date: 1970-01-01"])
+
+    def test_errors_are_told(self):
+        for target in self.each_place():
+            program = subprocess.run(
+                [os.path.join(FOLDER, "subprocess"), *target, "/nonexistent/program"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=harness.TIMEOUT,
+            )
+            self.assertEqual(program.returncode, 1)
+            self.assertIn("ENOENT", program.stderr)
+
 
 if __name__ == "__main__":
     harness.main()
