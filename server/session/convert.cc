@@ -5,6 +5,7 @@
 
 #include "server/session/socket_convert.h"
 #include "server/session/tls_convert.h"
+#include "transports/base/utf8.h"
 
 namespace transportd {
 
@@ -114,10 +115,10 @@ void ToProto(const ExtraInfo& extra_info, v1::ExtraInfo& out) {
 void ToProto(const TransportError& error, v1::TransportError& out) {
   out.set_code(static_cast<int32_t>(error.code));
   out.set_reason(error.reason);
-  out.set_message(error.message);
+  out.set_message(Utf8OrEscaped(error.message));
   out.set_errno_number(error.errno_number);
   if (error.errno_number != 0) out.set_errno_name(ErrnoName(error.errno_number));
-  out.set_address(error.address);
+  out.set_address(Utf8OrEscaped(error.address));
   out.set_operation(error.operation);
   out.set_field(error.field);
   out.set_gai_code(error.gai_code);
