@@ -305,8 +305,9 @@ void RemoteSession::Lose(absl::Status stream_status) {
   requests_.clear();
   // Whoever is called may do anything but destroy the loop.
   for (const auto& server : servers) server->OnSessionLost();
-  for (const auto& transport : transports) transport->OnSessionLost(lost_status_);
+  // First what was asked of the transports: `done`, then ConnectionLost.
   for (auto& [id, done] : requests) done(lost_status_);
+  for (const auto& transport : transports) transport->OnSessionLost(lost_status_);
 }
 
 }  // namespace transportd

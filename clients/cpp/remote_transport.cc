@@ -599,7 +599,14 @@ bool RemoteTransport::OnConnectionLost(ConnectionEnd end) {
 void RemoteTransport::OnSessionLost(const absl::Status& status) {
   if (state_ == State::kLost) return;
   ending_cause_.reset();
-  CallConnectionLost({.cause = EndCause::kSessionLost, .status = status, .received_bytes = received_bytes_});
+  ConnectionEnd end{.cause = EndCause::kSessionLost, .status = status, .received_bytes = received_bytes_};
+  if (issue_start_tls_ == nullptr) return CallConnectionLost(std::move(end));
+  // Its `done` comes first, and that in a later turn.
+  state_ = State::kEnding;
+  std::exchange(issue_start_tls_, nullptr)(status);
+  session_->reactor().CallSoon([self = shared_from_this(), end = std::move(end)]() mutable {
+    if (self->state_ != State::kLost) self->CallConnectionLost(std::move(end));
+  });
 }
 
 void RemoteTransport::CallConnectionLost(ConnectionEnd end) {

@@ -23,7 +23,8 @@ absl::Status BadFlag(std::string_view flag, std::string_view what) {
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // A pipe without a writer reads as empty, and is not waited for.
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   const int open_error = errno;
   if (!file.valid()) return ErrnoToStatus(open_error, "open", path);
   std::string contents;

@@ -19,7 +19,7 @@ PROGRAMS = ("conformance_test", "conformance_grpc_test")
 BEGIN, END = "<!-- table.py: begin -->", "<!-- table.py: end -->"
 
 LOOPS = {"embedded": "e", "memory": "m", "grpc": "g"}  # Name in the tests -> letter in the table.
-TRANSPORTS = ("v4", "v6", "unix", "local")
+TRANSPORTS = ("v4", "v6", "unix", "tls", "local")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,20 @@ class Reason:
         )
 
 
+def not_over_tls() -> dict[str, str]:
+    """Scenario -> why it is not played over TLS: the table in scenarios/not_over_tls.cc."""
+    text = (HERE / "scenarios/not_over_tls.cc").read_text(encoding="utf-8")
+    strings = r'((?:\s*"[^"]*")+)'
+    named = {name: joined(words) for name, words in re.findall(rf"std::string_view (k\w+) ={strings};", text)}
+    rows = re.findall(rf'^    \{{"(\w+)", OverTls::kNo,(?:\s*(k\w+)|{strings})\}},', text, re.MULTILINE)
+    return {scenario: named[name] if name else joined(words) for scenario, name, words in rows}
+
+
+def joined(strings: str) -> str:
+    """Of C++'s adjacent literals."""
+    return "".join(re.findall(r'"([^"]*)"', strings))
+
+
 # The first that fits is the one that is told.
 REASONS = (
     Reason(
@@ -48,8 +62,14 @@ REASONS = (
         "local",
         "A pipe goes one way: what it has in common with a stream is in the scenarios of the group `pipe`.",
     ),
-    Reason("connect datagram errors own server sockets", "local", "`local` is pipes and subprocesses."),
-    Reason("pipe process", "v4 v6 unix", "Of no network: played once."),
+    Reason("connect datagram errors own server sockets tls", "local", "`local` is pipes and subprocesses."),
+    Reason("pipe process", "v4 v6 unix tls", "Of no network: played once."),
+    Reason("tls", "v4 v6 unix", "Of TLS."),
+    *(
+        Reason("buffered close data eof errors flow pause server", "tls", text, scenarios=f"{scenario}$")
+        for scenario, text in not_over_tls().items()
+    ),
+    Reason("connect datagram own sockets", "tls", "`tls` is what all stream transports do, servers, and the group `tls`."),
     Reason(
         "connect",
         "unix",
@@ -91,7 +111,7 @@ def scenario_groups() -> dict[str, str]:
     """Scenario -> the file of scenarios/ whose list has it."""
     groups = {}
     for path in sorted((HERE / "scenarios").glob("*.cc")):
-        for name in re.findall(r'\{"([a-z0-9_]+)",\s*[A-Z]', path.read_text(encoding="utf-8")):
+        for name in re.findall(r'\{"([a-z0-9_]+)",\s*(?!OverTls::)[A-Z]', path.read_text(encoding="utf-8")):
             groups[name] = path.stem
     return groups
 
@@ -126,7 +146,7 @@ def performances(text: str, groups: dict[str, str]) -> dict[str, dict[str, set[s
 
 
 def table(found: dict[str, dict[str, set[str]]], groups: dict[str, str], reasons: tuple[Reason, ...] = REASONS) -> str:
-    numbers: dict[Reason, int] = {}
+    numbers: dict[str, int] = {}
     unexplained = []
 
     def cell(scenario: str, transport: str) -> str:
@@ -139,7 +159,7 @@ def table(found: dict[str, dict[str, set[str]]], groups: dict[str, str], reasons
             if reason is None:
                 unexplained.append(f"{loop}_{transport}_{scenario}")
                 continue
-            number = str(numbers.setdefault(reason, len(numbers) + 1))
+            number = str(numbers.setdefault(reason.text, len(numbers) + 1))
             if number not in words:
                 words.append(number)
         return " ".join(words)
@@ -152,11 +172,11 @@ def table(found: dict[str, dict[str, set[str]]], groups: dict[str, str], reasons
             lines.append(f"| `{scenario}` | {' | '.join(cells)} |")
     if unexplained:
         raise TableError("not played, and REASONS does not say why: " + ", ".join(unexplained))
-    if idle := [reason.text for reason in reasons if reason not in numbers]:
+    if idle := [reason.text for reason in reasons if reason.text not in numbers]:
         raise TableError("REASONS explains what is played everywhere: " + "; ".join(idle))
     count = sum(len(loops) for transports in found.values() for loops in transports.values())
     head = [f"{len(found)} scenarios, played {count} times.", ""]
-    foot = [""] + [f"{number}. {reason.text}" for reason, number in numbers.items()] if numbers else []
+    foot = [""] + [f"{number}. {text}" for text, number in numbers.items()] if numbers else []
     return "\n".join(head + lines + foot) + "\n"
 
 
@@ -176,13 +196,13 @@ def difference(old: str, new: str) -> str:
 
 def self_test() -> None:
     groups = {"close_twice": "close", "pipe_talks": "pipe", "own_thing": "own"}
-    played = "v4_close_twice v6_close_twice unix_close_twice v4_own_thing v6_own_thing local_pipe_talks"
+    played = "v4_close_twice v6_close_twice unix_close_twice tls_close_twice v4_own_thing v6_own_thing local_pipe_talks"
     names = [f"{loop}_{name}" for loop in LOOPS for name in played.split()]
     fewer = [name for name in names if name != "grpc_v6_close_twice"]
     reasons = (
         Reason("close own", "local", "One way."),
-        Reason("pipe", "v4 v6 unix", "No network."),
-        Reason("own", "unix", "No Unix.", scenarios="own_"),
+        Reason("pipe", "v4 v6 unix tls", "No network."),
+        Reason("own", "unix tls", "No Unix.", scenarios="own_"),
     )
 
     def made(names: list[str], why: tuple[Reason, ...] = reasons) -> str:
@@ -191,16 +211,16 @@ def self_test() -> None:
         return table(performances(text, groups), groups, why)
 
     expected = """\
-3 scenarios, played 18 times.
+3 scenarios, played 21 times.
 
-| Scenario | v4 | v6 | unix | local |
-|---|---|---|---|---|
-| **close** | | | | |
-| `close_twice` | e m g | e m g | e m g | 1 |
-| **own** | | | | |
-| `own_thing` | e m g | e m g | 2 | 1 |
-| **pipe** | | | | |
-| `pipe_talks` | 3 | 3 | 3 | e m g |
+| Scenario | v4 | v6 | unix | tls | local |
+|---|---|---|---|---|---|
+| **close** | | | | | |
+| `close_twice` | e m g | e m g | e m g | e m g | 1 |
+| **own** | | | | | |
+| `own_thing` | e m g | e m g | 2 | 2 | 1 |
+| **pipe** | | | | | |
+| `pipe_talks` | 3 | 3 | 3 | 3 | e m g |
 
 1. One way.
 2. No Unix.
@@ -208,7 +228,7 @@ def self_test() -> None:
 """
     assert made(names) == expected, difference(expected, made(names))
     some = (*reasons, Reason("close", "v6", "Not there.", loops="grpc"))
-    assert "| e m g | e m 1 | e m g |" in made(fewer, some)
+    assert "| e m g | e m 1 | e m g | e m g |" in made(fewer, some)
 
     def error(names: list[str], why: tuple[Reason, ...] = reasons) -> str:
         try:

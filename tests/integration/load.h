@@ -31,6 +31,10 @@ int RunBulk(EventLoop& loop, const std::string& kind, int size_mib, const std::s
 // `process_count` processes, one after the other, each with three pipes.
 int RunSpawn(EventLoop& loop, int process_count);
 
+// `connection_count` TLS connections, one after the other, of which both ends are in the loop: a message each way, then
+// the client closes.
+int RunTls(EventLoop& loop, int connection_count);
+
 // These run until they are killed.
 
 // A server that echoes; its port is printed.

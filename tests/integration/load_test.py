@@ -182,6 +182,28 @@ class PingTest(harness.ServiceTestCase):
         return sorted(times)
 
 
+class TlsTest(harness.ServiceTestCase):
+    """TLS connections one after the other, both ends in the service. TRANSPORTD_TLS_COUNT: another number of them."""
+
+    def test_connections_leave_nothing(self):
+        count = int(os.environ.get("TRANSPORTD_TLS_COUNT", "200" if harness.SANITIZER else "2000"))
+        figures = []
+        for round_count in (count // 10, count):  # The first is the warm-up.
+            load = start_load(self, self.service, "tls", round_count)
+            out, _ = load.communicate(timeout=170)
+            self.assertEqual(load.returncode, 0, out)
+            with Admin(self.service.target) as admin:
+                eventually(lambda: not admin.call(admin_pb2.ListSessionsRequest()).sessions, "no session is left")
+                self.assertEqual(list(admin.call(admin_pb2.ListTransportsRequest()).transports), [])
+            figures.append((out.strip(), self.service.rss_bytes(), len(self.service.fds())))
+        for out, rss, fd_count in figures:
+            print(f"\n{out}; then RSS {rss >> 10} KiB, {fd_count} descriptors")
+        self.assertLessEqual(figures[1][2], figures[0][2])
+        if not harness.SANITIZER:
+            # A connection that leaves its context or session behind leaves kibibytes.
+            self.assertLess(figures[1][1] - figures[0][1], 2 << 20)
+
+
 class ChurnTest(harness.ServiceTestCase):
     """5,000 connections come and go through servers whose client vanishes at random."""
 

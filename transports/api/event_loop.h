@@ -117,7 +117,7 @@ class EventLoop {
                                        absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) = 0;
 
   // Listens on TCP. `done` as above; no connection is accepted before it. A connection whose TLS handshake fails just
-  // ends: its protocol is made and never called, and the exception handler hears nothing.
+  // ends: its protocol, where one was made for it already, is never called, and the exception handler hears nothing.
   virtual OperationId CreateServer(ProtocolFactory factory, CreateServerOptions options,
                                    absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) = 0;
 

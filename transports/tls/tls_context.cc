@@ -84,6 +84,13 @@ absl::Status CheckTimeout(const std::optional<Duration>& timeout, std::string_vi
   return absl::OkStatus();
 }
 
+// A peer of a later revision may send what is not known here.
+template <typename Enum>
+absl::Status CheckKnown(const std::optional<Enum>& value, Enum last, std::string_view reason, std::string_view field) {
+  if (value && (*value < Enum{} || *value > last)) return InvalidArgument(reason, field, "not one that is known here");
+  return absl::OkStatus();
+}
+
 absl::Status CheckServerHostname(const std::optional<std::string>& name) {
   constexpr std::string_view kField = "tls.server_hostname";
   if (!name || name->empty()) return absl::OkStatus();
@@ -116,6 +123,12 @@ absl::StatusOr<std::shared_ptr<TlsContext>> TlsContext::Create(const TlsOptions&
     return status;
   }
   if (absl::Status status = CheckServerHostname(options.server_hostname); !status.ok()) return status;
+  for (absl::Status status :
+       {CheckKnown(options.verify_mode, TlsVerifyMode::kRequired, "INVALID_TLS_VERIFY_MODE", "tls.verify_mode"),
+        CheckKnown(options.minimum_version, TlsVersion::kTls13, "INVALID_TLS_VERSION", "tls.minimum_version"),
+        CheckKnown(options.maximum_version, TlsVersion::kTls13, "INVALID_TLS_VERSION", "tls.maximum_version")}) {
+    if (!status.ok()) return status;
+  }
 
   SslCtxPtr made(SSL_CTX_new(side == TlsSide::kClient ? TLS_client_method() : TLS_server_method()));
   if (made == nullptr) return Internal("SSL_CTX_new");

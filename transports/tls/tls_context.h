@@ -32,7 +32,7 @@ class TlsContext final {
   // Reads and computes; opens nothing. The identity's name must have been resolved. `system_roots`: who is trusted when
   // the options do not say; may be null: nobody. INVALID_ARGUMENT, of a field "tls.…": INVALID_TRUST_ROOTS,
   // INVALID_CERTIFICATE, INVALID_PRIVATE_KEY, KEY_VALUES_MISMATCH, INVALID_ALPN, INVALID_TLS_VERSION, INVALID_CIPHERS,
-  // INVALID_TIMEOUT, INVALID_SERVER_HOSTNAME.
+  // INVALID_TIMEOUT, INVALID_SERVER_HOSTNAME, INVALID_TLS_VERIFY_MODE.
   static absl::StatusOr<std::shared_ptr<TlsContext>> Create(const TlsOptions& options, TlsSide side,
                                                             X509_STORE* system_roots);
   TlsContext(const TlsContext&) = delete;

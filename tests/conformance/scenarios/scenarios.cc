@@ -11,6 +11,9 @@ Scenarios AllScenarios() {
   AddFlowScenarios(scenarios);
   AddPauseScenarios(scenarios);
   for (Scenario& scenario : scenarios) scenario.of_any_stream = true;
+  AddErrorsScenarios(scenarios);
+  AddServerScenarios(scenarios);
+  for (Scenario& scenario : scenarios) scenario.over_tls = FindOverTls(scenario.name);
 
   Scenarios local;
   AddPipeScenarios(local);
@@ -18,10 +21,16 @@ Scenarios AllScenarios() {
   for (Scenario& scenario : local) scenario.is_local = true;
   scenarios.insert(scenarios.end(), local.begin(), local.end());
 
+  Scenarios of_tls;
+  AddTlsScenarios(of_tls);
+  for (Scenario& scenario : of_tls) {
+    scenario.is_of_tls = true;
+    scenario.over_tls = OverTls::kAsAsyncio;
+  }
+  scenarios.insert(scenarios.end(), of_tls.begin(), of_tls.end());
+
   AddConnectScenarios(scenarios);
   AddDatagramScenarios(scenarios);
-  AddErrorsScenarios(scenarios);
-  AddServerScenarios(scenarios);
   AddSocketsScenarios(scenarios);
   AddOwnScenarios(scenarios);
   return scenarios;

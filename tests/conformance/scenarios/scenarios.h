@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/conformance/scenarios/not_over_tls.h"
 #include "tests/conformance/stage.h"
 
 namespace transportd::conformance {
@@ -19,6 +20,9 @@ struct Scenario {
   bool of_any_stream = false;
   // Of no network: played once.
   bool is_local = false;
+  // Of TLS: played over nothing else.
+  bool is_of_tls = false;
+  OverTls over_tls = OverTls::kNo;
 };
 
 using Scenarios = std::vector<Scenario>;
@@ -38,6 +42,7 @@ void AddPipeScenarios(Scenarios& scenarios);
 void AddServerScenarios(Scenarios& scenarios);
 void AddSocketsScenarios(Scenarios& scenarios);
 void AddSubprocessScenarios(Scenarios& scenarios);
+void AddTlsScenarios(Scenarios& scenarios);
 // Without an oracle.
 void AddOwnScenarios(Scenarios& scenarios);
 
