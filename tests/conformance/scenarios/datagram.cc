@@ -261,7 +261,7 @@ void DatagramWriteBufferDrains(Stage& s) {
 
 void DatagramUnixSocketsAndUnnamedSenders(Stage& s) {
   CreateDatagramEndpointOptions options;
-  options.local_path = std::string(1, '\0') + "transportd-conformance-" + std::to_string(::getpid());
+  options.local_path = StrCat(std::string_view("\0", 1), "transportd-conformance-", ::getpid());
   const auto server = Create(s, "server_endpoint", options);
   CreateDatagramEndpointOptions to_server;
   to_server.remote_path = options.local_path;
