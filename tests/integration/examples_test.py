@@ -103,7 +103,7 @@ class ExamplesTest(harness.ServiceTestCase):
                 timeout=harness.TIMEOUT,
             )
             self.assertEqual(program.returncode, 1)
-            self.assertIn("ENOENT", program.stderr)
+            self.assertEqual(program.stderr, "exec /nonexistent/program: No such file or directory\n")
 
 
 if __name__ == "__main__":
