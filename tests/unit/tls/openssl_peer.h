@@ -81,7 +81,7 @@ class OpensslPeer final {
   bool ended() const { return ended_; }
 
   void Send(std::string_view data) { to_send_.append(data); }
-  size_t unsent_bytes() const { return to_send_.size(); }
+  size_t unsent_bytes() const { return to_send_.size() - sent_bytes_; }
   // close_notify.
   void Shutdown() { SSL_shutdown(ssl_); }
 
@@ -93,13 +93,14 @@ class OpensslPeer final {
       if (result != 1) return Failed(result);
       handshaken_ = true;
     }
-    while (!to_send_.empty()) {
-      const int sent = SSL_write(ssl_, to_send_.data(), static_cast<int>(std::min<size_t>(to_send_.size(), 16384)));
+    while (unsent_bytes() > 0) {
+      const int sent =
+          SSL_write(ssl_, to_send_.data() + sent_bytes_, static_cast<int>(std::min<size_t>(unsent_bytes(), 16384)));
       if (sent <= 0) {
         Failed(sent);
         break;
       }
-      to_send_.erase(0, static_cast<size_t>(sent));
+      sent_bytes_ += static_cast<size_t>(sent);
     }
     if (!reads_) return;
     char buffer[65536];
@@ -130,6 +131,7 @@ class OpensslPeer final {
   SSL* const ssl_;
   bool handshaken_ = false;
   bool ended_ = false;
+  size_t sent_bytes_ = 0;  // Of to_send_.
   bool reads_ = true;
   std::string to_send_;
   std::string received_;
