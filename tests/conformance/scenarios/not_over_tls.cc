@@ -22,6 +22,8 @@ constexpr std::string_view kNoHold =
     "asyncio's TLS goes on reading the socket while the protocol has paused, and tells an end that came with data.";
 constexpr std::string_view kLosesData =
     "asyncio's TLS loses what did not fit into a buffered protocol's buffer when the peer closes.";
+constexpr std::string_view kLosesEcho =
+    "asyncio's TLS, still sending when the peer ends, now and then ends without sending the rest.";
 constexpr std::string_view kKeepsHandshake =
     "asyncio's TLS does not send its last handshake message when `connection_made` pauses or aborts.";
 
@@ -70,6 +72,7 @@ constexpr Exception kExceptions[] = {
      "asyncio's TLS reads while `close` flushes, and ends with an error when data comes."},
     {"buffered_protocol_receives", OverTls::kAsOverTcp, kLosesData},
     {"buffered_protocol_with_a_small_buffer", OverTls::kAsOverTcp, kLosesData},
+    {"data_is_echoed_whole", OverTls::kAsOverTcp, kLosesEcho},
     {"pause_in_connection_made_holds", OverTls::kAsOverTcp, kKeepsHandshake},
     {"abort_in_connection_made", OverTls::kAsOverTcp, kKeepsHandshake},
 };
