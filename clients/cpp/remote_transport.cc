@@ -654,6 +654,9 @@ void RemoteTransport::OnLoopDestroyed() {
   // Moved out, because its destructor may call back.
   const std::shared_ptr<BaseProtocol> protocol = std::move(protocol_);
   const auto on_lost = std::move(on_lost_);
+  // They hold the operation, which holds this.
+  const auto issue_sendfile = std::exchange(issue_sendfile_, nullptr);
+  const auto issue_start_tls = std::exchange(issue_start_tls_, nullptr);
   state_ = State::kLost;
   plain_protocol_ = nullptr;
   buffered_protocol_ = nullptr;
