@@ -191,7 +191,8 @@ SocketKind FromProto(const v1::SocketKind& kind) {
 
 AddressInfo FromProto(const v1::AddressInfo& info) {
   SocketAddress address = FromProto(info.address());
-  return {.family = address.family,
+  const AddressFamily family = address.family;
+  return {.family = family,
           .type = static_cast<SocketType>(info.type()),
           .proto = info.proto(),
           .canonname = info.canonname(),

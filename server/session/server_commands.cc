@@ -32,7 +32,7 @@ void ServerClose(const CommandContext& context) {
       context.session.Find<ServerHandle>(context.command.server_close().server_id());
   if (!server.ok()) return context.call->Fail(server.status());
   if (*server == nullptr) return context.call->Answer(std::move(reply));
-  (*server)->Close([call = context.call, reply = std::move(reply)]() mutable { call->Answer(std::move(reply)); });
+  (*server)->CloseServer([call = context.call, reply = std::move(reply)]() mutable { call->Answer(std::move(reply)); });
 }
 
 void WaitClosed(const CommandContext& context) {

@@ -15,7 +15,7 @@ ServerHandle::ServerHandle(Session& session, std::shared_ptr<Server> server, std
   if (!sockets.empty()) sockname_ = sockets.front();
 }
 
-void ServerHandle::Close(absl::AnyInvocable<void()> done) {
+void ServerHandle::CloseServer(absl::AnyInvocable<void()> done) {
   closed_ = true;
   const std::shared_ptr<ServerHandle> self = shared_from_this();
   LeaveIfOver();

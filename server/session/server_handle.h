@@ -26,7 +26,7 @@ class ServerHandle final : public Handle, public std::enable_shared_from_this<Se
   Server& server() { return *server_; }
 
   // Closes it; `done`, which may be null, is called when a connect would be refused.
-  void Close(absl::AnyInvocable<void()> done);
+  void CloseServer(absl::AnyInvocable<void()> done);
   // Answers `call` when it is over.
   void AnswerWhenClosed(std::shared_ptr<Call> call);
 
@@ -35,7 +35,7 @@ class ServerHandle final : public Handle, public std::enable_shared_from_this<Se
   void RemoveTransport();
 
   // Handle
-  void End() override { Close(nullptr); }
+  void End() override { CloseServer(nullptr); }
   void Describe(v1::TransportInfo& info) const override;
   void Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) override;
   void Setsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) override;
