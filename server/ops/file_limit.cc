@@ -12,12 +12,12 @@ constexpr uint64_t kMaxReserve = 256;
 
 }  // namespace
 
-FileLimit RaiseFileLimit() {
+uint64_t RaiseFileLimit() {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
   const rlim_t soft = limit.rlim_cur;
   limit.rlim_cur = limit.rlim_max;
-  return {.raised = setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : soft, .before = soft};
+  return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : soft;
 }
 
 int DescriptorLimit(uint64_t file_limit) {

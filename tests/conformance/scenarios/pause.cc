@@ -132,7 +132,6 @@ void CloseWhilePaused(Stage& s) {
   Tracing& client = s.Pair();
   Peer& peer = s.peer();
   client.transport().PauseReading();
-  s.Settle();
   s.Run([&] { peer.Send("unread"); });
   s.Settle();
   client.transport().Close();
