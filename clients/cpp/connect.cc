@@ -8,6 +8,7 @@
 #include "clients/cpp/grpc_channel.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/support/channel_arguments.h"
+#include "transports/base/clock.h"
 
 namespace transportd {
 namespace {
@@ -58,10 +59,12 @@ std::shared_ptr<grpc::Channel> CreateServiceChannel(const ConnectOptions& option
 
 absl::StatusOr<std::unique_ptr<RemoteEventLoop>> ConnectRemoteEventLoop(ConnectOptions options) {
   options = WithEnvironment(std::move(options));
+  const TimePoint deadline = SystemClock().Now() + options.timeout;
   absl::StatusOr<std::unique_ptr<RemoteEventLoop>> loop = Connect(options);
   // gRPC 1.51 looks at the errno of connect(2) only after other calls, which may have set it (a process that has no
   // /sys: ENOENT, once in some hundred times), and takes a connection under way for one that failed.
-  if (absl::IsUnavailable(loop.status())) loop = Connect(options);
+  options.timeout = deadline - SystemClock().Now();
+  if (absl::IsUnavailable(loop.status()) && options.timeout > Duration(0)) loop = Connect(options);
   return loop;
 }
 
