@@ -1,4 +1,5 @@
 // transportd: flags, wiring, signals.
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -8,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "google/protobuf/stubs/logging.h"
@@ -16,6 +18,7 @@
 #include "server/ops/listen_address.h"
 #include "server/ops/options.h"
 #include "server/ops/stop_signals.h"
+#include "server/ops/tls_identities.h"
 #include "server/policy/dev_authorizer.h"
 #include "server/rpc/health_service.h"
 #include "server/rpc/reflection_service.h"
@@ -26,6 +29,10 @@
 #include "transports/api/error.h"
 #include "transports/base/clock.h"
 #include "transports/base/logging.h"
+#include "transports/loop/epoll_event_loop.h"
+#include "transports/pipe/inherited_pipes.h"
+#include "transports/subprocess/spawn_child.h"
+#include "transports/tls/system_trust_roots.h"
 
 namespace transportd {
 namespace {
@@ -88,16 +95,39 @@ void Stop(StopSignals& signals, SessionManager& manager) {
   while (!stopped) signals.Wait();
 }
 
+// Before anything else is opened, so that the numbers are those of the start.
+absl::Status TakeInherited(const std::vector<int>& fds, EpollEventLoop::Options& loop, InheritedPipes& pipes) {
+  for (const int fd : fds) {
+    struct stat status = {};
+    if (::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode)) {
+      ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+      loop.inherited_fds.push_back(fd);
+    } else if (absl::Status added = pipes.Add(fd); !added.ok()) {
+      return added;
+    }
+  }
+  loop.inherited_pipes = &pipes;
+  return absl::OkStatus();
+}
+
 int Run(const Options& options) {
+  InheritedPipes inherited_pipes;
+  EpollEventLoop::Options loop_options;
+  if (absl::Status status = TakeInherited(options.inherited_fds, loop_options, inherited_pipes); !status.ok()) {
+    return Fail(status, kExitBadConfiguration);
+  }
   // Otherwise every string of a client that is not UTF-8 writes a line; the client hears of it in its own error.
   google::protobuf::SetLogHandler(nullptr);
   auto signals = StopSignals::Create();
   if (!signals.ok()) return Fail(signals.status(), kExitFailure);
   SetMinLogLevel(options.log_level);
-  const uint64_t file_limit = RaiseFileLimit();
-  const int descriptor_limit = DescriptorLimit(file_limit);
-  LogDebug("at most ", file_limit, " file descriptors");
+  const FileLimit file_limit = RaiseFileLimit();
+  const int descriptor_limit = DescriptorLimit(file_limit.raised);
+  LogDebug("at most ", file_limit.raised, " file descriptors");
   WarnOfFewDescriptors(descriptor_limit, options.service_limits.max_transport_count);
+
+  auto tls_identities = ReadTlsIdentities(options.tls_identity);
+  if (!tls_identities.ok()) return Fail(tls_identities.status(), kExitBadConfiguration);
 
   auto server = Listen(options);
   if (!server.ok()) return Fail(server.status(), kExitFailure);
@@ -109,7 +139,16 @@ int Run(const Options& options) {
   manager_options.service_limits = options.service_limits;
   manager_options.instance_target = (*server)->addresses().front();
   manager_options.authorizer = &authorizer;
-  manager_options.descriptor_limit = descriptor_limit;
+  loop_options.descriptor_limit = descriptor_limit;
+  loop_options.trust_roots = std::make_shared<SystemTrustRoots>();
+  loop_options.tls_identities = std::make_shared<const TlsIdentities>(*std::move(tls_identities));
+  loop_options.spawn_helper = options.spawn_helper ? *options.spawn_helper : FindSpawnHelper();
+  loop_options.child_descriptor_limit = file_limit.before;
+  loop_options.kill_children_with_program = true;
+  if (loop_options.spawn_helper->empty()) {
+    LogWarning("transportd-spawn is not beside transportd: no subprocess can be started (--spawn-helper)");
+  }
+  manager_options.loop = std::move(loop_options);
   auto manager = SessionManager::Create(std::move(manager_options));
   if (!manager.ok()) return Fail(manager.status(), kExitFailure);
 

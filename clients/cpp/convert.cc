@@ -3,44 +3,14 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <variant>
 
+#include "clients/cpp/tls_convert.h"
 #include "google/protobuf/duration.pb.h"
+#include "transports/base/utf8.h"
 
 namespace transportd::remote {
 namespace {
-
-// RFC 3629, without surrogates and overlong forms: what a proto string may hold.
-bool IsUtf8(std::string_view text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    size_t count = 0;
-    uint32_t code = 0;
-    uint32_t least = 0;
-    if (lead < 0x80) {
-      ++i;
-      continue;
-    }
-    if (lead >> 5 == 0x6) {
-      count = 1, code = lead & 0x1f, least = 0x80;
-    } else if (lead >> 4 == 0xe) {
-      count = 2, code = lead & 0x0f, least = 0x800;
-    } else if (lead >> 3 == 0x1e) {
-      count = 3, code = lead & 0x07, least = 0x10000;
-    } else {
-      return false;
-    }
-    if (text.size() - i <= count) return false;
-    for (size_t k = 1; k <= count; ++k) {
-      const auto next = static_cast<unsigned char>(text[i + k]);
-      if (next >> 6 != 0x2) return false;
-      code = code << 6 | (next & 0x3f);
-    }
-    if (code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return false;
-    i += count + 1;
-  }
-  return true;
-}
 
 absl::Status CheckHost(std::string_view host, std::string_view field) {
   if (IsUtf8(host)) return absl::OkStatus();
@@ -59,12 +29,6 @@ v1::AddressFamily ToProto(AddressFamily family) {
       return v1::ADDRESS_FAMILY_UNIX;
   }
   return v1::ADDRESS_FAMILY_UNSPECIFIED;
-}
-
-void ToProto(Duration duration, google::protobuf::Duration& out) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
-  out.set_seconds(seconds.count());
-  out.set_nanos(static_cast<int32_t>((duration - seconds).count()));
 }
 
 absl::Status ToProto(const HostPort& host_port, std::string_view field, v1::HostPort& out) {
@@ -109,9 +73,60 @@ EndCause FromProto(v1::EndCause cause) {
       return EndCause::kSessionLost;
     case v1::END_CAUSE_SERVICE_STOPPING:
       return EndCause::kServiceStopping;
+    case v1::END_CAUSE_RAGGED_EOF:
+      return EndCause::kRaggedEof;
     default:
       return EndCause::kOsError;
   }
+}
+
+PipeInfo FromProto(const v1::PipeInfo& pipe) {
+  PipeInfo out;
+  switch (pipe.kind()) {
+    case v1::PIPE_KIND_CHARACTER_DEVICE:
+      out.kind = PipeInfo::Kind::kCharacterDevice;
+      break;
+    case v1::PIPE_KIND_TERMINAL:
+      out.kind = PipeInfo::Kind::kTerminal;
+      break;
+    case v1::PIPE_KIND_SOCKET:
+      out.kind = PipeInfo::Kind::kSocket;
+      break;
+    default:
+      break;
+  }
+  out.can_read = pipe.can_read();
+  out.can_write = pipe.can_write();
+  out.path = pipe.path();
+  if (pipe.has_fd()) out.fd = static_cast<int>(pipe.fd());
+  return out;
+}
+
+v1::Stdio ToProto(Stdio kind) {
+  switch (kind) {
+    case Stdio::kPipe:
+      return v1::STDIO_PIPE;
+    case Stdio::kNull:
+      return v1::STDIO_NULL;
+    case Stdio::kInherit:
+      return v1::STDIO_INHERIT;
+    case Stdio::kStdout:
+      return v1::STDIO_STDOUT;
+    case Stdio::kPty:
+      return v1::STDIO_PTY;
+  }
+  return v1::STDIO_UNSPECIFIED;
+}
+
+absl::Status ToProto(const AccountId& account, std::string_view reason, std::string_view field, v1::Account& out) {
+  if (const uint32_t* id = std::get_if<uint32_t>(&account)) {
+    out.set_id(*id);
+    return absl::OkStatus();
+  }
+  const std::string& name = std::get<std::string>(account);
+  if (!IsUtf8(name)) return InvalidArgument(reason, field, "a name must be UTF-8");
+  out.set_name(name);
+  return absl::OkStatus();
 }
 
 // Whatever was sent: a code that is none becomes UNKNOWN, so that no error can look like OK. Causes of causes are not
@@ -127,6 +142,8 @@ TransportError ErrorFromProto(const v1::TransportError& error, int depth) {
   out.operation = error.operation();
   out.field = error.field();
   out.gai_code = error.gai_code();
+  out.sent_bytes = error.sent_bytes();
+  out.tls_verify_code = error.tls_verify_code();
   if (depth > 0) {
     for (const v1::TransportError& cause : error.causes()) out.causes.push_back(ErrorFromProto(cause, depth - 1));
   }
@@ -134,6 +151,12 @@ TransportError ErrorFromProto(const v1::TransportError& error, int depth) {
 }
 
 }  // namespace
+
+void ToProto(Duration duration, google::protobuf::Duration& out) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
+  out.set_seconds(seconds.count());
+  out.set_nanos(static_cast<int32_t>((duration - seconds).count()));
+}
 
 SocketAddress FromProto(const v1::SocketAddress& address) {
   SocketAddress out;
@@ -158,10 +181,36 @@ SocketAddress FromProto(const v1::SocketAddress& address) {
   return out;
 }
 
+SocketKind FromProto(const v1::SocketKind& kind) {
+  // The numbers are the same.
+  return {.family = v1::AddressFamily_IsValid(kind.family()) ? static_cast<AddressFamily>(kind.family())
+                                                             : AddressFamily::kUnspecified,
+          .type = static_cast<SocketType>(kind.type()),
+          .proto = kind.proto()};
+}
+
+AddressInfo FromProto(const v1::AddressInfo& info) {
+  SocketAddress address = FromProto(info.address());
+  const AddressFamily family = address.family;
+  return {.family = family,
+          .type = static_cast<SocketType>(info.type()),
+          .proto = info.proto(),
+          .canonname = info.canonname(),
+          .address = std::move(address)};
+}
+
 ExtraInfo FromProto(const v1::ExtraInfo& extra_info) {
   ExtraInfo out;
+  if (extra_info.has_tls()) out.tls = FromProto(extra_info.tls());
   if (extra_info.has_sockname()) out.sockname = FromProto(extra_info.sockname());
   if (extra_info.has_peername()) out.peername = FromProto(extra_info.peername());
+  if (extra_info.has_socket()) out.socket = FromProto(extra_info.socket());
+  if (extra_info.has_peercred()) {
+    const v1::PeerCredentials& peer = extra_info.peercred();
+    out.peercred = PeerCredentials{.pid = peer.pid(), .uid = peer.uid(), .gid = peer.gid()};
+  }
+  if (extra_info.has_pipe()) out.pipe = FromProto(extra_info.pipe());
+  if (extra_info.pid() != 0) out.pid = static_cast<int>(extra_info.pid());
   return out;
 }
 
@@ -179,6 +228,50 @@ ConnectionEnd FromProto(const v1::ConnectionLost& lost) {
   return end;
 }
 
+DatagramEnd DatagramEndFromProto(const v1::ConnectionLost& lost) {
+  const ConnectionEnd end = FromProto(lost);
+  DatagramEnd out{.cause = end.cause, .status = end.status, .counts = {}};
+  out.counts.received_count = lost.datagrams().received_count();
+  out.counts.received_bytes = end.received_bytes;
+  out.counts.sent_count = lost.datagrams().sent_count();
+  out.counts.sent_bytes = end.sent_bytes;
+  out.counts.dropped_received_count = lost.datagrams().dropped_received_count();
+  out.counts.dropped_sent_count = lost.datagrams().dropped_sent_count();
+  out.counts.dropped_sent_bytes = end.dropped_bytes;
+  return out;
+}
+
+absl::Status ToProto(const SocketAddress& address, v1::SocketAddress& out) {
+  if (absl::Status status = CheckHost(address.host, "address"); !status.ok()) return status;
+  out.set_family(ToProto(address.family));
+  out.set_host(address.host);
+  out.set_port(address.port);
+  out.set_flowinfo(address.flowinfo);
+  out.set_scope_id(address.scope_id);
+  out.set_path(address.path);
+  return absl::OkStatus();
+}
+
+absl::Status ToProto(const CreateDatagramEndpointOptions& options, v1::CreateDatagramEndpointRequest& out) {
+  absl::Status status;
+  if (options.local) status = ToProto(*options.local, "local", *out.mutable_local());
+  if (options.remote && status.ok()) status = ToProto(*options.remote, "remote", *out.mutable_remote());
+  if ((options.local && options.local_path) || (options.remote && options.remote_path)) {
+    status.Update(InvalidArgument("INVALID_FAMILY", "family", "an end is a host and port, or a path"));
+  }
+  if (!status.ok()) return status;
+  if (options.local_path) out.set_local_path(*options.local_path);
+  if (options.remote_path) out.set_remote_path(*options.remote_path);
+  out.set_family(ToProto(options.family));
+  out.set_proto(options.proto);
+  out.set_flags(options.flags);
+  out.set_reuse_port(options.reuse_port);
+  out.set_allow_broadcast(options.allow_broadcast);
+  if (options.timeout) ToProto(*options.timeout, *out.mutable_timeout());
+  SetQuietLimits(*out.mutable_write_buffer_limits());
+  return absl::OkStatus();
+}
+
 absl::Status ToProto(const CreateConnectionOptions& options, v1::CreateConnectionRequest& out) {
   absl::Status status = ToProto(options.remote, "remote", *out.mutable_remote());
   if (status.ok() && options.local.has_value()) status = ToProto(*options.local, "local", *out.mutable_local());
@@ -192,7 +285,7 @@ absl::Status ToProto(const CreateConnectionOptions& options, v1::CreateConnectio
   if (options.interleave.has_value()) out.set_interleave(*options.interleave);
   if (options.timeout.has_value()) ToProto(*options.timeout, *out.mutable_timeout());
   SetQuietLimits(*out.mutable_write_buffer_limits());
-  return absl::OkStatus();
+  return SetTls(options.tls, out);
 }
 
 absl::Status ToProto(const CreateServerOptions& options, v1::CreateServerRequest& out) {
@@ -209,6 +302,100 @@ absl::Status ToProto(const CreateServerOptions& options, v1::CreateServerRequest
   out.set_keep_alive(options.keep_alive);
   out.set_start_serving(options.start_serving);
   if (options.timeout.has_value()) ToProto(*options.timeout, *out.mutable_timeout());
+  SetQuietLimits(*out.mutable_write_buffer_limits());
+  return SetTls(options.tls, out);
+}
+
+absl::Status ToProto(const CreateUnixConnectionOptions& options, v1::CreateUnixConnectionRequest& out) {
+  if (options.path.has_value()) out.set_path(*options.path);
+  if (options.timeout.has_value()) ToProto(*options.timeout, *out.mutable_timeout());
+  SetQuietLimits(*out.mutable_write_buffer_limits());
+  return SetTls(options.tls, out);
+}
+
+void ToProto(const SocketpairOptions& options, v1::SocketpairRequest& out) {
+  out.set_family(static_cast<v1::AddressFamily>(options.family));
+  out.set_type(static_cast<v1::SocketType>(options.type));
+}
+
+void ToProto(const GetaddrinfoOptions& options, v1::GetaddrinfoRequest& out) {
+  if (options.host.has_value()) out.set_host(*options.host);
+  if (options.port.has_value()) out.set_port(*options.port);
+  out.set_family(static_cast<v1::AddressFamily>(options.family));
+  out.set_type(static_cast<v1::SocketType>(options.type));
+  out.set_proto(options.proto);
+  out.set_flags(options.flags);
+}
+
+void ToProto(const SendfileOptions& options, v1::SendfileRequest& out) {
+  out.set_path(options.path);
+  out.set_offset_bytes(options.offset_bytes);
+  if (options.count_bytes.has_value()) out.set_count_bytes(*options.count_bytes);
+  out.set_fallback(options.fallback);
+}
+
+void SetQuietSocketLimits(v1::ConnectAcceptedSocketRequest& out) { SetQuietLimits(*out.mutable_write_buffer_limits()); }
+
+absl::Status ToProto(const CreateUnixServerOptions& options, v1::CreateUnixServerRequest& out) {
+  if (options.path.has_value()) out.set_path(*options.path);
+  out.set_backlog(options.backlog);
+  out.set_start_serving(options.start_serving);
+  out.set_cleanup_socket(options.cleanup_socket);
+  if (options.mode.has_value()) out.set_mode(*options.mode);
+  SetQuietLimits(*out.mutable_write_buffer_limits());
+  return SetTls(options.tls, out);
+}
+
+absl::Status ToProto(const ConnectPipeOptions& options, v1::ConnectWritePipeRequest& out) {
+  SetQuietLimits(*out.mutable_write_buffer_limits());
+  return ToProto(options, *out.mutable_source());
+}
+
+absl::Status ToProto(const ConnectPipeOptions& options, v1::PipeSource& out) {
+  if (options.path && options.fd) {
+    return InvalidArgument("INVALID_PIPE", "pipe", "either a path or a descriptor is needed");
+  }
+  if (options.path) out.set_path(*options.path);
+  if (options.fd) out.set_fd(static_cast<uint32_t>(*options.fd));
+  return absl::OkStatus();
+}
+
+absl::Status ToProto(const SubprocessOptions& options, v1::SubprocessOptions& out) {
+  absl::Status status;
+  if (options.user) status = ToProto(*options.user, "INVALID_USER", "user", *out.mutable_user());
+  if (status.ok() && options.group) {
+    status = ToProto(*options.group, "INVALID_GROUP", "group", *out.mutable_group());
+  }
+  if (options.extra_groups) {
+    v1::Accounts& groups = *out.mutable_extra_groups();
+    for (const AccountId& group : *options.extra_groups) {
+      if (status.ok()) status = ToProto(group, "INVALID_GROUP", "extra_groups", *groups.add_accounts());
+    }
+  }
+  if (!status.ok()) return status;
+  out.set_stdin(ToProto(options.stdin_kind));
+  out.set_stdout(ToProto(options.stdout_kind));
+  out.set_stderr(ToProto(options.stderr_kind));
+  if (options.cwd) out.set_cwd(*options.cwd);
+  if (options.env) {
+    v1::Environment& env = *out.mutable_env();
+    for (const auto& [name, value] : *options.env) {
+      v1::EnvironmentVariable& variable = *env.add_variables();
+      variable.set_name(name);
+      variable.set_value(value);
+    }
+  }
+  if (options.executable) out.set_executable(*options.executable);
+  out.set_start_new_session(options.start_new_session);
+  if (options.process_group) out.set_process_group(*options.process_group);
+  if (options.umask) out.set_umask(*options.umask);
+  out.set_restore_signals(options.restore_signals);
+  if (options.pipesize_bytes) out.set_pipesize_bytes(*options.pipesize_bytes);
+  if (options.window_size) {
+    out.mutable_window_size()->set_rows(options.window_size->rows);
+    out.mutable_window_size()->set_columns(options.window_size->columns);
+  }
+  if (options.drain_timeout) ToProto(*options.drain_timeout, *out.mutable_drain_timeout());
   SetQuietLimits(*out.mutable_write_buffer_limits());
   return absl::OkStatus();
 }

@@ -58,6 +58,15 @@ void FrameOutbox::AppendAcknowledgement(uint32_t transport_id, uint64_t data_byt
   writer_.AppendAcknowledgement(transport_id, data_bytes, data_count);
 }
 
+void FrameOutbox::AppendSendTo(uint32_t transport_id, std::string_view data, std::optional<std::string_view> address) {
+  if (closed_) return;
+  MakeRoom(kDatagramOverheadBytes + data.size() + (address ? address->size() : 0));
+  writer_.AppendSendTo(transport_id, data, address);
+  FlushAtTurnEnd();
+}
+
+size_t FrameOutbox::max_datagram_bytes() const { return max_frame_bytes_ - kOverheadBytes - kDatagramOverheadBytes; }
+
 size_t FrameOutbox::max_write_bytes() const { return std::min(kMaxWriteBytes, max_frame_bytes_ - kOverheadBytes); }
 
 void FrameOutbox::MakeRoom(size_t entry_bytes) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string_view>
 
 #include "clients/cpp/frame_channel.h"
@@ -45,10 +46,13 @@ class FrameOutbox final {
   // False when the command alone is larger than a frame may be; nothing is appended then.
   [[nodiscard]] bool AppendCommand(const v1::Command& command);
   void AppendWrite(uint32_t transport_id, std::string_view data);
+  // data and address together at most max_datagram_bytes.
+  void AppendSendTo(uint32_t transport_id, std::string_view data, std::optional<std::string_view> address);
   void AppendAcknowledgement(uint32_t transport_id, uint64_t data_bytes, uint64_t data_count);
 
   // The most bytes that one AppendWrite may carry.
   size_t max_write_bytes() const;
+  size_t max_datagram_bytes() const;
 
   // Looks at the end of this turn whether there is something to send.
   void FlushAtTurnEnd();

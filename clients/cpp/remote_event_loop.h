@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "clients/cpp/frame_channel.h"
+#include "clients/cpp/remote_operation.h"
 #include "clients/cpp/remote_session.h"
 #include "transports/api/event_loop.h"
 #include "transports/base/clock.h"
@@ -63,6 +65,32 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
                                absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
   OperationId CreateServer(ProtocolFactory factory, CreateServerOptions options,
                            absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) override;
+  OperationId CreateUnixConnection(ProtocolFactory factory, CreateUnixConnectionOptions options,
+                                   absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId CreateUnixServer(ProtocolFactory factory, CreateUnixServerOptions options,
+                               absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done) override;
+  OperationId CreateDatagramEndpoint(DatagramProtocolFactory factory, CreateDatagramEndpointOptions options,
+                                     absl::AnyInvocable<void(absl::StatusOr<DatagramEndpoint>)> done) override;
+  OperationId ConnectReadPipe(ProtocolFactory factory, ConnectPipeOptions options,
+                              absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId ConnectWritePipe(ProtocolFactory factory, ConnectPipeOptions options,
+                               absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId SubprocessExec(SubprocessProtocolFactory factory, std::string program, std::vector<std::string> args,
+                             SubprocessOptions options,
+                             absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
+  OperationId SubprocessShell(SubprocessProtocolFactory factory, std::string cmd, SubprocessOptions options,
+                              absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done) override;
+  OperationId ConnectAcceptedSocket(ProtocolFactory factory, ConnectAcceptedSocketOptions options,
+                                    absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
+  OperationId Socketpair(SocketpairOptions options, absl::AnyInvocable<void(absl::StatusOr<SocketPair>)> done) override;
+  OperationId Getaddrinfo(GetaddrinfoOptions options,
+                          absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) override;
+  OperationId Getnameinfo(SocketAddress address, int flags,
+                          absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;
+  OperationId Sendfile(std::shared_ptr<Transport> transport, SendfileOptions options,
+                       absl::AnyInvocable<void(absl::StatusOr<uint64_t>)> done) override;
+  OperationId StartTls(std::shared_ptr<Transport> transport, StartTlsOptions options,
+                       absl::AnyInvocable<void(absl::Status)> done) override;
   void CancelOperation(OperationId operation) override;
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) override;
 
@@ -78,29 +106,41 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
   Counts GetCounts() const;
 
  private:
-  // A create_* call. `done` of one kind is set until it was called. Threading: loop thread only.
-  struct Operation {
+  struct Entry {
     OperationId id = 0;
+    std::unique_ptr<RemoteOperation> operation;
     uint32_t request_id = 0;  // 0: never sent.
-    ProtocolFactory factory;
-    WriteBufferMarks marks;
-    bool start_serving = true;
-    std::shared_ptr<RemoteTransport> transport;
-    absl::AnyInvocable<void(absl::StatusOr<Connection>)> connection_done;
-    absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> server_done;
-    bool is_cancelled = false;  // `done` will be told so, in a later turn.
+    bool is_answered = false;
+    bool is_cancelled = false;  // It will fail with CANCELLED, in a later turn.
     bool is_done = false;
   };
 
   RemoteEventLoop(std::unique_ptr<Reactor> reactor, std::unique_ptr<FrameChannel> channel);
 
-  // shared_ptr: owned by the table until `done`, and by what is on its way back to it.
-  std::shared_ptr<Operation> AddOperation();
-  void FailSoon(std::shared_ptr<Operation> operation, absl::Status status);
-  // Calls `done` with the error, unless it was called; aborts what was made already.
-  void Fail(Operation& operation, const absl::Status& status);
-  void OnConnectionReply(const std::shared_ptr<Operation>& operation, absl::StatusOr<v1::Reply> reply);
-  void OnServerReply(Operation& operation, const absl::StatusOr<v1::Reply>& reply);
+  // What the service makes of it must be undone.
+  static bool IsUndone(const Entry& entry) { return entry.is_cancelled && !entry.operation->CancelWaits(); }
+
+  // What makes one stream transport, or a server. `fill` writes the request into the command.
+  template <typename CallOptions, typename Fill>
+  OperationId StartConnect(ProtocolFactory factory, const CallOptions& options, Fill fill,
+                           absl::AnyInvocable<void(absl::StatusOr<Connection>)> done);
+  template <typename CallOptions, typename Fill>
+  OperationId StartListen(ProtocolFactory factory, const CallOptions& options, Fill fill,
+                          absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> done);
+  template <typename CallOptions>
+  OperationId StartSock(ProtocolFactory factory, const CallOptions& options, bool either,
+                        absl::AnyInvocable<void(absl::StatusOr<Connection>)> done);
+  std::shared_ptr<Entry> AddOperation(std::unique_ptr<RemoteOperation> operation);
+  void SendCommand(const std::shared_ptr<Entry>& entry, v1::Command command);
+  OperationId StartSubprocess(SubprocessProtocolFactory factory, const WriteBufferLimits& limits,
+                              absl::StatusOr<v1::Command> command,
+                              absl::AnyInvocable<void(absl::StatusOr<Subprocess>)> done);
+  // Sends the command; or fails with its error, in a later turn.
+  OperationId StartOperation(std::unique_ptr<RemoteOperation> operation, absl::StatusOr<v1::Command> command);
+  void OnReply(const std::shared_ptr<Entry>& entry, const absl::StatusOr<v1::Reply>& reply);
+  void Finish(Entry& entry, const v1::Reply& reply);
+  void Fail(Entry& entry, const absl::Status& status);
+  void FailSoon(std::shared_ptr<Entry> entry, absl::Status status);
 
   // RemoteSession::Observer
   void OnConnectionMade(uint32_t transport_id, const v1::ConnectionMade& made) override;
@@ -110,9 +150,10 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
   // shared_ptr: the channel watches it; nobody else owns it.
   const std::shared_ptr<RemoteSession> session_;
   OperationId last_operation_id_ = 0;
-  absl::flat_hash_map<OperationId, std::shared_ptr<Operation>> operations_;
+  // shared_ptr: owned by the table until `done`, and by what is on its way back to it.
+  absl::flat_hash_map<OperationId, std::shared_ptr<Entry>> operations_;
   // By request id, until the service has answered: also those that were cancelled.
-  absl::flat_hash_map<uint32_t, std::shared_ptr<Operation>> connecting_;
+  absl::flat_hash_map<uint32_t, std::shared_ptr<Entry>> unanswered_;
   // Shared with ReportException's stack while it runs, so that the handler may set another one.
   std::shared_ptr<absl::AnyInvocable<void(const ExceptionContext&)>> exception_handler_;
 };

@@ -5,7 +5,6 @@
 
 #include "clients/cpp/convert.h"
 #include "clients/cpp/remote_server.h"
-#include "clients/cpp/remote_transport.h"
 #include "transports/api/error.h"
 #include "transports/base/check.h"
 #include "transports/base/str_cat.h"
@@ -84,6 +83,16 @@ void RemoteSession::Write(uint32_t transport_id, std::string_view data) {
   outbox_.AppendWrite(transport_id, data);
 }
 
+bool RemoteSession::HasCreditFor(uint64_t size_bytes) const {
+  return unwritten_bytes_ == 0 || size_bytes <= SendCredit();
+}
+
+void RemoteSession::SendTo(uint32_t transport_id, std::string_view data, std::optional<std::string_view> address,
+                           uint64_t weight_bytes) {
+  unwritten_bytes_ += weight_bytes;
+  outbox_.AppendSendTo(transport_id, data, address);
+}
+
 void RemoteSession::Written(uint64_t size_bytes) {
   CHECK_LE(size_bytes, unwritten_bytes_);
   unwritten_bytes_ -= size_bytes;
@@ -91,7 +100,7 @@ void RemoteSession::Written(uint64_t size_bytes) {
   for (size_t count = waiting_for_credit_.size(); count > 0 && SendCredit() > 0; --count) {
     const uint32_t transport_id = waiting_for_credit_.front();
     waiting_for_credit_.pop_front();
-    if (RemoteTransport* transport = FindTransport(transport_id); transport != nullptr) transport->OnCredit();
+    if (const auto transport = FindTransport(transport_id); transport != nullptr) transport->OnCredit();
   }
 }
 
@@ -109,9 +118,9 @@ void RemoteSession::AcknowledgeLater(uint32_t transport_id, uint64_t weight_byte
 
 void RemoteSession::AppendAcknowledgements() {
   for (const uint32_t transport_id : to_acknowledge_) {
-    RemoteTransport* const transport = FindTransport(transport_id);
+    const std::shared_ptr<RemoteHandle> transport = FindTransport(transport_id);
     if (transport == nullptr) continue;
-    const RemoteTransport::Consumed consumed = transport->TakeConsumed();
+    const Consumed consumed = transport->TakeConsumed();
     outbox_.AppendAcknowledgement(transport_id, consumed.data_bytes, consumed.data_count);
   }
   to_acknowledge_.clear();
@@ -119,14 +128,14 @@ void RemoteSession::AppendAcknowledgements() {
   acknowledgements_are_urgent_ = false;
 }
 
-void RemoteSession::AddTransport(uint32_t transport_id, std::shared_ptr<RemoteTransport> transport) {
+void RemoteSession::AddTransport(uint32_t transport_id, std::shared_ptr<RemoteHandle> transport) {
   transports_[transport_id] = std::move(transport);
 }
 
-std::shared_ptr<RemoteTransport> RemoteSession::RemoveTransport(uint32_t transport_id) {
+std::shared_ptr<RemoteHandle> RemoteSession::RemoveTransport(uint32_t transport_id) {
   const auto it = transports_.find(transport_id);
   if (it == transports_.end()) return nullptr;
-  std::shared_ptr<RemoteTransport> transport = std::move(it->second);
+  std::shared_ptr<RemoteHandle> transport = std::move(it->second);
   transports_.erase(it);
   return transport;
 }
@@ -147,9 +156,9 @@ std::shared_ptr<RemoteServer> RemoteSession::FindServer(uint32_t server_id) cons
   return it == servers_.end() ? nullptr : it->second;
 }
 
-RemoteTransport* RemoteSession::FindTransport(uint32_t transport_id) const {
+std::shared_ptr<RemoteHandle> RemoteSession::FindTransport(uint32_t transport_id) const {
   const auto it = transports_.find(transport_id);
-  return it == transports_.end() ? nullptr : it->second.get();
+  return it == transports_.end() ? nullptr : it->second;
 }
 
 void RemoteSession::RefuseTransport(uint32_t transport_id, bool reset) {
@@ -220,12 +229,21 @@ void RemoteSession::OnCallback(std::string_view entry) {
     }
     return OnRareCallback(callback);
   }
-  // One that was refused, or whose loss was said already.
-  const auto it = transports_.find(hot->transport_id);
-  if (it == transports_.end()) return;
-  const std::shared_ptr<RemoteTransport> transport = it->second;
-  if (!hot->is_progress) return transport->OnDataReceived(hot->data);
-  if (!transport->OnWriteProgress(hot->sent_bytes)) FailContract("more bytes written than it was given");
+  const std::shared_ptr<RemoteHandle> transport = FindTransport(hot->transport_id);
+  if (transport == nullptr) return;
+  bool is_valid = false;
+  switch (hot->kind) {
+    case HotEntry::Kind::kData:
+      is_valid = transport->OnDataReceived(hot->data);
+      break;
+    case HotEntry::Kind::kProgress:
+      is_valid = transport->OnWriteProgress(hot->sent_bytes);
+      break;
+    case HotEntry::Kind::kDatagram:
+      is_valid = transport->OnDatagramReceived(hot->data, hot->address);
+      break;
+  }
+  if (!is_valid) FailContract("data that its transport cannot have, or more written than it was given");
 }
 
 void RemoteSession::OnRareCallback(const v1::Callback& callback) {
@@ -234,6 +252,8 @@ void RemoteSession::OnRareCallback(const v1::Callback& callback) {
     case Case::kReply:
       return OnReply(callback.reply());
     case Case::kConnectionMade:
+      // A pipe: its subprocess's connection_made has said all of it.
+      if (callback.connection_made().subprocess_id() != 0) return;
       if (transports_.contains(callback.transport_id())) return FailContract("an id used twice");
       return observer_.OnConnectionMade(callback.transport_id(), callback.connection_made());
     case Case::kCallExceptionHandler: {
@@ -244,22 +264,14 @@ void RemoteSession::OnRareCallback(const v1::Callback& callback) {
            .status = context.has_error() ? remote::ToStatus(context.error()) : absl::OkStatus(),
            .server = server.get()});
     }
-    case Case::kEofReceived:
-    case Case::kConnectionLost: {
-      const auto it = transports_.find(callback.transport_id());
-      if (it == transports_.end()) return;
-      const std::shared_ptr<RemoteTransport> transport = it->second;
-      if (callback.has_eof_received()) return transport->OnEofReceived();
-      if (!transport->OnConnectionLost(remote::FromProto(callback.connection_lost()))) {
-        FailContract("more bytes written than it was given");
-      }
-      return;
-    }
+    case Case::CALLBACK_NOT_SET:
+      return;  // A variant that is not known is to be ignored.
     default:
-      // The watermarks are kept here, so what the service says of its own is of no interest; and a variant that is not
-      // known is to be ignored.
-      return;
+      break;
   }
+  const std::shared_ptr<RemoteHandle> transport = FindTransport(callback.transport_id());
+  if (transport != nullptr && !transport->OnCallback(callback))
+    FailContract("a callback that its transport cannot have");
 }
 
 void RemoteSession::OnReply(const v1::Reply& reply) {
@@ -283,7 +295,7 @@ void RemoteSession::Lose(absl::Status stream_status) {
   outbox_.Close();
   channel_->HalfClose();
 
-  std::vector<std::shared_ptr<RemoteTransport>> transports;
+  std::vector<std::shared_ptr<RemoteHandle>> transports;
   transports.reserve(transports_.size());
   for (const auto& [id, transport] : transports_) transports.push_back(transport);
   std::vector<std::shared_ptr<RemoteServer>> servers;
@@ -293,8 +305,9 @@ void RemoteSession::Lose(absl::Status stream_status) {
   requests_.clear();
   // Whoever is called may do anything but destroy the loop.
   for (const auto& server : servers) server->OnSessionLost();
-  for (const auto& transport : transports) transport->OnSessionLost(lost_status_);
+  // First what was asked of the transports: `done`, then ConnectionLost.
   for (auto& [id, done] : requests) done(lost_status_);
+  for (const auto& transport : transports) transport->OnSessionLost(lost_status_);
 }
 
 }  // namespace transportd

@@ -2,10 +2,12 @@
 #ifndef TRANSPORTD_CLIENTS_CPP_REMOTE_SESSION_H_
 #define TRANSPORTD_CLIENTS_CPP_REMOTE_SESSION_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "clients/cpp/frame_channel.h"
 #include "clients/cpp/frame_outbox.h"
+#include "clients/cpp/remote_handle.h"
 #include "proto/frame/frame_reader.h"
 #include "transportd/v1/event_loop.pb.h"
 #include "transports/api/event_loop.h"
@@ -25,7 +28,6 @@
 namespace transportd {
 
 class RemoteServer;
-class RemoteTransport;
 
 // What Opened.limits said, as far as a client needs it. Threading: a value.
 struct RemoteLimits {
@@ -48,8 +50,8 @@ class RemoteSession final : public FrameChannel::Handler,
   class Observer {
    public:
     virtual ~Observer() = default;
-    // A transport that create_connection made (request_id) or a server accepted (server_id). The observer adds a
-    // transport for it, or refuses it.
+    // A transport that a create_* call made (request_id) or a server accepted (server_id). The observer adds a handle
+    // for it, or refuses it.
     virtual void OnConnectionMade(uint32_t transport_id, const v1::ConnectionMade& made) = 0;
     virtual void ReportException(const ExceptionContext& context) = 0;
   };
@@ -80,11 +82,19 @@ class RemoteSession final : public FrameChannel::Handler,
   void Send(const v1::Command& command);
 
   // Client to socket. The credit is what the session's window leaves; Write takes it, Written gives it back.
-  uint64_t SendCredit() const { return limits_.session_send_window_bytes - unwritten_bytes_; }
+  uint64_t SendCredit() const {
+    return limits_.session_send_window_bytes - std::min(limits_.session_send_window_bytes, unwritten_bytes_);
+  }
   size_t max_write_bytes() const { return outbox_.max_write_bytes(); }
   void Write(uint32_t transport_id, std::string_view data);
   void Written(uint64_t size_bytes);
-  // Calls Pump on the transport when there is credit again.
+  // The same for datagrams, which do not go in pieces: one may always go.
+  bool HasCreditFor(uint64_t size_bytes) const;
+  // The most that a datagram's bytes and its serialized address may have.
+  size_t max_datagram_bytes() const { return outbox_.max_datagram_bytes(); }
+  void SendTo(uint32_t transport_id, std::string_view data, std::optional<std::string_view> address,
+              uint64_t weight_bytes);
+  // Calls OnCredit on the transport when there is credit again.
   void WaitForCredit(uint32_t transport_id);
 
   // Socket to client: the transport has consumed something; how much, it is asked when a frame goes out.
@@ -92,8 +102,8 @@ class RemoteSession final : public FrameChannel::Handler,
 
   // Ids. A transport is removed when its ConnectionLost is called, a server when it is closed and its last transport
   // lost.
-  void AddTransport(uint32_t transport_id, std::shared_ptr<RemoteTransport> transport);
-  std::shared_ptr<RemoteTransport> RemoveTransport(uint32_t transport_id);
+  void AddTransport(uint32_t transport_id, std::shared_ptr<RemoteHandle> transport);
+  std::shared_ptr<RemoteHandle> RemoveTransport(uint32_t transport_id);
   void AddServer(uint32_t server_id, std::shared_ptr<RemoteServer> server);
   void RemoveServer(uint32_t server_id);
   std::shared_ptr<RemoteServer> FindServer(uint32_t server_id) const;
@@ -124,7 +134,8 @@ class RemoteSession final : public FrameChannel::Handler,
   void OnReply(const v1::Reply& reply);
   void Lose(absl::Status stream_status);
   uint32_t NextRequestId();
-  RemoteTransport* FindTransport(uint32_t transport_id) const;
+  // Null: it was refused, or its loss was said already.
+  std::shared_ptr<RemoteHandle> FindTransport(uint32_t transport_id) const;
 
   Reactor& reactor_;
   Observer& observer_;
@@ -139,7 +150,7 @@ class RemoteSession final : public FrameChannel::Handler,
 
   uint32_t last_request_id_ = 0;
   absl::flat_hash_map<uint32_t, ReplyCallback> requests_;
-  absl::flat_hash_map<uint32_t, std::shared_ptr<RemoteTransport>> transports_;
+  absl::flat_hash_map<uint32_t, std::shared_ptr<RemoteHandle>> transports_;
   absl::flat_hash_map<uint32_t, std::shared_ptr<RemoteServer>> servers_;
 
   uint64_t unwritten_bytes_ = 0;  // Sent, and not yet in write_progress: all transports.

@@ -3,9 +3,11 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "clients/cpp/convert.h"
 #include "transports/api/error.h"
 #include "transports/base/check.h"
 
@@ -19,6 +21,19 @@ absl::Status TransportLost() {
   return MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_LOST", "the connection is lost");
 }
 
+// A start_tls that failed so has changed nothing. Any other is the transport's end, which follows.
+bool LeavesTransport(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kUnimplemented:
+      return true;
+    default:
+      return ToTransportError(status).reason == "START_TLS_IMPOSSIBLE";
+  }
+}
+
 // True: what reading meets, and a paused transport therefore does not notice.
 bool IsReadSide(EndCause cause) {
   switch (cause) {
@@ -29,6 +44,7 @@ bool IsReadSide(EndCause cause) {
     case EndCause::kTlsAlert:
     case EndCause::kTlsError:
     case EndCause::kOsError:
+    case EndCause::kRaggedEof:
       return true;
     case EndCause::kLocalClose:
     case EndCause::kLocalAbort:
@@ -48,10 +64,24 @@ RemoteTransport::RemoteTransport(RemoteSession& session, uint32_t id, std::share
     : session_(&session),
       id_(id),
       extra_info_(std::move(options.extra_info)),
+      rules_(RulesOf(extra_info_)),
       on_lost_(std::move(options.on_lost)),
       held_(options.held),
       watermarks_(options.write_buffer_marks) {
   BindProtocol(std::move(protocol));
+}
+
+RemoteTransport::Rules RemoteTransport::RulesOf(const ExtraInfo& extra_info) {
+  if (extra_info.tls != nullptr) return {.can_write_eof = false, .eof_closes = true, .close_ends_write = true};
+  if (!extra_info.pipe) return {};
+  const PipeInfo& pipe = *extra_info.pipe;
+  const bool is_write_pipe = !pipe.can_read;
+  return {.can_read = pipe.can_read,
+          .can_write = pipe.can_write,
+          .can_write_eof = is_write_pipe,
+          .eof_closes = true,
+          .write_eof_closes = is_write_pipe,
+          .close_ends_write = true};
 }
 
 RemoteTransport::~RemoteTransport() { CHECK(state_ == State::kLost); }
@@ -82,9 +112,27 @@ void RemoteTransport::SetProtocol(std::shared_ptr<BaseProtocol> protocol) {
   BindProtocol(std::move(protocol));
 }
 
+bool RemoteTransport::OnCallback(const v1::Callback& callback) {
+  switch (callback.callback_case()) {
+    case v1::Callback::kEofReceived:
+      OnEofReceived();
+      return true;
+    case v1::Callback::kConnectionLost:
+      return OnConnectionLost(remote::FromProto(callback.connection_lost()));
+    default:
+      // The watermarks are kept here, so what the service says of its own is of no interest.
+      return true;
+  }
+}
+
 // --- Reading
 
-void RemoteTransport::OnDataReceived(std::string_view data) {
+bool RemoteTransport::OnDataReceived(std::string_view data) {
+  Receive(data);
+  return true;
+}
+
+void RemoteTransport::Receive(std::string_view data) {
   if (state_ != State::kOpen || held_end_.has_value() || data.empty()) return AddConsumed(data.size(), 1);
   size_t delivered = 0;
   if (held_data_.empty() && !held_eof_) delivered = Deliver(data);
@@ -129,7 +177,10 @@ void RemoteTransport::FailEmptyBuffer() {
 }
 
 void RemoteTransport::OnEofReceived() {
-  if (state_ != State::kOpen || received_eof_ || held_eof_ || held_end_.has_value()) return;
+  if (received_eof_ || held_eof_ || held_end_.has_value()) return;
+  // The peer's answer to TLS's leave is told too.
+  if (state_ == State::kClosing && IsTls()) return CallEofReceived();
+  if (state_ != State::kOpen) return;
   if (CanDeliver() && held_data_.empty()) {
     CallEofReceived();
   } else {
@@ -141,7 +192,7 @@ void RemoteTransport::CallEofReceived() {
   received_eof_ = true;
   const bool keeps_open =
       buffered_protocol_ != nullptr ? buffered_protocol_->EofReceived() : plain_protocol_->EofReceived();
-  if (!keeps_open) Close();
+  if (!keeps_open || rules_.eof_closes) Close();
 }
 
 void RemoteTransport::DeliverHeld() {
@@ -204,8 +255,7 @@ void RemoteTransport::ResumeReading() {
 // soon as it is certain that no more follows. It is at most what was on its way then: a window's worth.
 void RemoteTransport::SyncReadingSoon() {
   if (sync_is_due_ || state_ != State::kOpen) return;
-  const bool wants_paused = paused_reading_ || (told_paused_ && !held_data_.empty());
-  if (wants_paused == told_paused_) return;
+  if (WantsPaused() == told_paused_) return;
   sync_is_due_ = true;
   session_->reactor().AtTurnEnd([self = shared_from_this()] {
     self->sync_is_due_ = false;
@@ -215,9 +265,10 @@ void RemoteTransport::SyncReadingSoon() {
 
 void RemoteTransport::SyncReading() {
   if (state_ != State::kOpen || held_end_.has_value()) return;
-  const bool wants_paused = paused_reading_ || (told_paused_ && !held_data_.empty());
+  const bool wants_paused = WantsPaused();
   if (wants_paused == told_paused_) return;
   told_paused_ = wants_paused;
+  pause_confirmed_ = false;
   v1::Command command;
   if (!wants_paused) {
     command.mutable_resume_reading()->set_transport_id(id_);
@@ -233,11 +284,13 @@ void RemoteTransport::SyncReading() {
 
 void RemoteTransport::OnPauseConfirmed() {
   if (state_ != State::kOpen || !told_paused_) return;
+  pause_confirmed_ = true;
   for (HeldData& held : held_data_) {
     if (held.is_acknowledged) continue;
     held.is_acknowledged = true;
     AddConsumed(held.data.size(), 1);
   }
+  if (issue_start_tls_) Pump();
 }
 
 void RemoteTransport::AddConsumed(uint64_t size_bytes, uint64_t count) {
@@ -249,7 +302,7 @@ void RemoteTransport::AddConsumed(uint64_t size_bytes, uint64_t count) {
   session_->AcknowledgeLater(id_, weight_bytes, unacknowledged_weight_bytes_ >= limits.receive_window_bytes / 4);
 }
 
-RemoteTransport::Consumed RemoteTransport::TakeConsumed() {
+Consumed RemoteTransport::TakeConsumed() {
   unacknowledged_weight_bytes_ = 0;
   return consumed_;
 }
@@ -263,9 +316,19 @@ absl::Status RemoteTransport::Writelines(std::span<const std::string_view> lines
   if (write_eof_ != WriteEofState::kNone) {
     return MakeError(absl::StatusCode::kFailedPrecondition, "WRITE_AFTER_EOF", "write after write_eof");
   }
+  if (!rules_.can_write) {
+    return MakeError(absl::StatusCode::kUnimplemented, "WRONG_KIND", "this transport can only be read");
+  }
   size_t size_bytes = 0;
   for (const std::string_view line : lines) size_bytes += line.size();
   if (size_bytes == 0) return absl::OkStatus();
+  if (sending_file_ && IsWritable()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "SENDFILE_IN_PROGRESS", "a file is being sent");
+  }
+  if (rules_.close_ends_write && IsClosing()) {
+    dropped_bytes_ += size_bytes;
+    return absl::OkStatus();
+  }
   accepted_bytes_ += size_bytes;
   if (!IsWritable()) return absl::OkStatus();
   if (held_end_.has_value()) {
@@ -279,6 +342,7 @@ absl::Status RemoteTransport::Writelines(std::span<const std::string_view> lines
 }
 
 void RemoteTransport::Accept(std::string_view data) {
+  if (issue_start_tls_) return written_for_tls_.Append(data);
   while (pending_.empty() && !data.empty()) {
     const uint64_t window_bytes = session_->limits().send_window_bytes - (issued_bytes_ - sent_bytes_);
     const uint64_t count =
@@ -312,8 +376,83 @@ void RemoteTransport::Pump() {
     issued_bytes_ += count;
     pending_.Consume(count);
   }
+  if (auto issue = std::exchange(issue_sendfile_, nullptr)) issue(absl::OkStatus());
+  if (issue_start_tls_ && pause_confirmed_) return IssueStartTls();
   if (write_eof_ == WriteEofState::kAsked) SendWriteEof();
   if (close_ == CloseState::kDue) SendClose();
+}
+
+absl::Status RemoteTransport::BeginSendfile(absl::AnyInvocable<void(absl::Status)> issue) {
+  AssertInLoopThread();
+  if (IsClosing()) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_CLOSING", "the transport is closing");
+  }
+  if (write_eof_ != WriteEofState::kNone) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "WRITE_AFTER_EOF", "sendfile after write_eof");
+  }
+  if (sending_file_) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "SENDFILE_IN_PROGRESS", "a file is being sent");
+  }
+  sending_file_ = true;
+  issue_sendfile_ = std::move(issue);
+  Pump();
+  return absl::OkStatus();
+}
+
+void RemoteTransport::DropSendfile() {
+  if (auto issue = std::exchange(issue_sendfile_, nullptr)) {
+    issue(MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_LOST",
+                    "the transport was lost before the file was sent"));
+  }
+}
+
+absl::Status RemoteTransport::BeginStartTls(absl::AnyInvocable<void(absl::StatusOr<std::string>)> issue) {
+  AssertInLoopThread();
+  if (IsClosing() || received_eof_ || held_end_.has_value() || write_eof_ != WriteEofState::kNone || sending_file_ ||
+      starting_tls_) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "START_TLS_IMPOSSIBLE",
+                     "the transport is not open both ways, or a file is being sent, or TLS is being started already");
+  }
+  starting_tls_ = true;
+  issue_start_tls_ = std::move(issue);
+  SyncReadingSoon();
+  // Nothing comes any more when it was paused already; but not at once.
+  if (pause_confirmed_) {
+    session_->reactor().CallSoon([self = shared_from_this()] {
+      if (self->IsWritable()) self->Pump();
+    });
+  }
+  return absl::OkStatus();
+}
+
+void RemoteTransport::IssueStartTls() {
+  tls_incoming_.clear();
+  for (const HeldData& held : held_data_) tls_incoming_ += held.data;
+  DropHeld();
+  pending_ = std::exchange(written_for_tls_, ByteQueue());
+  std::exchange(issue_start_tls_, nullptr)(tls_incoming_);
+  Pump();
+}
+
+void RemoteTransport::EndStartTls(const absl::StatusOr<std::shared_ptr<const TlsInfo>>& tls) {
+  starting_tls_ = false;
+  std::string incoming = std::exchange(tls_incoming_, {});
+  if (state_ == State::kLost) return;
+  if (tls.ok()) {
+    extra_info_.tls = *tls;
+    rules_ = RulesOf(extra_info_);
+    if (watermarks_.SetMarks(kTlsWriteBufferMarks, GetWriteBufferSize()) && IsWritable()) protocol_->PauseWriting();
+  } else if (state_ == State::kOpen && !incoming.empty() && LeavesTransport(tls.status())) {
+    held_data_.push_front({.data = std::move(incoming), .is_acknowledged = true});
+  }
+  if (state_ == State::kOpen) DeliverHeldSoon();
+}
+
+void RemoteTransport::DropStartTls() {
+  written_for_tls_.Clear();
+  if (auto issue = std::exchange(issue_start_tls_, nullptr)) {
+    issue(MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the transport was closed first"));
+  }
 }
 
 void RemoteTransport::OnCredit() {
@@ -330,7 +469,7 @@ bool RemoteTransport::OnWriteProgress(uint64_t sent_bytes) {
   Pump();
   protocol_->BytesSent(sent_bytes_);
   if (IsWritable() && watermarks_.Shrank(GetWriteBufferSize())) protocol_->ResumeWriting();
-  if (state_ == State::kClosing && close_ == CloseState::kSent && sent_bytes_ == accepted_bytes_) {
+  if (state_ == State::kClosing && close_ == CloseState::kSent && sent_bytes_ == accepted_bytes_ && !IsTls()) {
     EnterEnding(received_eof_ ? EndCause::kEof : EndCause::kLocalClose, absl::OkStatus());
   }
   return true;
@@ -340,7 +479,8 @@ size_t RemoteTransport::GetWriteBufferSize() const { return IsWritable() ? accep
 
 absl::Status RemoteTransport::SetWriteBufferLimits(const WriteBufferLimits& limits) {
   AssertInLoopThread();
-  const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(limits);
+  const absl::StatusOr<WriteBufferMarks> marks =
+      ResolveWriteBufferLimits(limits, IsTls() ? kTlsWriteBufferMarks : WriteBufferMarks());
   if (!marks.ok()) return marks.status();
   if (watermarks_.SetMarks(*marks, GetWriteBufferSize()) && IsWritable()) protocol_->PauseWriting();
   return absl::OkStatus();
@@ -348,7 +488,8 @@ absl::Status RemoteTransport::SetWriteBufferLimits(const WriteBufferLimits& limi
 
 void RemoteTransport::WriteEof() {
   AssertInLoopThread();
-  if (IsClosing() || write_eof_ != WriteEofState::kNone) return;
+  if (IsClosing() || write_eof_ != WriteEofState::kNone || !rules_.can_write_eof || starting_tls_) return;
+  if (rules_.write_eof_closes) return Close();
   write_eof_ = WriteEofState::kAsked;
   if (pending_.empty()) SendWriteEof();
 }
@@ -365,7 +506,14 @@ void RemoteTransport::SendWriteEof() {
 void RemoteTransport::Close() {
   AssertInLoopThread();
   if (IsClosing()) return;
-  if (sent_bytes_ == accepted_bytes_) {
+  eof_before_close_ = received_eof_;
+  if (starting_tls_) {
+    // asyncio: closing during the handshake is aborting.
+    SendAbort(false);
+    EnterEnding(EndCause::kLocalClose, absl::OkStatus());
+    return;
+  }
+  if (sent_bytes_ == accepted_bytes_ && !IsTls()) {
     SendClose();
     EnterEnding(received_eof_ ? EndCause::kEof : EndCause::kLocalClose, absl::OkStatus());
     return;
@@ -405,6 +553,8 @@ void RemoteTransport::EnterEnding(std::optional<EndCause> cause, absl::Status st
   ending_cause_ = cause;
   ending_status_ = std::move(status);
   pending_.Clear();
+  DropSendfile();
+  DropStartTls();
   DropHeld();
   if (held_end_.has_value()) DeliverHeldSoon();
 }
@@ -418,11 +568,26 @@ bool RemoteTransport::MustHold(const ConnectionEnd& end) const {
 }
 
 bool RemoteTransport::OnConnectionLost(ConnectionEnd end) {
+  // A sendfile that was cancelled here did not tell how much of the file was sent.
+  const uint64_t of_file_bytes = sending_file_ ? end.sent_bytes : file_bytes_;
+  end.sent_bytes -= std::min(of_file_bytes, end.sent_bytes - std::min(end.sent_bytes, sent_bytes_));
   if (end.sent_bytes > issued_bytes_) return false;
   if (held_end_.has_value()) return true;
   // The last bytes may have reached the kernel in the turn that ended it: the protocol hears of them first.
   pending_.Clear();
   if (!OnWriteProgress(end.sent_bytes)) return false;
+  if (issue_start_tls_) {
+    // Its `done` comes first, and that in a later turn.
+    starting_tls_ = false;
+    written_for_tls_.Clear();
+    std::exchange(issue_start_tls_, nullptr)(
+        end.status.ok() ? MakeError(absl::StatusCode::kUnavailable, "HANDSHAKE_EOF", "the connection ended first")
+                        : end.status);
+    DropHeld();
+    held_end_ = std::move(end);
+    DeliverHeldSoon();
+    return true;
+  }
   if (MustHold(end)) {
     held_end_ = std::move(end);
   } else {
@@ -434,19 +599,32 @@ bool RemoteTransport::OnConnectionLost(ConnectionEnd end) {
 void RemoteTransport::OnSessionLost(const absl::Status& status) {
   if (state_ == State::kLost) return;
   ending_cause_.reset();
-  CallConnectionLost({.cause = EndCause::kSessionLost, .status = status, .received_bytes = received_bytes_});
+  ConnectionEnd end{.cause = EndCause::kSessionLost, .status = status, .received_bytes = received_bytes_};
+  if (issue_start_tls_ == nullptr) return CallConnectionLost(std::move(end));
+  // Its `done` comes first, and that in a later turn.
+  state_ = State::kEnding;
+  std::exchange(issue_start_tls_, nullptr)(status);
+  session_->reactor().CallSoon([self = shared_from_this(), end = std::move(end)]() mutable {
+    if (self->state_ != State::kLost) self->CallConnectionLost(std::move(end));
+  });
 }
 
 void RemoteTransport::CallConnectionLost(ConnectionEnd end) {
   if (ending_cause_.has_value()) {
     end.cause = *ending_cause_;
     end.status = ending_status_;
-  } else if (end.cause == EndCause::kEof && !received_eof_) {
+  } else if (end.cause == EndCause::kEof && !rules_.can_read) {
+    // The reader is gone. The service had nothing buffered, but bytes may have been on their way to it.
+    if (sent_bytes_ < accepted_bytes_) {
+      end.cause = EndCause::kBrokenPipe;
+      end.status = ErrnoToStatus(EPIPE, "write");
+    }
+  } else if ((end.cause == EndCause::kEof || end.cause == EndCause::kRaggedEof) && !eof_before_close_) {
     // The peer ended too, but the protocol was not told before it closed.
     end.cause = EndCause::kLocalClose;
   }
-  end.sent_bytes = sent_bytes_;
-  end.dropped_bytes = accepted_bytes_ - sent_bytes_;
+  end.sent_bytes = sent_bytes_ + file_bytes_;
+  end.dropped_bytes = accepted_bytes_ - sent_bytes_ + dropped_bytes_;
   received_bytes_ = end.received_bytes;
   const std::shared_ptr<BaseProtocol> protocol = std::move(protocol_);
   auto on_lost = std::move(on_lost_);
@@ -456,7 +634,9 @@ void RemoteTransport::CallConnectionLost(ConnectionEnd end) {
   if (on_lost) on_lost(*this);
 }
 
-std::shared_ptr<RemoteTransport> RemoteTransport::Detach() {
+std::shared_ptr<RemoteHandle> RemoteTransport::Detach() {
+  DropSendfile();
+  DropStartTls();
   RemoteSession* const session = std::exchange(session_, nullptr);
   state_ = State::kLost;
   plain_protocol_ = nullptr;
@@ -465,7 +645,7 @@ std::shared_ptr<RemoteTransport> RemoteTransport::Detach() {
   held_data_.clear();
   held_eof_ = false;
   held_end_.reset();
-  std::shared_ptr<RemoteTransport> self = session->RemoveTransport(id_);
+  std::shared_ptr<RemoteHandle> self = session->RemoveTransport(id_);
   session->Written(issued_bytes_ - sent_bytes_);
   return self;
 }
@@ -474,6 +654,9 @@ void RemoteTransport::OnLoopDestroyed() {
   // Moved out, because its destructor may call back.
   const std::shared_ptr<BaseProtocol> protocol = std::move(protocol_);
   const auto on_lost = std::move(on_lost_);
+  // They hold the operation, which holds this.
+  const auto issue_sendfile = std::exchange(issue_sendfile_, nullptr);
+  const auto issue_start_tls = std::exchange(issue_start_tls_, nullptr);
   state_ = State::kLost;
   plain_protocol_ = nullptr;
   buffered_protocol_ = nullptr;

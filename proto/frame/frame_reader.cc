@@ -42,9 +42,35 @@ bool ReadFrame(std::string_view bytes, FrameView& frame) {
   return reader.ok();
 }
 
+namespace {
+
+constexpr uint32_t kCommandSendto = 4;
+constexpr uint32_t kCallbackDatagramReceived = 4;
+
+// A v1::Datagram. False: malformed, or with fields that it should not have.
+bool ReadDatagram(std::string_view bytes, HotEntry& hot) {
+  hot.kind = HotEntry::Kind::kDatagram;
+  bool has_data = false;
+  FieldReader reader(bytes);
+  for (Field field; reader.Next(field);) {
+    if (field.type != Type::kLengthDelimited) return false;
+    if (field.number == 1 && !has_data) {
+      hot.data = field.bytes;
+      has_data = true;
+    } else if (field.number == 2 && !hot.address.has_value()) {
+      hot.address = field.bytes;
+    } else {
+      return false;
+    }
+  }
+  return reader.ok();
+}
+
+}  // namespace
+
 std::optional<HotEntry> ReadHotCommand(std::string_view entry) {
   HotEntry hot;
-  bool has_write = false;
+  int variants = 0;
   FieldReader reader(entry);
   for (Field field; reader.Next(field);) {
     if (field.number == 1 && field.type == Type::kVarint) {
@@ -53,12 +79,15 @@ std::optional<HotEntry> ReadHotCommand(std::string_view entry) {
       hot.transport_id = static_cast<uint32_t>(field.varint);
     } else if (field.number == 3 && field.type == Type::kLengthDelimited) {
       hot.data = field.bytes;
-      has_write = true;
+      ++variants;
+    } else if (field.number == kCommandSendto && field.type == Type::kLengthDelimited) {
+      if (!ReadDatagram(field.bytes, hot)) return std::nullopt;
+      ++variants;
     } else {
       return std::nullopt;
     }
   }
-  if (!reader.ok() || !has_write) return std::nullopt;
+  if (!reader.ok() || variants != 1) return std::nullopt;
   return hot;
 }
 
@@ -74,7 +103,10 @@ std::optional<HotEntry> ReadHotCallback(std::string_view entry) {
       ++variants;
     } else if (field.number == 3 && field.type == Type::kVarint) {
       hot.sent_bytes = field.varint;
-      hot.is_progress = true;
+      hot.kind = HotEntry::Kind::kProgress;
+      ++variants;
+    } else if (field.number == kCallbackDatagramReceived && field.type == Type::kLengthDelimited) {
+      if (!ReadDatagram(field.bytes, hot)) return std::nullopt;
       ++variants;
     } else {
       return std::nullopt;

@@ -24,16 +24,24 @@ bool ReadFrame(std::string_view bytes, FrameView& frame);
 
 // An entry that is a hot variant and nothing else. Threading: a value.
 struct HotEntry {
+  enum class Kind {
+    kData,      // write, data_received.
+    kProgress,  // write_progress; callbacks only.
+    kDatagram,  // sendto, datagram_received.
+  };
+
+  Kind kind = Kind::kData;
   uint32_t transport_id = 0;
-  uint32_t request_id = 0;  // Commands only.
-  bool is_progress = false;
-  std::string_view data;    // write, data_received.
-  uint64_t sent_bytes = 0;  // write_progress.
+  uint32_t request_id = 0;                       // Commands only.
+  std::string_view data = {};                    // kData, kDatagram.
+  std::optional<std::string_view> address = {};  // kDatagram: a serialized v1::SocketAddress, not looked into.
+  uint64_t sent_bytes = 0;                       // kProgress.
 };
 
-// Command{request_id, transport_id, write}; nothing when it is any other command, or malformed: parse it with protobuf.
+// Command{request_id, transport_id, write or sendto}; nothing when it is any other command, or malformed: parse it with
+// protobuf.
 std::optional<HotEntry> ReadHotCommand(std::string_view entry);
-// Callback{transport_id, data_received} or Callback{transport_id, write_progress}; nothing: as above.
+// Callback{transport_id, data_received, write_progress or datagram_received}; nothing: as above.
 std::optional<HotEntry> ReadHotCallback(std::string_view entry);
 
 // A v1::Acknowledgement. Threading: a value.

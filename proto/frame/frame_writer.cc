@@ -23,10 +23,15 @@ constexpr uint32_t kAcknowledgements = 5;
 // Of Command.
 constexpr uint32_t kCommandTransportId = 2;
 constexpr uint32_t kCommandWrite = 3;
+constexpr uint32_t kCommandSendto = 4;
 // Of Callback.
 constexpr uint32_t kCallbackTransportId = 1;
 constexpr uint32_t kCallbackDataReceived = 2;
 constexpr uint32_t kCallbackWriteProgress = 3;
+constexpr uint32_t kCallbackDatagramReceived = 4;
+// Of Datagram.
+constexpr uint32_t kDatagramData = 1;
+constexpr uint32_t kDatagramAddress = 2;
 
 // A length of 4 bytes counts to 2^28 - 1, more than any frame holds.
 constexpr size_t kLengthBytes = 4;
@@ -77,6 +82,47 @@ void FrameWriter::AppendWrite(uint32_t transport_id, std::string_view data) {
   end = PutVarint(end, data.size());
   if (!data.empty()) std::memcpy(end, data.data(), data.size());
   buffer_.Commit(static_cast<size_t>(end - room.data()) + data.size());
+}
+
+namespace {
+
+// Tag, length and bytes.
+size_t BytesFieldBytes(std::string_view bytes) { return 1 + VarintBytes(bytes.size()) + bytes.size(); }
+
+char* PutBytesField(char* out, uint32_t field_number, std::string_view bytes) {
+  *out++ = Tag(field_number, Type::kLengthDelimited);
+  out = PutVarint(out, bytes.size());
+  if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size());
+  return out + bytes.size();
+}
+
+}  // namespace
+
+void FrameWriter::AppendDatagram(uint32_t id_field_number, uint32_t transport_id, uint32_t datagram_field_number,
+                                 std::string_view data, std::optional<std::string_view> address) {
+  const size_t datagram_bytes =
+      (data.empty() ? 0 : BytesFieldBytes(data)) + (address.has_value() ? BytesFieldBytes(*address) : 0);
+  const size_t entry_bytes = 1 + VarintBytes(transport_id) + 1 + VarintBytes(datagram_bytes) + datagram_bytes;
+  const std::span<char> room = buffer_.Reserve(1 + wire::kMaxVarint64Bytes + entry_bytes);
+  char* end = room.data();
+  *end++ = Tag(kEntries, Type::kLengthDelimited);
+  end = PutVarint(end, entry_bytes);
+  *end++ = Tag(id_field_number, Type::kVarint);
+  end = PutVarint(end, transport_id);
+  *end++ = Tag(datagram_field_number, Type::kLengthDelimited);
+  end = PutVarint(end, datagram_bytes);
+  if (!data.empty()) end = PutBytesField(end, kDatagramData, data);
+  if (address.has_value()) end = PutBytesField(end, kDatagramAddress, *address);
+  buffer_.Commit(static_cast<size_t>(end - room.data()));
+}
+
+void FrameWriter::AppendSendTo(uint32_t transport_id, std::string_view data, std::optional<std::string_view> address) {
+  AppendDatagram(kCommandTransportId, transport_id, kCommandSendto, data, address);
+}
+
+void FrameWriter::AppendDatagramReceived(uint32_t transport_id, std::string_view data,
+                                         std::optional<std::string_view> address) {
+  AppendDatagram(kCallbackTransportId, transport_id, kCallbackDatagramReceived, data, address);
 }
 
 void FrameWriter::AppendDataReceived(uint32_t transport_id, std::string_view data) {

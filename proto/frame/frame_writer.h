@@ -3,6 +3,7 @@
 #define TRANSPORTD_PROTO_FRAME_FRAME_WRITER_H_
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -11,9 +12,9 @@
 
 namespace transportd {
 
-// One frame under construction. The hot variants (write, data_received, write_progress) are written by hand, the data
-// straight where it came from; everything else is serialized by protobuf. The numbers go in last, by Seal.
-// Threading: one thread at a time.
+// One frame under construction. The hot variants (write, data_received, write_progress, sendto, datagram_received) are
+// written by hand, the data straight where it came from; everything else is serialized by protobuf. The numbers go in
+// last, by Seal. Threading: one thread at a time.
 class FrameWriter final {
  public:
   bool empty() const { return buffer_.empty(); }
@@ -30,6 +31,10 @@ class FrameWriter final {
   void AppendWrite(uint32_t transport_id, std::string_view data);
   // Callback{transport_id, data_received}.
   void AppendDataReceived(uint32_t transport_id, std::string_view data);
+  // Command{transport_id, sendto} and Callback{transport_id, datagram_received}. `address`: a serialized
+  // v1::SocketAddress; unset: none.
+  void AppendSendTo(uint32_t transport_id, std::string_view data, std::optional<std::string_view> address);
+  void AppendDatagramReceived(uint32_t transport_id, std::string_view data, std::optional<std::string_view> address);
   // Callback{transport_id, write_progress}.
   void AppendWriteProgress(uint32_t transport_id, uint64_t sent_bytes);
 
@@ -43,6 +48,9 @@ class FrameWriter final {
 
  private:
   void AppendMessage(uint32_t field_number, const google::protobuf::MessageLite& message);
+  // An entry {transport_id, Datagram} of these field numbers.
+  void AppendDatagram(uint32_t id_field_number, uint32_t transport_id, uint32_t datagram_field_number,
+                      std::string_view data, std::optional<std::string_view> address);
 
   FrameBuffer buffer_;
   size_t open_entry_ = 0;  // Where the data_received under construction begins.
@@ -50,6 +58,8 @@ class FrameWriter final {
 
 // The most that AppendDataReceived adds besides the data.
 inline constexpr size_t kDataReceivedOverheadBytes = 16;
+// The most that AppendDatagramReceived and AppendSendTo add besides the data and the address.
+inline constexpr size_t kDatagramOverheadBytes = 48;
 
 }  // namespace transportd
 

@@ -12,12 +12,12 @@ constexpr uint64_t kMaxReserve = 256;
 
 }  // namespace
 
-uint64_t RaiseFileLimit() {
+FileLimit RaiseFileLimit() {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
   const rlim_t soft = limit.rlim_cur;
   limit.rlim_cur = limit.rlim_max;
-  return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : soft;
+  return {.raised = setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : soft, .before = soft};
 }
 
 int DescriptorLimit(uint64_t file_limit) {

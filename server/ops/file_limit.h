@@ -6,11 +6,16 @@
 
 namespace transportd {
 
-// Raises the soft limit to the hard one; returns what is in force then, 0 when that is unknown.
-uint64_t RaiseFileLimit();
+struct FileLimit {
+  uint64_t raised = 0;  // What is in force now; 0: unknown.
+  uint64_t before = 0;  // What was, for the children: a program that uses select(2) has no use for more; 0: unknown.
+};
 
-// EpollEventLoop::Options::descriptor_limit under `file_limit`, RaiseFileLimit's: all but a reserve for gRPC and the
-// rest of the process. gRPC 1.51 never accepts again on a listener that was once told EMFILE.
+// Raises the soft limit to the hard one.
+FileLimit RaiseFileLimit();
+
+// EpollEventLoop::Options::descriptor_limit under `file_limit`, RaiseFileLimit's `raised`: all but a reserve for gRPC
+// and the rest of the process. gRPC 1.51 never accepts again on a listener that was once told EMFILE.
 int DescriptorLimit(uint64_t file_limit);
 
 }  // namespace transportd

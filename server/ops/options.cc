@@ -1,6 +1,8 @@
 #include "server/ops/options.h"
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -49,6 +51,8 @@ struct Raw {
   std::vector<std::string> listen = {"127.0.0.1:50051"};
   std::string policy;
   std::string log_level = "info";
+  std::vector<std::string> inherited_fds;
+  std::string spawn_helper;
 };
 
 void AddFlags(Raw& raw, FlagTable& flags) {
@@ -66,6 +70,9 @@ void AddFlags(Raw& raw, FlagTable& flags) {
   flags.Switch("dev", options.dev,
                "For local use: every caller may do everything, so only loopback and Unix addresses are listened on.");
   flags.Text("policy", "FILE", raw.policy, "Who may do what. Not in this release, which needs --dev.");
+  flags.List("tls-identity", "NAME=CERTFILE,KEYFILE", options.tls_identity,
+             "A certificate and its key (PEM files) that clients may name in TlsOptions.identity; may be given several "
+             "times.");
   flags.Switch("reflection", options.reflection, "Answer grpc.reflection, for grpcurl.");
 
   flags.Group("How");
@@ -75,6 +82,14 @@ void AddFlags(Raw& raw, FlagTable& flags) {
               "Calls at once on one connection; more wait at the client.");
   flags.Time("drain-timeout", options.drain_timeout, seconds(0), hours(24),
              "How long SIGTERM waits for the open sessions to end.");
+  flags.List(
+      "inherited-fd", "N", raw.inherited_fds,
+      "A descriptor that transportd was started with and that clients may use by its number: a pipe, a terminal or "
+      "a socket; may be given several times.");
+  flags.Text(
+      "spawn-helper", "PATH", raw.spawn_helper,
+      "The program transportd-spawn, which starts subprocesses; found beside transportd, in ../libexec or ../bin, "
+      "when it is not given.");
   flags.Choice("log-level", {"debug", "info", "warning", "error"}, raw.log_level, "What is written to standard error.");
 
   flags.Group("Limits of a session (types.proto, Limits)");
@@ -151,6 +166,15 @@ absl::StatusOr<Options> ParseOptions(std::span<const char* const> arguments) {
     }
     options.listen.push_back(*std::move(address));
   }
+  for (const std::string& text : raw.inherited_fds) {
+    int fd = -1;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), fd);
+    if (error != std::errc() || end != text.data() + text.size() || fd < 0) {
+      return BadConfiguration(StrCat("--inherited-fd=", text, ": must be the number of a descriptor"));
+    }
+    options.inherited_fds.push_back(fd);
+  }
+  if (!raw.spawn_helper.empty()) options.spawn_helper = raw.spawn_helper;
   options.log_level = ToLogLevel(raw.log_level);
   return options;
 }

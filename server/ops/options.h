@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct Options {
   uint64_t grpc_buffer_bytes = 512ull * 1024 * 1024;
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
   LogLevel log_level = LogLevel::kInfo;
+  std::vector<int> inherited_fds;  // Not negative.
+  std::optional<std::string> spawn_helper;
+  std::vector<std::string> tls_identity;  // "NAME=CERTFILE,KEYFILE"; see ReadTlsIdentities.
   SessionLimits session_limits;
   ServiceLimits service_limits;
 

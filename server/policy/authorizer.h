@@ -21,7 +21,8 @@ struct Access {
   // The full name of the method, as `transportd.v1.EventLoop.CreateConnection`. A command of the Session stream has its
   // unary twin's; those without one have the stream's and the variant's: `transportd.v1.EventLoop.Session/cancel`.
   std::string_view method;
-  // The request message. Null for the hot `write` variant, which has none.
+  // The request message. Null for the hot `write` variant, which has none. For the hot `sendto` a SendToRequest without
+  // the datagram's bytes.
   const google::protobuf::Message* request = nullptr;
 };
 

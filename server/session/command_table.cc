@@ -14,8 +14,10 @@ using google::protobuf::FileDescriptor;
 
 std::map<int, std::string> BuildMethods() {
   std::map<const Descriptor*, std::string> method_of_request;
-  for (const FileDescriptor* file : {v1::Command::descriptor()->file(), v1::WriteRequest::descriptor()->file(),
-                                     v1::ServerCloseRequest::descriptor()->file()}) {
+  for (const FileDescriptor* file :
+       {v1::Command::descriptor()->file(), v1::WriteRequest::descriptor()->file(),
+        v1::ServerCloseRequest::descriptor()->file(), v1::SendToRequest::descriptor()->file(),
+        v1::SendSignalRequest::descriptor()->file()}) {
     for (int s = 0; s < file->service_count(); ++s) {
       for (int m = 0; m < file->service(s)->method_count(); ++m) {
         const auto* method = file->service(s)->method(m);
@@ -27,8 +29,9 @@ std::map<int, std::string> BuildMethods() {
   const auto* variants = v1::Command::descriptor()->oneof_decl(0);
   for (int i = 0; i < variants->field_count(); ++i) {
     const FieldDescriptor* variant = variants->field(i);
-    const Descriptor* request =
-        variant->message_type() == nullptr ? v1::WriteRequest::descriptor() : variant->message_type();
+    const Descriptor* request = variant->message_type();
+    if (variant->number() == v1::Command::kWrite) request = v1::WriteRequest::descriptor();
+    if (variant->number() == v1::Command::kSendto) request = v1::SendToRequest::descriptor();
     const auto found = method_of_request.find(request);
     methods[variant->number()] =
         found != method_of_request.end() ? found->second : "transportd.v1.EventLoop.Session/" + variant->name();

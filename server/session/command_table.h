@@ -11,7 +11,7 @@ namespace transportd {
 
 // The method that Authorizer::Authorize is asked for: that of the unary twin, `transportd.v1.Transport.Close`; for a
 // variant without one the stream's and the variant's, `transportd.v1.EventLoop.Session/cancel`. `write` has
-// Transport.Write's. Built from the descriptors when first asked for. Any thread.
+// Transport.Write's, `sendto` DatagramTransport.SendTo's. Built from the descriptors when first asked for. Any thread.
 std::string_view CommandMethod(v1::Command::CommandCase variant);
 
 // The message in the variant that is set; null for `write` and when none is set.

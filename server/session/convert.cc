@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <chrono>
 
+#include "server/session/socket_convert.h"
+#include "server/session/tls_convert.h"
+#include "transports/base/utf8.h"
+
 namespace transportd {
 
 namespace {
@@ -47,10 +51,26 @@ v1::EndCause ToProto(EndCause cause) {
       return v1::END_CAUSE_SESSION_LOST;
     case EndCause::kServiceStopping:
       return v1::END_CAUSE_SERVICE_STOPPING;
+    case EndCause::kRaggedEof:
+      return v1::END_CAUSE_RAGGED_EOF;
     case EndCause::kOsError:
       break;
   }
   return v1::END_CAUSE_OS_ERROR;
+}
+
+v1::PipeKind ToProto(PipeInfo::Kind kind) {
+  switch (kind) {
+    case PipeInfo::Kind::kFifo:
+      return v1::PIPE_KIND_FIFO;
+    case PipeInfo::Kind::kCharacterDevice:
+      return v1::PIPE_KIND_CHARACTER_DEVICE;
+    case PipeInfo::Kind::kTerminal:
+      return v1::PIPE_KIND_TERMINAL;
+    case PipeInfo::Kind::kSocket:
+      return v1::PIPE_KIND_SOCKET;
+  }
+  return v1::PIPE_KIND_UNSPECIFIED;
 }
 
 void ToProto(Duration duration, google::protobuf::Duration& out) {
@@ -70,21 +90,40 @@ void ToProto(const SocketAddress& address, v1::SocketAddress& out) {
   out.set_path(address.path);
 }
 
+void ToProto(const PipeInfo& pipe, v1::PipeInfo& out) {
+  out.set_kind(ToProto(pipe.kind));
+  out.set_can_read(pipe.can_read);
+  out.set_can_write(pipe.can_write);
+  out.set_path(pipe.path);
+  if (pipe.fd) out.set_fd(static_cast<uint32_t>(*pipe.fd));
+}
+
 void ToProto(const ExtraInfo& extra_info, v1::ExtraInfo& out) {
+  if (extra_info.pipe) ToProto(*extra_info.pipe, *out.mutable_pipe());
+  if (extra_info.pid) out.set_pid(static_cast<uint32_t>(*extra_info.pid));
   if (extra_info.sockname.has_value()) ToProto(*extra_info.sockname, *out.mutable_sockname());
   if (extra_info.peername.has_value()) ToProto(*extra_info.peername, *out.mutable_peername());
+  if (extra_info.tls != nullptr) ToProto(*extra_info.tls, *out.mutable_tls());
+  if (extra_info.socket.has_value()) ToProto(*extra_info.socket, *out.mutable_socket());
+  if (extra_info.peercred.has_value()) {
+    out.mutable_peercred()->set_pid(extra_info.peercred->pid);
+    out.mutable_peercred()->set_uid(extra_info.peercred->uid);
+    out.mutable_peercred()->set_gid(extra_info.peercred->gid);
+  }
 }
 
 void ToProto(const TransportError& error, v1::TransportError& out) {
   out.set_code(static_cast<int32_t>(error.code));
   out.set_reason(error.reason);
-  out.set_message(error.message);
+  out.set_message(Utf8OrEscaped(error.message));
   out.set_errno_number(error.errno_number);
   if (error.errno_number != 0) out.set_errno_name(ErrnoName(error.errno_number));
-  out.set_address(error.address);
+  out.set_address(Utf8OrEscaped(error.address));
   out.set_operation(error.operation);
   out.set_field(error.field);
   out.set_gai_code(error.gai_code);
+  out.set_sent_bytes(error.sent_bytes);
+  out.set_tls_verify_code(error.tls_verify_code);
   for (const TransportError& cause : error.causes) ToProto(cause, *out.add_causes());
 }
 
@@ -94,6 +133,13 @@ void ToProto(const ConnectionEnd& end, v1::ConnectionLost& out) {
   out.set_received_bytes(end.received_bytes);
   out.set_sent_bytes(end.sent_bytes);
   out.set_dropped_bytes(end.dropped_bytes);
+}
+
+void ToProto(const DatagramCounts& counts, v1::DatagramCounts& out) {
+  out.set_received_count(counts.received_count);
+  out.set_sent_count(counts.sent_count);
+  out.set_dropped_received_count(counts.dropped_received_count);
+  out.set_dropped_sent_count(counts.dropped_sent_count);
 }
 
 void ToProto(const WriteBufferMarks& marks, v1::WriteBufferLimits& out) {
@@ -117,6 +163,25 @@ void ToProto(const SessionLimits& limits, v1::Limits& out) {
 v1::TransportError ErrorProto(const absl::Status& status) {
   v1::TransportError out;
   ToProto(ToTransportError(status), out);
+  return out;
+}
+
+absl::StatusOr<SocketAddress> FromProto(const v1::SocketAddress& address) {
+  constexpr uint32_t kMaxPort = 65535;
+  if (address.port() > kMaxPort) {
+    return InvalidArgument("INVALID_PORT", "address.port", "a port is from 0 to 65535");
+  }
+  SocketAddress out;
+  out.family = FromProto(address.family());
+  if (out.family == AddressFamily::kUnspecified && !address.path().empty()) out.family = AddressFamily::kUnix;
+  if (out.family == AddressFamily::kUnspecified && !address.host().empty()) {
+    out.family = address.host().find(':') == std::string::npos ? AddressFamily::kInet : AddressFamily::kInet6;
+  }
+  out.host = address.host();
+  out.port = static_cast<uint16_t>(address.port());
+  out.flowinfo = address.flowinfo();
+  out.scope_id = address.scope_id();
+  out.path = address.path();
   return out;
 }
 
@@ -180,6 +245,41 @@ CreateServerOptions FromProto(const v1::CreateServerRequest& request, Duration d
   if (request.has_start_serving()) options.start_serving = request.start_serving();
   options.write_buffer_limits = FromProto(request.write_buffer_limits());
   options.timeout = request.has_timeout() ? FromProto(request.timeout()) : default_timeout;
+  return options;
+}
+
+CreateUnixConnectionOptions FromProto(const v1::CreateUnixConnectionRequest& request, Duration default_timeout) {
+  CreateUnixConnectionOptions options;
+  if (request.has_path()) options.path = request.path();
+  options.write_buffer_limits = FromProto(request.write_buffer_limits());
+  options.timeout = request.has_timeout() ? FromProto(request.timeout()) : default_timeout;
+  return options;
+}
+
+CreateDatagramEndpointOptions FromProto(const v1::CreateDatagramEndpointRequest& request, Duration default_timeout) {
+  CreateDatagramEndpointOptions options;
+  if (request.has_local()) options.local = FromProto(request.local());
+  if (request.has_local_path()) options.local_path = request.local_path();
+  if (request.has_remote()) options.remote = FromProto(request.remote());
+  if (request.has_remote_path()) options.remote_path = request.remote_path();
+  options.family = FromProto(request.family());
+  options.proto = request.proto();
+  options.flags = request.flags();
+  options.reuse_port = request.reuse_port();
+  options.allow_broadcast = request.allow_broadcast();
+  options.write_buffer_limits = FromProto(request.write_buffer_limits());
+  options.timeout = request.has_timeout() ? FromProto(request.timeout()) : default_timeout;
+  return options;
+}
+
+CreateUnixServerOptions FromProto(const v1::CreateUnixServerRequest& request) {
+  CreateUnixServerOptions options;
+  if (request.has_path()) options.path = request.path();
+  if (request.has_backlog()) options.backlog = request.backlog();
+  if (request.has_start_serving()) options.start_serving = request.start_serving();
+  if (request.has_cleanup_socket()) options.cleanup_socket = request.cleanup_socket();
+  if (request.has_mode()) options.mode = request.mode();
+  options.write_buffer_limits = FromProto(request.write_buffer_limits());
   return options;
 }
 

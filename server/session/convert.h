@@ -9,6 +9,7 @@
 #include "transportd/v1/transport.pb.h"
 #include "transportd/v1/types.pb.h"
 #include "transports/api/address.h"
+#include "transports/api/datagram.h"
 #include "transports/api/error.h"
 #include "transports/api/event_loop.h"
 #include "transports/api/protocol.h"
@@ -17,15 +18,19 @@
 namespace transportd {
 
 void ToProto(const SocketAddress& address, v1::SocketAddress& out);
+void ToProto(const PipeInfo& pipe, v1::PipeInfo& out);
 void ToProto(const ExtraInfo& extra_info, v1::ExtraInfo& out);
 void ToProto(const TransportError& error, v1::TransportError& out);
 void ToProto(const ConnectionEnd& end, v1::ConnectionLost& out);
+void ToProto(const DatagramCounts& counts, v1::DatagramCounts& out);
 void ToProto(const WriteBufferMarks& marks, v1::WriteBufferLimits& out);
 void ToProto(const SessionLimits& limits, v1::Limits& out);
 
 // `status` is not OK.
 v1::TransportError ErrorProto(const absl::Status& status);
 
+// A family that is not named is that which the host or the path looks like. INVALID_PORT (field `address.port`).
+absl::StatusOr<SocketAddress> FromProto(const v1::SocketAddress& address);
 HostPort FromProto(const v1::HostPort& host_port);
 WriteBufferLimits FromProto(const v1::WriteBufferLimits& limits);
 // Unknown numbers become kUnix, which no TCP call accepts.
@@ -36,6 +41,9 @@ Duration FromProto(const google::protobuf::Duration& duration);
 // Values are checked by the loop; what is converted here is only the shape.
 CreateConnectionOptions FromProto(const v1::CreateConnectionRequest& request, Duration default_timeout);
 CreateServerOptions FromProto(const v1::CreateServerRequest& request, Duration default_timeout);
+CreateUnixConnectionOptions FromProto(const v1::CreateUnixConnectionRequest& request, Duration default_timeout);
+CreateUnixServerOptions FromProto(const v1::CreateUnixServerRequest& request);
+CreateDatagramEndpointOptions FromProto(const v1::CreateDatagramEndpointRequest& request, Duration default_timeout);
 
 }  // namespace transportd
 

@@ -6,9 +6,8 @@
 
 namespace transportd {
 
-absl::StatusOr<std::unique_ptr<LoopThread>> LoopThread::Create(Resolver& resolver, int descriptor_limit) {
-  absl::StatusOr<std::unique_ptr<EpollEventLoop>> loop =
-      EpollEventLoop::Create({.clock = nullptr, .resolver = &resolver, .descriptor_limit = descriptor_limit});
+absl::StatusOr<std::unique_ptr<LoopThread>> LoopThread::Create(EpollEventLoop::Options options) {
+  absl::StatusOr<std::unique_ptr<EpollEventLoop>> loop = EpollEventLoop::Create(std::move(options));
   if (!loop.ok()) return loop.status();
   return std::unique_ptr<LoopThread>(new LoopThread(*std::move(loop)));
 }

@@ -13,8 +13,8 @@ namespace transportd {
 // Threading: `loop` is the thread's; Create and the destructor are the owner's; Post is any thread's.
 class LoopThread final {
  public:
-  // `resolver` outlives it; `descriptor_limit` is EpollEventLoop::Options'. Fails as EpollEventLoop::Create does.
-  static absl::StatusOr<std::unique_ptr<LoopThread>> Create(Resolver& resolver, int descriptor_limit);
+  // As EpollEventLoop::Create.
+  static absl::StatusOr<std::unique_ptr<LoopThread>> Create(EpollEventLoop::Options options);
   // Stops the loop, and waits for the end of its turn.
   ~LoopThread();
 

@@ -34,13 +34,27 @@ std::span<char> Outbox::BeginDataReceived(uint32_t transport_id, size_t size_byt
 
 void Outbox::EndDataReceived(uint32_t transport_id, size_t used_bytes) {
   open_.EndDataReceived(used_bytes);
-  if (!keep_shares_ || used_bytes == 0) return;
-  // A transport is read at most once a turn, so that a frame rarely holds it twice in a row.
+  if (used_bytes != 0) AddShare(transport_id, used_bytes);
+}
+
+bool Outbox::AppendDatagramReceived(uint32_t transport_id, std::string_view data,
+                                    std::optional<std::string_view> address) {
+  const uint64_t entry_bytes = kDatagramOverheadBytes + data.size() + (address ? address->size() : 0);
+  if (entry_bytes + kFrameOverheadBytes > max_frame_bytes_) return false;
+  MakeRoom(entry_bytes);
+  open_.AppendDatagramReceived(transport_id, data, address);
+  AddShare(transport_id, data.size());
+  return true;
+}
+
+void Outbox::AddShare(uint32_t transport_id, uint64_t data_bytes) {
+  if (!keep_shares_) return;
+  // A transport is read at most once a turn: only datagrams come several in a row.
   if (!open_shares_.empty() && open_shares_.back().transport_id == transport_id) {
-    open_shares_.back().data_bytes += used_bytes;
+    open_shares_.back().data_bytes += data_bytes;
     ++open_shares_.back().data_count;
   } else {
-    open_shares_.push_back({transport_id, used_bytes, 1});
+    open_shares_.push_back({transport_id, data_bytes, 1});
   }
 }
 

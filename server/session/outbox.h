@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "proto/frame/frame_buffer.h"
@@ -29,6 +31,9 @@ class Outbox final {
 
   void AppendOpened(const v1::Opened& opened) { open_.AppendOpening(opened); }
   void Append(const v1::Callback& callback);
+  // False, and nothing is appended: it is longer than a frame may be. `address` as FrameWriter has it.
+  [[nodiscard]] bool AppendDatagramReceived(uint32_t transport_id, std::string_view data,
+                                            std::optional<std::string_view> address);
   void AppendWriteProgress(uint32_t transport_id, uint64_t sent_bytes);
 
   // Room for up to `size_bytes` of a transport's data, closed by EndDataReceived before anything else is appended.
@@ -57,6 +62,7 @@ class Outbox final {
   };
 
   void MakeRoom(uint64_t size_bytes);
+  void AddShare(uint32_t transport_id, uint64_t data_bytes);
 
   const uint64_t max_frame_bytes_;
   const bool keep_shares_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/session/convert.h"
+#include "server/session/server_handle.h"
 #include "transports/api/error.h"
 #include "transports/base/str_cat.h"
 
@@ -167,15 +168,20 @@ absl::Status Session::RunEntries() {
   frame_unfinished_ = false;
   const TimePoint begin = loop_.reactor().clock().Now();
   while (next_entry_ < frame_.entries.size() && state_ == State::kOpen) {
-    if (absl::Status status = RunEntry(frame_.entries[next_entry_++]); !status.ok()) return status;
+    if (absl::Status status = RunEntry(frame_.entries[next_entry_++]); !status.ok()) {
+      SendGathered();
+      return status;
+    }
     // A frame of very many commands must not hold up the other sessions of this loop.
     if (next_entry_ % kEntriesBetweenLooks == 0 && next_entry_ >= kEntriesAtOnce &&
         next_entry_ < frame_.entries.size() && loop_.reactor().clock().Now() - begin > kSlice) {
+      SendGathered();
       frame_unfinished_ = true;
       loop_.CallSoon([session = shared_from_this()] { session->RunRestOfFrame(); });
       return absl::OkStatus();
     }
   }
+  SendGathered();
   ++client_sequence_;
   return absl::OkStatus();
 }
@@ -218,16 +224,28 @@ absl::Status Session::RunAcknowledgement(std::string_view bytes) {
   if (!acknowledged_) return BadFrame("acknowledgements in a session that was opened without open.acknowledged");
   const std::optional<AcknowledgementView> acknowledgement = ReadAcknowledgement(bytes);
   if (!acknowledgement.has_value()) return BadFrame("an acknowledgement is no Acknowledgement");
-  const auto found = streams_.find(acknowledgement->transport_id);
-  if (found == streams_.end()) return absl::OkStatus();
-  const std::shared_ptr<StreamHandle> stream = found->second;
-  if (stream->Acknowledge(acknowledgement->data_bytes, acknowledgement->data_count)) return absl::OkStatus();
-  return BadFrame(StrCat("transport ", stream->id(), ": more is acknowledged than was sent"));
+  FlowHandle* const flow = FindFlow(acknowledgement->transport_id);
+  if (flow == nullptr || flow->Acknowledge(acknowledgement->data_bytes, acknowledgement->data_count)) {
+    return absl::OkStatus();
+  }
+  return BadFrame(StrCat("transport ", flow->id(), ": more is acknowledged than was sent"));
 }
 
 absl::Status Session::RunEntry(std::string_view entry) {
-  if (const std::optional<HotEntry> write = ReadHotCommand(entry)) {
-    RunWrite(*write);
+  if (const std::optional<HotEntry> hot = ReadHotCommand(entry)) {
+    if (hot->kind == HotEntry::Kind::kData) {
+      RunWrite(*hot);
+      return absl::OkStatus();
+    }
+    v1::Datagram& datagram = *sendto_request_.mutable_datagram();
+    if (hot->address && (!datagram.has_address() || *hot->address != sendto_address_bytes_)) {
+      if (!datagram.mutable_address()->ParseFromArray(hot->address->data(), static_cast<int>(hot->address->size()))) {
+        datagram.clear_address();
+        return BadFrame("a command is no Command");
+      }
+      sendto_address_bytes_ = *hot->address;
+    }
+    RunSendTo(*hot, hot->address ? &datagram.address() : nullptr);
     return absl::OkStatus();
   }
   if (!command_.ParseFromArray(entry.data(), static_cast<int>(entry.size()))) {
@@ -235,6 +253,19 @@ absl::Status Session::RunEntry(std::string_view entry) {
   }
   if (command_.command_case() == v1::Command::kWrite) {
     RunWrite({.transport_id = command_.transport_id(), .request_id = command_.request_id(), .data = command_.write()});
+    return absl::OkStatus();
+  }
+  SendGathered();
+  if (command_.command_case() == v1::Command::kSendto) {
+    *sendto_request_.mutable_datagram() = command_.sendto();
+    sendto_request_.mutable_datagram()->clear_data();
+    sendto_address_bytes_.clear();
+    RunSendTo({.kind = HotEntry::Kind::kDatagram,
+               .transport_id = command_.transport_id(),
+               .request_id = command_.request_id(),
+               .data = command_.sendto().data()},
+              command_.sendto().has_address() ? &command_.sendto().address() : nullptr);
+    SendGathered();
     return absl::OkStatus();
   }
   Run(command_, MakeCall(command_.request_id(), nullptr), /*from_stream=*/true);
@@ -248,7 +279,7 @@ void Session::Emit(const v1::Callback& callback) {
   ScheduleFlush();
 }
 
-void Session::EmitConnectionLost(uint32_t id, const ConnectionEnd& end) {
+void Session::EmitConnectionLost(uint32_t id, const ConnectionEnd& end, const DatagramCounts* datagrams) {
   v1::Callback callback;
   callback.set_transport_id(id);
   v1::ConnectionLost& lost = *callback.mutable_connection_lost();
@@ -260,6 +291,7 @@ void Session::EmitConnectionLost(uint32_t id, const ConnectionEnd& end) {
   } else {
     ToProto(end, lost);
   }
+  if (datagrams != nullptr) ToProto(*datagrams, *lost.mutable_datagrams());
   Emit(callback);
 }
 
@@ -296,7 +328,7 @@ void Session::Flush() {
   flush_scheduled_ = false;
   if (state_ == State::kEnded) return;
   for (const uint32_t id : std::exchange(unsettled_, {})) {
-    if (const auto found = streams_.find(id); found != streams_.end()) found->second->SettleWrites();
+    if (FlowHandle* const flow = FindFlow(id); flow != nullptr) flow->SettleWrites();
   }
   AccountBuffers();
   UpdateReceiving();
@@ -308,7 +340,7 @@ void Session::Flush() {
 void Session::SendNextFrame() {
   if (stream_ == nullptr || outbox_ == nullptr || outbox_->sending()) return;
   for (const uint32_t id : std::exchange(progress_due_, {})) {
-    if (const auto found = streams_.find(id); found != streams_.end()) found->second->EmitProgress();
+    if (FlowHandle* const flow = FindFlow(id); flow != nullptr) flow->EmitProgress();
   }
   server_exception_told_ = false;
   if (!outbox_->empty()) stream_->SendFrame(outbox_->TakeFrame(client_sequence_));
@@ -316,8 +348,8 @@ void Session::SendNextFrame() {
 
 void Session::OnFrameSent() {
   for (const DataShare& share : outbox_->FrameSent()) {
-    if (const auto found = streams_.find(share.transport_id); found != streams_.end()) {
-      found->second->Delivered(share.data_bytes, share.data_count);
+    if (FlowHandle* const flow = FindFlow(share.transport_id); flow != nullptr) {
+      flow->Delivered(share.data_bytes, share.data_count);
     }
   }
   ScheduleFlush();
@@ -339,7 +371,9 @@ void Session::UpdateReceiving() {
   }
   if (may_receive == may_receive_) return;
   may_receive_ = may_receive;
-  for (const auto& [id, stream] : streams_) stream->UpdateReading();
+  for (const auto& [id, handle] : handles_) {
+    if (FlowHandle* const flow = handle->flow(); flow != nullptr) flow->UpdateReading();
+  }
 }
 
 // --- Ending ----------------------------------------------------------------------------------------------------------
@@ -389,18 +423,13 @@ void Session::End(absl::Status status, std::optional<EndCause> cause, absl::AnyI
   });
   const std::map<uint64_t, CallPtr> calls = calls_;
   for (const auto& [number, call] : calls) call->Cancel();
-  std::vector<uint32_t> server_ids;
-  for (auto& [id, server] : servers_) {
-    server.closed = true;
-    server.server->Close();
-    server_ids.push_back(id);
-  }
-  for (const uint32_t id : server_ids) ForgetServerIfOver(id);
-  for (const auto& [id, stream] : streams_) stream->transport().Abort();
+  std::vector<std::shared_ptr<Handle>> handles;
+  for (const auto& [id, handle] : handles_) handles.push_back(handle);
+  for (const auto& handle : handles) handle->End();
 }
 
 void Session::CheckEnded() {
-  if (state_ != State::kEnding || !calls_.empty() || !streams_.empty() || !servers_.empty()) return;
+  if (state_ != State::kEnding || !calls_.empty() || !handles_.empty()) return;
   if (stream_ != nullptr) {
     if (outbox_ != nullptr && (outbox_->sending() || !outbox_->empty())) return;
     std::exchange(stream_, nullptr)->Finish(end_status_);
@@ -412,19 +441,92 @@ void Session::CheckEnded() {
   std::exchange(options_.on_ended, nullptr)();
 }
 
+// --- The table -------------------------------------------------------------------------------------------------------
+
+absl::StatusOr<std::shared_ptr<void>> Session::TakePlace() {
+  if (*place_count_ >= options_.limits.max_transport_count) {
+    return MakeError(
+        StatusCode::kResourceExhausted, "TOO_MANY_TRANSPORTS",
+        StrCat("the session has ", *place_count_, " transports, those under way included, the most that it may"));
+  }
+  std::shared_ptr<void> of_service = options_.budget->TakeTransport();
+  if (of_service == nullptr) {
+    return MakeError(StatusCode::kResourceExhausted, "TOO_MANY_TRANSPORTS",
+                     "the service has as many transports as it may");
+  }
+  ++*place_count_;
+  return std::shared_ptr<void>(place_count_.get(),
+                               [count = place_count_, of_service = std::move(of_service)](void*) { --*count; });
+}
+
+absl::StatusOr<Handle*> Session::FindHandle(uint32_t id) const {
+  if (const auto found = handles_.find(id); found != handles_.end()) return found->second.get();
+  if (id != 0 && id <= last_id_) return nullptr;
+  return MakeError(StatusCode::kNotFound, "UNKNOWN_TRANSPORT",
+                   StrCat("this session never had a transport or server ", id));
+}
+
+FlowHandle* Session::FindFlow(uint32_t id) const {
+  const auto found = handles_.find(id);
+  return found == handles_.end() ? nullptr : found->second->flow();
+}
+
+bool Session::Adopt(std::shared_ptr<Handle> handle) {
+  if (state_ != State::kOpen || last_id_ == UINT32_MAX) return false;
+  const auto found = handles_.find(handle->server_id());
+  auto* const server = found == handles_.end() ? nullptr : static_cast<ServerHandle*>(found->second.get());
+  if (!handle->has_place()) {
+    absl::StatusOr<std::shared_ptr<void>> place = TakePlace();
+    if (OutboxBytes() > 2 * options_.limits.session_receive_window_bytes) {
+      place = MakeError(StatusCode::kResourceExhausted, "CALLBACKS_UNREAD", "the client does not read its callbacks");
+    }
+    if (!place.ok()) {
+      if (server != nullptr) {
+        OnServerException({.message = "an accepted connection was reset: there is no room for it",
+                           .status = place.status(),
+                           .server = &server->server()});
+      }
+      return false;
+    }
+    handle->SetPlace(*std::move(place));
+  }
+  if (server != nullptr) server->AddTransport();
+  handle->set_id(++last_id_);
+  handles_.emplace(handle->id(), std::move(handle));
+  return true;
+}
+
+void Session::Remove(Handle& handle) {
+  handle.SetPlace(nullptr);
+  const auto found = handles_.find(handle.id());
+  loop_.reactor().DeferredDelete(std::move(found->second));
+  handles_.erase(found);
+  if (const auto server = handles_.find(handle.server_id()); server != handles_.end()) {
+    static_cast<ServerHandle&>(*server->second).RemoveTransport();
+  }
+  ScheduleFlush();
+}
+
 // --- What is told of it --------------------------------------------------------------------------------------------
 
+namespace {
+
+bool IsOf(Handle& handle, const Server& server) {
+  return handle.kind() == Handle::Kind::kServer && &static_cast<ServerHandle&>(handle).server() == &server;
+}
+
+}  // namespace
+
 bool Session::Owns(const Server& server) const {
-  return std::any_of(servers_.begin(), servers_.end(),
-                     [&](const auto& entry) { return entry.second.server.get() == &server; });
+  return std::any_of(handles_.begin(), handles_.end(), [&](const auto& entry) { return IsOf(*entry.second, server); });
 }
 
 void Session::OnServerException(const ExceptionContext& context) {
   // Told once a frame: a client that does not read is not owed a growing list of the same.
   if (std::exchange(server_exception_told_, true)) return;
   v1::Callback callback;
-  for (const auto& [id, server] : servers_) {
-    if (server.server.get() == context.server) callback.set_transport_id(id);
+  for (const auto& [id, handle] : handles_) {
+    if (context.server != nullptr && IsOf(*handle, *context.server)) callback.set_transport_id(id);
   }
   callback.mutable_call_exception_handler()->set_message(context.message);
   if (!context.status.ok()) *callback.mutable_call_exception_handler()->mutable_error() = ErrorProto(context.status);
@@ -451,7 +553,7 @@ void Session::Describe(v1::SessionInfo& info) const {
   info.set_peer(options_.caller.peer);
   info.set_client_name(client_name_);
   ToProto(open_time_, *info.mutable_open_time());
-  info.set_transport_count(static_cast<uint32_t>(TransportCount()));
+  info.set_transport_count(static_cast<uint32_t>(handles_.size()));
   info.set_unacknowledged_bytes(std::max(static_cast<uint64_t>(unacknowledged_bytes_), OutboxBytes()));
   info.set_write_buffer_size_bytes(static_cast<uint64_t>(write_buffer_bytes_));
   info.set_event_loop_index(static_cast<uint32_t>(options_.event_loop_index));
@@ -461,39 +563,19 @@ void Session::Describe(v1::SessionInfo& info) const {
 
 void Session::DescribeTransports(uint32_t after_id, size_t max_count, std::vector<v1::TransportInfo>& infos) const {
   std::vector<uint32_t> ids;
-  for (const auto& [id, stream] : streams_) {
-    if (id > after_id) ids.push_back(id);
-  }
-  for (const auto& [id, server] : servers_) {
+  for (const auto& [id, handle] : handles_) {
     if (id > after_id) ids.push_back(id);
   }
   std::sort(ids.begin(), ids.end());
   if (ids.size() > max_count) ids.resize(max_count);
   for (const uint32_t id : ids) {
+    const Handle& handle = *handles_.at(id);
     v1::TransportInfo& info = infos.emplace_back();
     info.set_session_prefix(options_.id.substr(0, kPrefixLength));
     info.set_transport_id(id);
-    if (const auto server = servers_.find(id); server != servers_.end()) {
-      info.set_kind(v1::TRANSPORT_KIND_SERVER);
-      transportd::ToProto(server->second.sockname, *info.mutable_sockname());
-      info.set_is_closing(server->second.closed);
-      ToProto(server->second.open_time, *info.mutable_open_time());
-      continue;
-    }
-    StreamHandle& stream = *streams_.at(id);
-    info.set_kind(v1::TRANSPORT_KIND_STREAM);
-    v1::ExtraInfo extra_info;
-    transportd::ToProto(stream.transport().GetExtraInfo(), extra_info);
-    info.mutable_sockname()->Swap(extra_info.mutable_sockname());
-    info.mutable_peername()->Swap(extra_info.mutable_peername());
-    info.set_server_id(stream.origin().server_id);
-    info.set_received_bytes(stream.transport().ReceivedBytes());
-    info.set_sent_bytes(stream.transport().SentBytes());
-    info.set_unacknowledged_bytes(stream.window().WeightBytes());
-    info.set_write_buffer_size_bytes(stream.transport().GetWriteBufferSize());
-    info.set_reading_paused(!stream.reading());
-    info.set_is_closing(stream.transport().IsClosing());
-    ToProto(stream.open_time(), *info.mutable_open_time());
+    info.set_server_id(handle.server_id());
+    ToProto(handle.open_time(), *info.mutable_open_time());
+    handle.Describe(info);
   }
 }
 

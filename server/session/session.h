@@ -17,11 +17,13 @@
 #include "proto/frame/frame_reader.h"
 #include "server/policy/authorizer.h"
 #include "server/session/call.h"
+#include "server/session/datagram_handle.h"
+#include "server/session/flow_handle.h"
 #include "server/session/frame_stream.h"
+#include "server/session/handle.h"
 #include "server/session/outbox.h"
 #include "server/session/service_budget.h"
 #include "server/session/session_limits.h"
-#include "server/session/stream_handle.h"
 #include "transportd/v1/admin.pb.h"
 #include "transportd/v1/event_loop.pb.h"
 #include "transports/loop/epoll_event_loop.h"
@@ -87,15 +89,34 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void OnFrameSent() override;
   void OnLost() override;
 
-  // For StreamHandle.
+  // For commands.
+  EpollEventLoop& loop() { return loop_; }
   const SessionLimits& limits() const { return options_.limits; }
+  // A place for one more transport, given back when the last hold of it is gone; or why there is none.
+  absl::StatusOr<std::shared_ptr<void>> TakePlace();
+  // Null: it existed and is lost. An error: it never existed, or is of another kind.
+  absl::StatusOr<Handle*> FindHandle(uint32_t id) const;
+  template <typename T>
+  absl::StatusOr<T*> Find(uint32_t id) const {
+    const absl::StatusOr<Handle*> handle = FindHandle(id);
+    if (!handle.ok()) return handle.status();
+    if (*handle != nullptr && (*handle)->kind() != T::kKind) return (*handle)->WrongKind();
+    return static_cast<T*>(*handle);
+  }
+  // Unary calls may write no more to it now.
+  bool SendWindowIsFull(const FlowHandle& handle) const;
+  // Cancels the unanswered command of the stream that has this request id, if there is one.
+  void CancelRequest(uint32_t request_id);
+
+  // For handles.
   Outbox& outbox() { return *outbox_; }
   bool MayReceive() const { return may_receive_; }
-  // A new transport's id; 0 when there is no room for it.
-  uint32_t Adopt(StreamHandle& handle);
-  void Remove(StreamHandle& handle);
+  // Gives the handle an id, and a place when it has none. False: there is no room for it.
+  bool Adopt(std::shared_ptr<Handle> handle);
+  void Remove(Handle& handle);
   void Emit(const v1::Callback& callback);
-  void EmitConnectionLost(uint32_t id, const ConnectionEnd& end);
+  // `datagrams`: a datagram endpoint's counts.
+  void EmitConnectionLost(uint32_t id, const ConnectionEnd& end, const DatagramCounts* datagrams = nullptr);
   void AddUnsettled(uint32_t id);
   void AddProgressDue(uint32_t id) { progress_due_.push_back(id); }
   void AddUnacknowledged(int64_t delta_bytes);
@@ -107,16 +128,6 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
  private:
   enum class State { kOpening, kOpen, kEnding, kEnded };
   using CallPtr = std::shared_ptr<Call>;
-
-  struct ServerHandle {
-    std::shared_ptr<Server> server;
-    std::shared_ptr<void> place;  // In the service's count.
-    SocketAddress sockname;
-    std::map<uint64_t, CallPtr> waiting;  // wait_closed, by the call's number.
-    uint32_t transport_count = 0;         // Accepted and not yet lost.
-    bool closed = false;
-    std::chrono::system_clock::time_point open_time;
-  };
 
   // Opening, frames, ending: session.cc.
   absl::Status Open(const v1::Open& open);
@@ -140,35 +151,18 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void AccountBuffers();
   uint64_t OutboxBytes() const { return outbox_ == nullptr ? 0 : outbox_->size_bytes(); }
 
-  // Commands: session_commands.cc.
+  // Calls: session_commands.cc.
   CallPtr MakeCall(uint32_t request_id, absl::AnyInvocable<void(v1::Reply)> answer);
   void Run(const v1::Command& command, const CallPtr& call, bool from_stream);
   void RunWrite(const HotEntry& write);
-  void Dispatch(const v1::Command& command, const CallPtr& call, bool from_stream);
-  void RunCreateConnection(const v1::CreateConnectionRequest& request, const CallPtr& call);
-  void RunCreateServer(const v1::CreateServerRequest& request, const CallPtr& call);
-  void RunCancel(const v1::CancelRequest& request, const CallPtr& call, bool from_stream);
-  void RunDrainingWrite(uint32_t id, const std::vector<std::string_view>& pieces, v1::Reply reply, const CallPtr& call,
-                        bool from_stream);
-  void RunGetState(const v1::GetStateRequest& request, const CallPtr& call);
-  void RunGetsockopt(const v1::GetsockoptRequest& request, const CallPtr& call);
-  void RunSetsockopt(const v1::SetsockoptRequest& request, const CallPtr& call);
-  void RunStartServing(const v1::StartServingRequest& request, const CallPtr& call);
-  void RunServerClose(const v1::ServerCloseRequest& request, const CallPtr& call);
-  void RunWaitClosed(const v1::WaitClosedRequest& request, const CallPtr& call);
-  template <typename Action>
-  void OnStream(uint32_t id, const CallPtr& call, v1::Reply reply, Action action);
-  template <typename Action>
-  void OnServer(uint32_t id, const CallPtr& call, v1::Reply reply, Action action);
-  // Null: it existed and is lost. An error: it never existed, or is of the other kind.
-  absl::StatusOr<StreamHandle*> FindStream(uint32_t id);
-  absl::StatusOr<ServerHandle*> FindServer(uint32_t id);
-  absl::Status CheckRoom() const;
-  // A place for one more transport, or why there is none.
-  absl::StatusOr<std::shared_ptr<void>> TakePlace();
-  uint32_t AddServer(std::shared_ptr<Server> server, std::shared_ptr<void> place);
-  void ForgetServerIfOver(uint32_t id);
-  size_t TransportCount() const { return streams_.size() + servers_.size(); }
+  // `address`, which may be null: as the command has it.
+  void RunSendTo(const HotEntry& sendto, const v1::SocketAddress* address);
+  // What several sendto commands in a row have gathered goes out.
+  void SendGathered();
+  // The answer to a hot command, if it wants one.
+  void AnswerHot(uint32_t request_id, const absl::Status& status);
+  // Null: it is lost, or no data flows through it.
+  FlowHandle* FindFlow(uint32_t id) const;
 
   EpollEventLoop& loop_;
   Options options_;
@@ -188,19 +182,23 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   std::string kept_frame_;  // The frame's bytes, while what is left of it waits for the next turn.
   bool frame_unfinished_ = false;
   v1::Command command_;
+  // The last sendto's, without its bytes: what the authorizer is asked about, and the address parsed once.
+  v1::SendToRequest sendto_request_;
+  std::string sendto_address_bytes_;
+  DatagramHandle* gathering_ = nullptr;  // Has gathered datagrams that are to be sent. In the table.
   std::unique_ptr<Outbox> outbox_;
   bool flush_scheduled_ = false;
   TimerId budget_timer_ = 0;
 
-  absl::flat_hash_map<uint32_t, std::shared_ptr<StreamHandle>> streams_;
-  std::map<uint32_t, ServerHandle> servers_;
+  absl::flat_hash_map<uint32_t, std::shared_ptr<Handle>> handles_;
   uint32_t last_id_ = 0;
-  std::vector<uint32_t> unsettled_;     // Streams whose writes are to be settled at the end of the turn.
-  std::vector<uint32_t> progress_due_;  // Streams whose write_progress goes into the next frame.
+  // Places taken, those of calls under way included. shared_ptr: owned by this and by each place.
+  const std::shared_ptr<uint32_t> place_count_ = std::make_shared<uint32_t>(0);
+  std::vector<uint32_t> unsettled_;     // Handles whose writes are to be settled at the end of the turn.
+  std::vector<uint32_t> progress_due_;  // Handles whose write_progress goes into the next frame.
   std::map<uint64_t, CallPtr> calls_;   // Unanswered, by number.
   absl::flat_hash_map<uint32_t, uint64_t> stream_requests_;  // Of those from the stream: request id to number.
   uint64_t last_call_number_ = 0;
-  size_t creating_count_ = 0;           // create_* commands that are unanswered.
   uint64_t ignored_command_count_ = 0;  // SessionInfo.ignored_command_count.
 
   bool may_receive_ = true;

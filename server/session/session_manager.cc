@@ -20,6 +20,8 @@
 #include "transports/base/logging.h"
 #include "transports/base/mutex.h"
 #include "transports/base/str_cat.h"
+#include "transports/base/thread_executor.h"
+#include "transports/resolver/resolver.h"
 
 namespace transportd {
 
@@ -27,8 +29,8 @@ namespace {
 
 using absl::StatusCode;
 
-constexpr int kResolverThreads = 4;
-constexpr size_t kMaxWaitingResolutions = 4096;
+constexpr int kBlockingThreads = 4;
+constexpr size_t kMaxWaiting = 4096;
 constexpr size_t kSessionIdBytes = 16;
 constexpr uint32_t kDefaultPageSize = 1000;
 constexpr uint32_t kLargestPageSize = 10000;
@@ -81,12 +83,18 @@ uint32_t PageSize(uint32_t asked) { return asked == 0 ? kDefaultPageSize : std::
 // Threading: any thread.
 class SessionManagerImpl final : public SessionManager {
  public:
-  SessionManagerImpl(Options options, std::unique_ptr<Resolver> resolver)
-      : options_(std::move(options)), budget_(options_.service_limits), resolver_(std::move(resolver)) {}
+  explicit SessionManagerImpl(Options options)
+      : options_(std::move(options)),
+        budget_(options_.service_limits),
+        resolver_(CreateThreadResolver(kBlockingThreads, kMaxWaiting)),
+        executor_(kBlockingThreads, kMaxWaiting) {}
 
   absl::Status StartLoops() {
+    EpollEventLoop::Options loop_options = options_.loop;
+    if (loop_options.resolver == nullptr) loop_options.resolver = resolver_.get();
+    if (loop_options.executor == nullptr) loop_options.executor = &executor_;
     for (int i = 0; i < options_.loop_count; ++i) {
-      absl::StatusOr<std::unique_ptr<LoopThread>> loop = LoopThread::Create(*resolver_, options_.descriptor_limit);
+      absl::StatusOr<std::unique_ptr<LoopThread>> loop = LoopThread::Create(loop_options);
       if (!loop.ok()) return loop.status();
       loops_.push_back({*std::move(loop), 0});
     }
@@ -378,6 +386,8 @@ class SessionManagerImpl final : public SessionManager {
 
   // On the loop's thread.
   void OnException(size_t loop_index, const ExceptionContext& context) {
+    // A client's mistake, of which connection_lost tells it.
+    if (context.datagram_transport != nullptr) return;
     if (context.server == nullptr) {
       LogWarning(context.message, ": ", context.status.ToString());
       return;
@@ -417,7 +427,8 @@ class SessionManagerImpl final : public SessionManager {
 
   const Options options_;
   ServiceBudget budget_;
-  std::unique_ptr<Resolver> resolver_;
+  const std::unique_ptr<Resolver> resolver_;
+  ThreadExecutor executor_;
 
   mutable Mutex mutex_;
   absl::flat_hash_map<std::string, Pinned> sessions_ ABSL_GUARDED_BY(mutex_);
@@ -436,8 +447,7 @@ absl::StatusOr<std::unique_ptr<SessionManager>> SessionManager::Create(Options o
   if (options.loop_count < 1 || options.loop_count > 64) {
     return InvalidArgument("INVALID_LOOP_COUNT", "loop_count", "must be from 1 to 64");
   }
-  auto manager = std::make_unique<SessionManagerImpl>(std::move(options),
-                                                      CreateThreadResolver(kResolverThreads, kMaxWaitingResolutions));
+  auto manager = std::make_unique<SessionManagerImpl>(std::move(options));
   if (absl::Status status = manager->StartLoops(); !status.ok()) return status;
   return manager;
 }

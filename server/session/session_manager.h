@@ -2,7 +2,6 @@
 #ifndef TRANSPORTD_SERVER_SESSION_SESSION_MANAGER_H_
 #define TRANSPORTD_SERVER_SESSION_SESSION_MANAGER_H_
 
-#include <limits>
 #include <memory>
 #include <string>
 
@@ -14,6 +13,7 @@
 #include "server/session/session_limits.h"
 #include "transportd/v1/admin.pb.h"
 #include "transportd/v1/event_loop.pb.h"
+#include "transports/loop/epoll_event_loop.h"
 
 namespace transportd {
 
@@ -24,9 +24,10 @@ class SessionManager {
     int loop_count = 1;  // 1 to 64 threads.
     SessionLimits session_limits;
     ServiceLimits service_limits;
-    std::string instance_target;                             // Opened.instance_target; may be empty.
-    const Authorizer* authorizer = nullptr;                  // Outlives the manager.
-    int descriptor_limit = std::numeric_limits<int>::max();  // Of each loop: EpollEventLoop::Options.
+    std::string instance_target;             // Opened.instance_target; may be empty.
+    const Authorizer* authorizer = nullptr;  // Outlives the manager.
+    // Of each loop. Without a resolver or an executor, the loops share the manager's own.
+    EpollEventLoop::Options loop;
   };
 
   static absl::StatusOr<std::unique_ptr<SessionManager>> Create(Options options);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/session/convert.h"
 #include "server/session/session.h"
 
 namespace transportd {
@@ -15,177 +16,161 @@ constexpr size_t kReadBytes = 64 * 1024;
 }  // namespace
 
 StreamHandle::StreamHandle(std::shared_ptr<Session> session, Origin origin)
-    : session_(std::move(session)),
-      origin_(std::move(origin)),
-      window_(session_->limits().receive_window_bytes, session_->limits().callback_charge_bytes),
-      open_time_(std::chrono::system_clock::now()) {}
+    : FlowHandle(kKind, std::move(session), origin.server_id),
+      request_id_(origin.request_id),
+      subprocess_id_(origin.subprocess_id),
+      close_on_eof_(origin.close_on_eof) {
+  SetPlace(std::move(origin.place));
+}
 
 StreamHandle::~StreamHandle() = default;
 
 void StreamHandle::ConnectionMade(std::shared_ptr<Transport> transport) {
-  transport_ = std::move(transport);
-  id_ = session_->Adopt(*this);
-  if (id_ == 0) {
+  if (Take(std::move(transport))) {
+    Announce();
+  } else {
     transport_->Abort(/*reset=*/true);
-    return;
   }
+}
+
+bool StreamHandle::Take(std::shared_ptr<Transport> transport) {
+  transport_ = std::move(transport);
+  return session()->Adopt(std::static_pointer_cast<StreamHandle>(transport_->GetProtocol()));
+}
+
+void StreamHandle::Announce() {
   v1::Callback callback;
-  callback.set_transport_id(id_);
+  callback.set_transport_id(id());
   v1::ConnectionMade& made = *callback.mutable_connection_made();
-  made.set_request_id(origin_.request_id);
-  made.set_server_id(origin_.server_id);
+  made.set_request_id(request_id_);
+  made.set_server_id(server_id());
+  made.set_subprocess_id(subprocess_id_);
   ToProto(transport_->GetExtraInfo(), *made.mutable_extra_info());
-  session_->Emit(callback);
+  session()->Emit(callback);
   UpdateReading();
 }
 
 void StreamHandle::ConnectionLost(const ConnectionEnd& end) {
-  const std::shared_ptr<Session> session = std::move(session_);
-  if (!announced()) return;
-  session_ = session;
-  const uint64_t weight_bytes = window_.WeightBytes();
-  AccountWriteBuffer(0);
-  session_->AddUnacknowledged(-static_cast<int64_t>(weight_bytes));
-  session_->EmitConnectionLost(id_, end);
-  AnswerDrained();
-  session_->Remove(*this);  // The transport's own hold lasts until this returns.
-  session_ = nullptr;
+  Leave([&](Session& session) { session.EmitConnectionLost(id(), end); });
 }
 
 void StreamHandle::PauseWriting() {
   if (!announced()) return;
   v1::Callback callback;
-  callback.set_transport_id(id_);
+  callback.set_transport_id(id());
   callback.mutable_pause_writing();
-  session_->Emit(callback);
+  session()->Emit(callback);
 }
 
 void StreamHandle::ResumeWriting() {
   if (!announced()) return;
   v1::Callback callback;
-  callback.set_transport_id(id_);
+  callback.set_transport_id(id());
   callback.mutable_resume_writing();
-  session_->Emit(callback);
+  session()->Emit(callback);
 }
 
-void StreamHandle::BytesSent(uint64_t sent_bytes) {
-  sent_bytes_ = sent_bytes;
-  MarkUnsettled();
-}
+void StreamHandle::BytesSent(uint64_t sent_bytes) { SetSentBytes(sent_bytes); }
 
 std::span<char> StreamHandle::GetBuffer(size_t /*size_hint_bytes*/) {
   // Reading is paused while the room is not worth a read, so that it is never empty here.
-  return session_->outbox().BeginDataReceived(id_, std::min<uint64_t>(kReadBytes, window_.RoomBytes()));
+  return session()->outbox().BeginDataReceived(id(), std::min<uint64_t>(kReadBytes, window().RoomBytes()));
 }
 
 void StreamHandle::BufferUpdated(size_t size_bytes) {
-  const uint64_t weight_bytes = window_.WeightBytes();
-  session_->outbox().EndDataReceived(id_, size_bytes);
-  window_.Sent(size_bytes);
-  AccountWindow(weight_bytes);
-  session_->ScheduleFlush();
+  session()->outbox().EndDataReceived(id(), size_bytes);
+  DataSent(size_bytes);
 }
 
 bool StreamHandle::EofReceived() {
   if (!announced()) return false;
   v1::Callback callback;
-  callback.set_transport_id(id_);
+  callback.set_transport_id(id());
   callback.mutable_eof_received();
-  session_->Emit(callback);
-  return !origin_.close_on_eof;
-}
-
-void StreamHandle::SetPausedByClient(bool paused) {
-  paused_by_client_ = paused;
-  UpdateReading();
-}
-
-void StreamHandle::UpdateReading() {
-  const bool reading = !paused_by_client_ && !window_.Spent() && session_->MayReceive();
-  if (reading == reading_) return;
-  reading_ = reading;
-  if (reading) {
-    transport_->ResumeReading();
-  } else {
-    transport_->PauseReading();
-  }
-}
-
-bool StreamHandle::Acknowledge(uint64_t data_bytes, uint64_t data_count) {
-  const uint64_t weight_bytes = window_.WeightBytes();
-  if (!window_.Acknowledge(data_bytes, data_count)) return false;
-  AccountWindow(weight_bytes);
-  return true;
-}
-
-void StreamHandle::Delivered(uint64_t data_bytes, uint64_t data_count) {
-  const uint64_t weight_bytes = window_.WeightBytes();
-  window_.Delivered(data_bytes, data_count);
-  AccountWindow(weight_bytes);
-}
-
-void StreamHandle::AccountWindow(uint64_t weight_before_bytes) {
-  session_->AddUnacknowledged(static_cast<int64_t>(window_.WeightBytes()) - static_cast<int64_t>(weight_before_bytes));
-  UpdateReading();
+  session()->Emit(callback);
+  return !close_on_eof_;
 }
 
 absl::Status StreamHandle::Write(std::string_view data) {
-  const absl::Status status = transport_->Write(data);
-  MarkUnsettled();
-  AccountWriteBuffer(transport_->GetWriteBufferSize());
+  absl::Status status = transport_->Write(data);
+  Wrote();
   return status;
 }
 
-void StreamHandle::AnswerWhenDrained(std::shared_ptr<Call> call, v1::Reply reply) {
-  const uint64_t number = call->number();
-  call->SetCancel([this, number] {
-    // The bytes stay accepted; only the waiting ends.
-    auto draining = draining_.extract(number);
-    draining.mapped().call->Fail(MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the wait was cancelled"));
-  });
-  draining_.emplace(number, Draining{std::move(call), std::move(reply)});
-  MarkUnsettled();
+absl::Status StreamHandle::WriteEof() {
+  if (!CanWrite()) return WrongKind();
+  transport_->WriteEof();
+  return absl::OkStatus();
 }
 
-void StreamHandle::MarkUnsettled() {
-  if (unsettled_ || !announced()) return;
-  unsettled_ = true;
-  session_->AddUnsettled(id_);
+absl::Status StreamHandle::SetPausedByClient(bool paused) {
+  return CanRead() ? FlowHandle::SetPausedByClient(paused) : WrongKind();
 }
 
-void StreamHandle::SettleWrites() {
-  unsettled_ = false;
-  if (sent_bytes_ != reported_bytes_ && !progress_due_) {
-    progress_due_ = true;
-    session_->AddProgressDue(id_);
-  }
-  AccountWriteBuffer(transport_->GetWriteBufferSize());
-  if (write_buffer_bytes_ <= transport_->GetWriteBufferLimits().high_bytes) AnswerDrained();
+bool StreamHandle::CanRead() const {
+  const ExtraInfo& extra_info = transport_->GetExtraInfo();
+  return !extra_info.pipe || extra_info.pipe->can_read;
 }
 
-void StreamHandle::EmitProgress() {
-  progress_due_ = false;
-  reported_bytes_ = sent_bytes_;
-  session_->outbox().AppendWriteProgress(id_, sent_bytes_);
+bool StreamHandle::CanWrite() const {
+  const ExtraInfo& extra_info = transport_->GetExtraInfo();
+  return !extra_info.pipe || extra_info.pipe->can_write;
 }
 
-void StreamHandle::AnswerDrained() {
-  for (auto& [number, draining] : std::exchange(draining_, {})) {
-    if (draining.reply.has_writelines()) {
-      draining.reply.mutable_writelines()->set_write_buffer_size_bytes(write_buffer_bytes_);
-    } else {
-      draining.reply.mutable_write_and_drain()->set_write_buffer_size_bytes(write_buffer_bytes_);
-    }
-    draining.call->Answer(std::move(draining.reply));
-  }
+void StreamHandle::End() { transport_->Abort(); }
+
+absl::Status StreamHandle::Close() {
+  transport_->Close();
+  return absl::OkStatus();
 }
 
-void StreamHandle::AccountWriteBuffer(uint64_t write_buffer_bytes) {
-  session_->AddWriteBuffer(static_cast<int64_t>(write_buffer_bytes) - static_cast<int64_t>(write_buffer_bytes_));
-  write_buffer_bytes_ = write_buffer_bytes;
-  const bool over = write_buffer_bytes > session_->limits().send_window_bytes;
-  if (over != over_send_window_) session_->AddOverSendWindow(over ? 1 : -1);
-  over_send_window_ = over;
+absl::Status StreamHandle::Abort(bool reset) {
+  transport_->Abort(reset);
+  return absl::OkStatus();
+}
+
+absl::Status StreamHandle::SetWriteBufferLimits(const WriteBufferLimits& limits) {
+  return transport_->SetWriteBufferLimits(limits);
+}
+
+absl::StatusOr<WriteBufferMarks> StreamHandle::GetWriteBufferLimits() const {
+  return transport_->GetWriteBufferLimits();
+}
+
+absl::Status StreamHandle::GetState(v1::GetStateResponse& state) const {
+  state.set_is_closing(transport_->IsClosing());
+  state.set_is_reading(CanRead() && !transport_->IsClosing() && !paused_by_client());
+  state.set_can_write_eof(transport_->CanWriteEof());
+  state.set_write_buffer_size_bytes(transport_->GetWriteBufferSize());
+  ToProto(transport_->GetWriteBufferLimits(), *state.mutable_write_buffer_limits());
+  ToProto(transport_->GetExtraInfo(), *state.mutable_extra_info());
+  state.set_received_bytes(transport_->ReceivedBytes());
+  state.set_sent_bytes(transport_->SentBytes());
+  return absl::OkStatus();
+}
+
+void StreamHandle::Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) {
+  transport_->Getsockopt(option, std::move(done));
+}
+
+void StreamHandle::Setsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) {
+  transport_->Setsockopt(option, value, std::move(done));
+}
+
+void StreamHandle::Describe(v1::TransportInfo& info) const {
+  info.set_kind(v1::TRANSPORT_KIND_STREAM);
+  v1::ExtraInfo extra_info;
+  ToProto(transport_->GetExtraInfo(), extra_info);
+  info.mutable_sockname()->Swap(extra_info.mutable_sockname());
+  info.mutable_peername()->Swap(extra_info.mutable_peername());
+  if (extra_info.has_pipe()) info.mutable_pipe()->Swap(extra_info.mutable_pipe());
+  info.set_subprocess_id(subprocess_id_);
+  info.set_received_bytes(transport_->ReceivedBytes());
+  info.set_sent_bytes(transport_->SentBytes());
+  info.set_unacknowledged_bytes(window().WeightBytes());
+  info.set_write_buffer_size_bytes(transport_->GetWriteBufferSize());
+  info.set_reading_paused(CanRead() && !reading());
+  info.set_is_closing(transport_->IsClosing());
 }
 
 }  // namespace transportd

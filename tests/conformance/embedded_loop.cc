@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "tests/conformance/tls_identities.h"
 #include "transports/base/check.h"
 #include "transports/base/str_cat.h"
 #include "transports/loop/epoll_event_loop.h"
@@ -15,7 +16,9 @@ namespace {
 class EmbeddedLoop final : public LoopUnderTest {
  public:
   EmbeddedLoop() {
-    auto loop = EpollEventLoop::Create();
+    EpollEventLoop::Options options;
+    options.tls_identities = MakeTlsIdentities();
+    auto loop = EpollEventLoop::Create(std::move(options));
     CHECK(loop.ok());
     loop_ = std::move(*loop);
     idle_ = loop_->reactor().GetCounts();

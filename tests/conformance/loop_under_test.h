@@ -20,6 +20,9 @@ class LoopUnderTest {
   virtual std::string Leftovers() = 0;
 };
 
+// Every loop under test has SharedTestIdentity (tests/support) under this name: TlsOptions::identity.
+inline constexpr char kTlsIdentity[] = "conformance";
+
 // One way to make a loop.
 struct LoopKind {
   std::string name;

@@ -7,6 +7,7 @@
 #include "server/session/session_manager.h"
 #include "tests/conformance/memory_link.h"
 #include "tests/conformance/remote_loop.h"
+#include "tests/conformance/tls_identities.h"
 #include "transports/base/check.h"
 
 namespace transportd::conformance {
@@ -23,6 +24,7 @@ class MemoryLoop final : public RemoteLoop {
   MemoryLoop() {
     SessionManager::Options options;
     options.authorizer = &authorizer_;
+    options.loop.tls_identities = MakeTlsIdentities();
     auto manager = SessionManager::Create(std::move(options));
     CHECK(manager.ok());
     manager_ = std::move(*manager);

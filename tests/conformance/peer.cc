@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -62,6 +63,17 @@ UniqueFd BoundSocket(const std::string& host, uint16_t port) {
   return fd;
 }
 
+UniqueFd BoundUnixSocket(const std::string& path) {
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  CHECK(path.size() < sizeof(address.sun_path));
+  path.copy(address.sun_path, path.size());
+  CHECK(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+  SetPatience(fd.get());
+  return fd;
+}
+
 SocketAddress SocknameOf(const UniqueFd& fd) {
   Sockaddr address;
   address.size_bytes = sizeof(address.storage);
@@ -90,49 +102,61 @@ UniqueFd AcceptFrom(const UniqueFd& listener) {
   return fd;
 }
 
-Peer::Peer(std::shared_ptr<UniqueFd> fd, Trace& trace) : fd_(std::move(fd)), trace_(trace) {}
+Peer::Peer(std::shared_ptr<UniqueFd> fd, Trace& trace)
+    : fd_(std::move(fd)), stream_(std::make_shared<SocketStream>(fd_)), trace_(trace) {}
 
-bool Peer::Connect(const std::string& host, uint16_t port) {
+Peer::Peer(const Peer& other, Trace& trace) : fd_(other.fd_), stream_(other.stream_), tls_(other.tls_), trace_(trace) {}
+
+void Peer::Connect(const std::string& host, uint16_t port) {
   const Sockaddr address = MakeSockaddr(host, port);
   const int result = connect(fd_->get(), address.get(), address.size_bytes);
   const int error_number = errno;
   trace_.Add(result == 0 ? "connect" : "connect " + ErrnoName(error_number));
-  return result == 0;
+  is_connected_ = result == 0;
 }
 
 void Peer::Send(std::string_view data) {
-  std::string_view rest = data;
-  while (!rest.empty()) {
-    const ssize_t sent = send(fd_->get(), rest.data(), rest.size(), MSG_NOSIGNAL);
-    const int error_number = errno;
-    if (sent < 0) {
-      trace_.Add("send " + ErrnoName(error_number));
-      return;
-    }
-    rest.remove_prefix(static_cast<size_t>(sent));
-  }
-  trace_.Add("send " + DataText(data));
+  const std::string error = stream_->Send(data);
+  trace_.Add("send " + (error.empty() ? DataText(data) : error));
 }
 
 std::string Peer::Receive(std::optional<size_t> size_bytes, std::string& data) {
-  char piece[65536];
   while (!size_bytes.has_value() || data.size() < *size_bytes) {
-    const size_t want_bytes =
-        size_bytes.has_value() ? std::min(sizeof(piece), *size_bytes - data.size()) : sizeof(piece);
-    const ssize_t got = recv(fd_->get(), piece, want_bytes, 0);
-    const int error_number = errno;
-    if (got < 0) return ErrnoName(error_number);
-    if (got == 0) return "eof";
-    data.append(piece, static_cast<size_t>(got));
-    received_bytes_ += static_cast<uint64_t>(got);
+    const size_t had_bytes = data.size();
+    std::string end = stream_->Receive(data, size_bytes.value_or(SIZE_MAX) - had_bytes);
+    received_bytes_ += data.size() - had_bytes;
+    if (!end.empty()) return end;
   }
   return "";
+}
+
+std::string Peer::StartTls(SSL_CTX& terms, bool server_side, const std::string& server_hostname, SSL_SESSION* session) {
+  std::string error = TryTls(terms, server_side, server_hostname, session);
+  if (!error.empty()) trace_.Add("handshake " + error);
+  return error;
+}
+
+std::string Peer::TryTls(SSL_CTX& terms, bool server_side, const std::string& server_hostname, SSL_SESSION* session) {
+  tls_ = std::make_shared<TlsEnd>(stream_, terms, server_side, server_hostname);
+  stream_ = tls_;
+  return tls_->Handshake(session);
+}
+
+void Peer::TakeLeave() {
+  std::string data;
+  Receive(std::nullopt, data);
 }
 
 void Peer::Recv(size_t size_bytes) {
   std::string data;
   const std::string end = Receive(size_bytes, data);
   trace_.Add(StrCat("recv ", DataText(data), end.empty() ? "" : " then ", end));
+}
+
+void Peer::Skip(size_t size_bytes) {
+  std::string data;
+  const std::string end = Receive(size_bytes, data);
+  trace_.Add("skip" + (end.empty() ? "" : " then " + end));
 }
 
 void Peer::RecvAll() {
@@ -148,11 +172,26 @@ void Peer::Drain() {
 }
 
 void Peer::Shutdown() {
-  shutdown(fd_->get(), SHUT_WR);
+  if (tls_ != nullptr) {
+    tls_->Notify();
+  } else {
+    shutdown(fd_->get(), SHUT_WR);
+  }
   trace_.Add("shutdown");
 }
 
+void Peer::Cut() {
+  shutdown(fd_->get(), SHUT_WR);
+  trace_.Add("cut");
+}
+
+void Peer::SendRaw(std::string_view data) {
+  const std::string error = SocketStream(fd_).Send(data);
+  trace_.Add("send_raw" + (error.empty() ? "" : " " + error));
+}
+
 void Peer::Close() {
+  if (tls_ != nullptr) tls_->Notify();
   fd_->Reset();
   trace_.Add("close");
 }

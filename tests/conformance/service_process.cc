@@ -12,7 +12,10 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/conformance/loop_under_test.h"
+#include "tests/support/test_certificates.h"
 #include "transports/base/check.h"
+#include "transports/base/str_cat.h"
 #include "transports/base/unique_fd.h"
 
 namespace transportd::conformance {
@@ -28,9 +31,19 @@ ServiceProcess::ServiceProcess() {
   const UniqueFd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   CHECK(inotify_add_watch(watch.get(), directory_.c_str(), IN_MOVED_TO) >= 0);
 
+  const std::string chain_file = directory_ + "/chain.pem";
+  const std::string key_file = directory_ + "/key.pem";
+  std::ofstream(chain_file) << SharedTestIdentity().chain_pem;
+  std::ofstream(key_file) << SharedTestIdentity().key_pem;
+
   // A test that crashes takes it along.
-  std::string words[] = {"setpriv", "--pdeathsig=KILL",     CONFORMANCE_SERVICE,
-                         "--dev",   "--listen=127.0.0.1:0", "--address-file=" + address_file};
+  std::string words[] = {"setpriv",
+                         "--pdeathsig=KILL",
+                         CONFORMANCE_SERVICE,
+                         "--dev",
+                         "--listen=127.0.0.1:0",
+                         "--address-file=" + address_file,
+                         StrCat("--tls-identity=", kTlsIdentity, "=", chain_file, ",", key_file)};
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);

@@ -26,8 +26,8 @@ Job::Job(EventLoop& loop, std::function<void()> work, std::function<void()> chan
         loop.CallSoonThreadsafe(std::move(changed));
       }) {}
 
-Stage::Stage(EventLoop& loop, AddressFamily family)
-    : loop_(loop), family_(family), host_(family == AddressFamily::kInet ? "127.0.0.1" : "::1") {}
+Stage::Stage(EventLoop& loop, AddressFamily family, bool is_tls)
+    : loop_(loop), family_(family), is_tls_(is_tls), host_(family == AddressFamily::kInet6 ? "::1" : "127.0.0.1") {}
 
 Trace& Stage::NewTrace(const std::string& name) {
   CHECK(!traces_.contains(name));
@@ -46,6 +46,7 @@ void Stage::NamePort(uint16_t port, const std::string& name) { ports_.try_emplac
 
 std::string Stage::AddressText(const std::optional<SocketAddress>& address) const {
   if (!address.has_value()) return "None";
+  if (address->family == AddressFamily::kUnix) return address->path.empty() ? "unnamed" : folder_.NameIn(address->path);
   const auto port = ports_.find(address->port);
   return StrCat(Bracketed(address->host), ":", port == ports_.end() ? "?" : port->second);
 }
@@ -88,7 +89,14 @@ void Stage::Until(const std::function<bool()>& condition) {
 }
 
 void Stage::UntilLost(Tracing& protocol) {
+  std::vector<std::unique_ptr<Job>> leaving;
+  for (Peer& peer : peers_) {
+    if (peer.tls() == nullptr || !peer.fd()->valid() || !protocol.made()) continue;
+    if (SocknameOf(*peer.fd()) != protocol.transport().GetExtraInfo().peername) continue;
+    leaving.push_back(Start([&peer] { peer.TakeLeave(); }));
+  }
   Until([&] { return protocol.lost(); });
+  for (auto& leave : leaving) Wait(std::move(leave));
 }
 
 void Stage::UntilDrained(Tracing& protocol) {
@@ -106,10 +114,8 @@ void Stage::Wait(std::unique_ptr<Job> job) {
 
 void Stage::Settle() {
   if (probe_ == nullptr) {
-    const Listener listener = Listen("probe_peer");
     probe_ = &NewProtocol("probe");
-    Connect(*probe_, Remote(listener.port));
-    probe_peer_ = &Accept(listener, "probe_peer");
+    probe_peer_ = &LinkPlain(*probe_, "probe_peer");
   }
   for (int i = 0; i < 3; ++i) {
     probe_->Write(".");
@@ -185,6 +191,16 @@ Peer& Stage::Accept(const Listener& listener, const std::string& name) {
 }
 
 Peer& Stage::Dial(uint16_t port, const std::string& name, const std::string& host) {
+  Peer& peer = DialPlain(port, name, host);
+  if (!is_tls_ || !peer.is_connected()) return peer;
+  Run([&] {
+    const TlsTerms terms = ClientTerms();
+    peer.StartTls(*terms, /*server_side=*/false, "localhost");
+  });
+  return peer;
+}
+
+Peer& Stage::DialPlain(uint16_t port, const std::string& name, const std::string& host) {
   const std::string& to = host.empty() ? host_ : host;
   auto fd = std::make_shared<UniqueFd>(BoundSocket(to, 0));
   CHECK(fd->valid());
@@ -194,7 +210,21 @@ Peer& Stage::Dial(uint16_t port, const std::string& name, const std::string& hos
   return peer;
 }
 
-Peer& Stage::SecondHand(const Peer& peer, const std::string& name) { return NewPeer(peer.fd(), name); }
+Peer& Stage::SecondHand(const Peer& peer, const std::string& name) { return peers_.emplace_back(peer, NewTrace(name)); }
+
+TlsOptions Stage::ClientTls() {
+  TlsOptions tls;
+  tls.trust_roots_pem = SharedTestAuthority().certificate_pem();
+  tls.server_hostname = "localhost";
+  return tls;
+}
+
+TlsOptions Stage::ServerTls() {
+  TlsOptions tls;
+  tls.certificate_chain_pem = SharedTestIdentity().chain_pem;
+  tls.private_key_pem = SharedTestIdentity().key_pem;
+  return tls;
+}
 
 Tracing& Stage::NewProtocol(const std::string& name, Hooks hooks) {
   protocols_.push_back(std::make_shared<TracingProtocol>(*this, name, std::move(hooks)));
@@ -221,19 +251,22 @@ CreateConnectionOptions Stage::BothLoopbacks(uint32_t port) {
 
 OperationId Stage::BeginConnect(Tracing& protocol, CreateConnectionOptions options, bool& done) {
   return loop_.CreateConnection([&protocol] { return protocol.AsProtocol(); }, std::move(options),
-                                [this, &protocol, &done](absl::StatusOr<Connection> connection) {
-                                  if (connection.ok()) {
-                                    // Which of return and loss comes first, when connection_made closes, is nobody's
-                                    // promise.
-                                    if (!connection->transport->IsClosing()) protocol.Note("create_connection returns");
-                                    CHECK(connection->transport.get() == &protocol.transport());
-                                    CHECK(connection->protocol == protocol.AsProtocol());
-                                  } else {
-                                    protocol.Note("create_connection " + ErrorText(connection.status()));
-                                  }
+                                [this, &protocol, &done](const absl::StatusOr<Connection>& connection) {
+                                  OnConnected(protocol, connection);
                                   done = true;
-                                  Changed();
                                 });
+}
+
+void Stage::OnConnected(Tracing& protocol, const absl::StatusOr<Connection>& connection) {
+  if (connection.ok()) {
+    // Which of return and loss comes first, when connection_made closes, is nobody's promise.
+    if (!connection->transport->IsClosing()) protocol.Note("create_connection returns");
+    CHECK(connection->transport.get() == &protocol.transport());
+    CHECK(connection->protocol == protocol.AsProtocol());
+  } else {
+    protocol.Note("create_connection " + ErrorText(connection.status()));
+  }
+  Changed();
 }
 
 void Stage::Connect(Tracing& protocol, CreateConnectionOptions options) {
@@ -243,10 +276,52 @@ void Stage::Connect(Tracing& protocol, CreateConnectionOptions options) {
 }
 
 Tracing& Stage::Pair(Tracing& protocol) {
-  const Listener listener = Listen();
-  Connect(protocol, Remote(listener.port));
-  pair_peer_ = &Accept(listener);
+  pair_peer_ = &Link(protocol, "peer");
   return protocol;
+}
+
+Tracing& Stage::PlainPair() {
+  Tracing& protocol = NewProtocol("client");
+  pair_peer_ = &LinkPlain(protocol, "peer");
+  return protocol;
+}
+
+Peer& Stage::Link(Tracing& protocol, const std::string& name) {
+  return is_tls_ ? LinkOverTls(protocol, name) : LinkPlain(protocol, name);
+}
+
+Peer& Stage::LinkOverTls(Tracing& protocol, const std::string& name) {
+  const Listener listener = Listen(name);
+  const TlsTerms terms = ServerTerms();
+  auto accepting = StartAccept(listener, name, [&](Peer& peer) { peer.StartTls(*terms, /*server_side=*/true); });
+  Peer& peer = peers_.back();
+  CreateConnectionOptions options = Remote(listener.port);
+  options.tls = ClientTls();
+  Connect(protocol, std::move(options));
+  Wait(std::move(accepting));
+  return peer;
+}
+
+Peer& Stage::LinkPlain(Tracing& protocol, const std::string& name) {
+  if (is_unix()) return LinkOverUnix(protocol, name);
+  const Listener listener = Listen(name);
+  Connect(protocol, Remote(listener.port));
+  return Accept(listener, name);
+}
+
+Peer& Stage::LinkOverUnix(Tracing& protocol, const std::string& name) {
+  CreateUnixConnectionOptions options;
+  options.path = folder_.PathOf(name);
+  const Listener listener{.fd = BoundUnixSocket(*options.path), .port = 0};
+  conformance::Listen(listener.fd, 16);
+  bool done = false;
+  loop_.CreateUnixConnection([&protocol] { return protocol.AsProtocol(); }, std::move(options),
+                             [&](const absl::StatusOr<Connection>& connection) {
+                               OnConnected(protocol, connection);
+                               done = true;
+                             });
+  Until([&] { return done; });
+  return Accept(listener, name);
 }
 
 ProtocolFactory Stage::Factory(Hooks hooks) {
@@ -258,6 +333,7 @@ ProtocolFactory Stage::Factory(Hooks hooks) {
 CreateServerOptions Stage::Local() const {
   CreateServerOptions options;
   options.hosts = {host_};
+  if (is_tls_) options.tls = ServerTls();
   return options;
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tests/conformance/peer.h"
+#include "tests/conformance/temporary_folder.h"
 #include "tests/conformance/trace.h"
 #include "tests/conformance/tracing_protocol.h"
 #include "transports/api/event_loop.h"
@@ -47,11 +48,14 @@ class Job final {
 // Threading: the test's thread, which is the loop's; jobs use peers only.
 class Stage final {
  public:
-  Stage(EventLoop& loop, AddressFamily family);
+  // `is_tls`: connections have TLS over them, but for that of Settle.
+  Stage(EventLoop& loop, AddressFamily family, bool is_tls = false);
 
   EventLoop& loop() { return loop_; }
   bool is_v4() const { return family_ == AddressFamily::kInet; }
-  // The family's loopback address.
+  bool is_unix() const { return family_ == AddressFamily::kUnix; }
+  bool is_tls() const { return is_tls_; }
+  // The family's loopback address; with Unix sockets the one of IPv4.
   const std::string& host() const { return host_; }
 
   // Traces.
@@ -69,6 +73,7 @@ class Stage final {
   void Changed() { loop_.Stop(); }
   // Runs the loop until the condition, which callbacks make true, holds. Ends the program when it never does.
   void Until(const std::function<bool()>& condition);
+  // With TLS the peer takes leave meanwhile, for which a transport that closes waits.
   void UntilLost(Tracing& protocol);
   // Until the write buffer is empty.
   void UntilDrained(Tracing& protocol);
@@ -81,6 +86,9 @@ class Stage final {
   bool is_running() const { return is_running_; }
   int callback_depth = 0;
 
+  // Where `name` is in the scenario's own folder, or would be.
+  std::string PathOf(const std::string& name) { return folder_.PathOf(name); }
+
   // Peers.
   Listener Listen(const std::string& name = "peer", int backlog = 16);
   // A port of both loopback addresses that is taken and does not listen.
@@ -92,10 +100,16 @@ class Stage final {
   // Accepts in a thread, then runs `work` there with the new peer.
   std::unique_ptr<Job> StartAccept(const Listener& listener, const std::string& name, std::function<void(Peer&)> work);
   Peer& Accept(const Listener& listener, const std::string& name = "peer");
-  // Connects a peer to a server.
+  // Connects a peer to a server, with TLS where that is what this stage is about.
   Peer& Dial(uint16_t port, const std::string& name = "peer", const std::string& host = "");
+  // The same without TLS, whatever this stage is about.
+  Peer& DialPlain(uint16_t port, const std::string& name = "peer", const std::string& host = "");
   // The same socket as `peer`, with a trace of its own: to send and receive at once.
   Peer& SecondHand(const Peer& peer, const std::string& name);
+
+  // TLS with the tests' certificates.
+  static TlsOptions ClientTls();
+  static TlsOptions ServerTls();
 
   // Transports.
   Tracing& NewProtocol(const std::string& name, Hooks hooks = {});
@@ -108,6 +122,8 @@ class Stage final {
   // A connected protocol `client`; its peer is peer().
   Tracing& Pair(Hooks hooks = {}) { return Pair(NewProtocol("client", std::move(hooks))); }
   Tracing& Pair(Tracing& protocol);
+  // Without TLS, whatever this stage is about.
+  Tracing& PlainPair();
   Peer& peer() { return *pair_peer_; }
   // For servers: protocols server1, server2, … in the order of acceptance.
   ProtocolFactory Factory(Hooks hooks = {});
@@ -128,15 +144,24 @@ class Stage final {
  private:
   // Null: there is none of that name yet.
   Tracing* Find(std::string_view name);
+  // Connects the protocol to a new peer, over what this stage is about.
+  Peer& Link(Tracing& protocol, const std::string& name);
+  Peer& LinkOverTls(Tracing& protocol, const std::string& name);
+  Peer& LinkPlain(Tracing& protocol, const std::string& name);
+  Peer& LinkOverUnix(Tracing& protocol, const std::string& name);
+  // What a create_* call does when its connection is there, or is not.
+  void OnConnected(Tracing& protocol, const absl::StatusOr<Connection>& connection);
   // Sockets of both loopback addresses with the same port.
   void BindBothLoopbacks(const std::string& name, Listener& v4, Listener& v6);
   Peer& NewPeer(std::shared_ptr<UniqueFd> fd, const std::string& name);
 
   EventLoop& loop_;
   const AddressFamily family_;
+  const bool is_tls_;
   const std::string host_;
   std::map<std::string, Trace> traces_;
   std::map<uint16_t, std::string> ports_;
+  TemporaryFolder folder_;
   std::vector<std::shared_ptr<Tracing>> protocols_;
   std::deque<Peer> peers_;
   std::vector<UniqueFd> fds_;

@@ -5,11 +5,16 @@ stage.h is the same in C++; names and trace lines must be the same on both sides
 
 import asyncio
 import errno
+import os
 import re
 import socket
+import ssl
 import struct
 import sys
+import tempfile
 import zlib
+
+from tls_end import RaggedEof, TlsEnd, certificates, client_context, server_context, tls_reason
 
 PATIENCE_S = 30
 SCENARIOS = {}
@@ -28,7 +33,7 @@ def pattern(size):
 
 def data_text(data):
     if len(data) <= 64:
-        return '"' + data.decode("ascii") + '"'
+        return '"' + data.decode("ascii").replace("\n", "\\n").replace("\t", "\\t") + '"'
     return f"<{len(data)} bytes, crc32 {zlib.crc32(data):08x}>"
 
 
@@ -58,17 +63,35 @@ class Trace:
 
 
 class Peer:
-    """The other end: a plain blocking socket. Its methods run in threads; see Stage.run."""
+    """The other end: a blocking socket, with TLS over it or not. Its methods run in threads; see Stage.run."""
 
     def __init__(self, sock, trace):
         self._sock = sock
+        self._stream = sock  # Or TLS over it.
         self._trace = trace
         self.received_bytes = 0
         sock.settimeout(PATIENCE_S)
 
+    @property
+    def tls(self):
+        """The SSLObject."""
+        return self._stream.object
+
+    def start_tls(self, context, server_side=True, server_hostname=None):
+        """Traces only what fails."""
+        self._stream = TlsEnd(self._stream, context, server_side, server_hostname)
+        try:
+            self._stream.handshake()
+        except (OSError, RaggedEof) as error:
+            self._trace.add(f"handshake {errno_name(error)}")
+
+    def take_leave(self):
+        """Until the other side takes leave, or ends; then answers. Traces nothing."""
+        self._receive(None)
+
     def send(self, data):
         try:
-            self._sock.sendall(data)
+            self._stream.sendall(data)
             self._trace.add(f"send {data_text(data)}")
         except OSError as error:
             self._trace.add(f"send {errno_name(error)}")
@@ -77,8 +100,8 @@ class Peer:
         data = bytearray()
         while size is None or len(data) < size:
             try:
-                piece = self._sock.recv(65536 if size is None else min(65536, size - len(data)))
-            except OSError as error:
+                piece = self._stream.recv(65536 if size is None else min(65536, size - len(data)))
+            except (OSError, RaggedEof) as error:
                 return bytes(data), errno_name(error)
             if not piece:
                 return bytes(data), "eof"
@@ -91,6 +114,11 @@ class Peer:
         data, end = self._receive(size)
         self._trace.add(f"recv {data_text(data)}" + (f" then {end}" if end else ""))
 
+    def skip(self, size):
+        """As recv, of bytes that are never the same."""
+        _, end = self._receive(size)
+        self._trace.add("skip" + (f" then {end}" if end else ""))
+
     def recv_all(self):
         """Until the other side ends."""
         data, end = self._receive(None)
@@ -102,10 +130,26 @@ class Peer:
         self._trace.add("drain")
 
     def shutdown(self):
-        self._sock.shutdown(socket.SHUT_WR)
+        """Ends what this side sends: close_notify with TLS, else FIN."""
+        if isinstance(self._stream, TlsEnd):
+            self._stream.notify()
+        else:
+            self._sock.shutdown(socket.SHUT_WR)
         self._trace.add("shutdown")
 
+    def cut(self):
+        """FIN, without close_notify."""
+        self._sock.shutdown(socket.SHUT_WR)
+        self._trace.add("cut")
+
+    def send_raw(self, data):
+        """Past TLS."""
+        self._sock.sendall(data)
+        self._trace.add("send_raw")
+
     def close(self):
+        if isinstance(self._stream, TlsEnd):
+            self._stream.notify()
         self._sock.close()
         self._trace.add("close")
 
@@ -136,7 +180,9 @@ class Tracing:
 
     def note_state(self):
         t = self.transport
-        self.note(f"state is_closing={t.is_closing()} is_reading={t.is_reading()} can_write_eof={t.can_write_eof()}")
+        # With TLS CPython says of a closing transport, which reads no more, that it does.
+        is_reading = t.is_reading() and not (t.is_closing() and self.stage.is_tls)
+        self.note(f"state is_closing={t.is_closing()} is_reading={is_reading} can_write_eof={t.can_write_eof()}")
 
     def try_write(self, data):
         try:
@@ -168,7 +214,8 @@ class Tracing:
         self.transport = transport
         self.made = True
         sockname = transport.get_extra_info("sockname")
-        self.stage.name_port(sockname[1], self.name)
+        if isinstance(sockname, tuple):
+            self.stage.name_port(sockname[1], self.name)
         self.note(
             f"connection_made peername={self.stage.address(transport.get_extra_info('peername'))}"
             f" sockname={self.stage.address(sockname)}"
@@ -218,7 +265,8 @@ class TracingBufferedProtocol(Tracing, asyncio.BufferedProtocol):
         self.buffer = bytearray(buffer_size)
 
     def get_buffer(self, sizehint):
-        return self.buffer
+        # CPython's TLS slices it, which would copy a bytearray.
+        return memoryview(self.buffer)
 
     def buffer_updated(self, nbytes):
         self.received("buffer_updated", bytes(self.buffer[:nbytes]))
@@ -227,8 +275,18 @@ class TracingBufferedProtocol(Tracing, asyncio.BufferedProtocol):
 def errno_name(exc):
     if exc is None:
         return "None"
+    if isinstance(exc, (ssl.SSLError, RaggedEof)):
+        return tls_reason(exc)
+    if isinstance(exc, TimeoutError) and "SSL shutdown" in str(exc):
+        return "SHUTDOWN_TIMEOUT"
+    if isinstance(exc, ConnectionAbortedError) and "SSL handshake" in str(exc):
+        return "HANDSHAKE_TIMEOUT"
+    if isinstance(exc, ConnectionResetError) and exc.errno is None:
+        return "HANDSHAKE_EOF"
     if isinstance(exc, TimeoutError) and exc.errno is None:
         return "TIMED_OUT"
+    if isinstance(exc, BrokenPipeError) and exc.errno is None:
+        return "EPIPE"
     if isinstance(exc, socket.gaierror):
         return next(n for n in dir(socket) if n.startswith("EAI_") and getattr(socket, n) == exc.errno)
     if isinstance(exc, OSError) and exc.errno is not None:
@@ -237,18 +295,23 @@ def errno_name(exc):
 
 
 class Stage:
-    def __init__(self, loop, family):
+    def __init__(self, loop, family, is_tls=False):
         self.loop = loop
         self.family = family
+        self.is_tls = is_tls
         self.is_v4 = family == socket.AF_INET
         self.host = "127.0.0.1" if self.is_v4 else "::1"
         self.traces = {}
         self.protocols = []
         self._ports = {}
+        self._paths = {"": "unnamed"}
+        self._folder = tempfile.TemporaryDirectory(prefix="conformance-")
         self._sockets = []
         self._peers = []
         self._waiters = []
         self._probe = None
+        if is_tls:
+            certificates()
 
     # Traces.
 
@@ -261,6 +324,10 @@ class Stage:
         self._ports.setdefault(port, name)
 
     def address(self, sockaddr):
+        if sockaddr is None:
+            return "None"
+        if isinstance(sockaddr, str):
+            return self._paths.get(sockaddr, "?")
         host = f"[{sockaddr[0]}]" if ":" in sockaddr[0] else sockaddr[0]
         return f"{host}:{self._ports.get(sockaddr[1], '?')}"
 
@@ -292,6 +359,15 @@ class Stage:
             waiter = self.loop.create_future()
             self._waiters.append(waiter)
             await waiter
+
+    async def until_lost(self, protocol):
+        """With TLS the peer takes leave meanwhile, for which a transport that closes waits."""
+        peers = [p for p in self._peers if isinstance(p._stream, TlsEnd) and p._sock.fileno() >= 0]
+        peername = protocol.transport.get_extra_info("peername")
+        leaving = [self.start(p.take_leave) for p in peers if p._sock.getsockname() == peername]
+        await self.until(lambda: protocol.lost)
+        for leave in leaving:
+            await leave
 
     async def until_drained(self, protocol):
         while protocol.transport.get_write_buffer_size() > 0:
@@ -344,6 +420,14 @@ class Stage:
         sock.settimeout(PATIENCE_S)
         return sock, port
 
+    def path_of(self, name):
+        """Where `name` is in the scenario's own folder, or would be."""
+        return os.path.join(self._folder.name, name)
+
+    def keep(self, peer):
+        """Released at the end."""
+        self._peers.append(peer)
+
     def peer(self, sock, name):
         peer = Peer(sock, self.new_trace(name))
         self._peers.append(peer)
@@ -351,7 +435,9 @@ class Stage:
 
     def second_hand(self, peer, name):
         """The same socket as `peer`, with a trace of its own: to send and receive at once."""
-        return self.peer(peer._sock, name)
+        second = self.peer(peer._sock, name)
+        second._stream = peer._stream
+        return second
 
     def start_accept(self, listener, name, work):
         """Accepts in a thread, then runs `work` there with the new peer."""
@@ -361,6 +447,7 @@ class Stage:
             peer = Peer(listener.accept()[0], trace)
             self._peers.append(peer)
             work(peer)
+            return peer
 
         return self.start(accept_and_work)
 
@@ -368,8 +455,8 @@ class Stage:
         sock, _ = await self.start(listener.accept)
         return self.peer(sock, name)
 
-    async def dial(self, port, name="peer", host=None):
-        """Connects a peer to a server; None when it is refused."""
+    async def dial(self, port, name="peer", host=None, plain=False):
+        """Connects a peer to a server; None when it is refused. With TLS where this stage is about that, unless plain."""
         sock = self._socket(host)
         self._sockets.remove(sock)
         self.name_port(sock.getsockname()[1], name)
@@ -377,6 +464,8 @@ class Stage:
         try:
             await self.start(lambda: sock.connect((host or self.host, port)))
             peer._trace.add("connect")
+            if self.is_tls and not plain:
+                await self.run(lambda: peer.start_tls(client_context(), False, "localhost"))
             return peer
         except OSError as error:
             peer._trace.add(f"connect {errno_name(error)}")
@@ -400,12 +489,47 @@ class Stage:
         except (OSError, OverflowError, asyncio.CancelledError) as error:
             protocol.note("create_connection", self.error(error))
 
+    def _unix_listener(self, name):
+        path = os.path.join(self._folder.name, name)
+        self._paths[path] = name
+        sock = socket.socket(socket.AF_UNIX)
+        self._sockets.append(sock)
+        sock.bind(path)
+        sock.listen(16)
+        sock.settimeout(PATIENCE_S)
+        return sock, path
+
+    async def _link(self, protocol, name):
+        """Connects the protocol to a new peer, over what this stage is about."""
+        if self.is_tls:
+            listener = self.listener(name)
+            accepting = self.start_accept(listener, name, lambda peer: peer.start_tls(server_context()))
+            tls = {"ssl": client_context(), "server_hostname": "localhost"}
+            await self.connect(protocol, self.port_of(listener), **tls)
+            return await accepting
+        return await self._link_plain(protocol, name)
+
+    async def _link_plain(self, protocol, name):
+        if self.family == socket.AF_UNIX:
+            listener, path = self._unix_listener(name)
+            await self.loop.create_unix_connection(lambda: protocol, path)
+        else:
+            listener = self.listener(name)
+            await self.loop.create_connection(lambda: protocol, self.host, self.port_of(listener))
+        # Which of return and loss comes first, when connection_made closes, is nobody's promise.
+        if not protocol.transport.is_closing():
+            protocol.note("create_connection returns")
+        return await self.accept(listener, name)
+
     async def pair(self, protocol=None, **hooks):
         """A connected protocol, `client`, and its peer."""
         protocol = protocol or self.protocol("client", **hooks)
-        listener = self.listener()
-        await self.connect(protocol, self.port_of(listener))
-        return protocol, await self.accept(listener)
+        return protocol, await self._link(protocol, "peer")
+
+    async def plain_pair(self, **hooks):
+        """Without TLS, whatever this stage is about."""
+        protocol = self.protocol("client", **hooks)
+        return protocol, await self._link_plain(protocol, "peer")
 
     def factory(self, **hooks):
         """For servers: protocols server1, server2, … in the order of acceptance."""
@@ -422,6 +546,8 @@ class Stage:
         """A server; a failure goes to `trace`."""
         options.setdefault("host", self.host)
         options.setdefault("port", 0)
+        if self.is_tls:
+            options.setdefault("ssl", server_context())
         try:
             server = await self.loop.create_server(factory or self.factory(), **options)
         except (OSError, OverflowError) as error:
@@ -444,10 +570,8 @@ class Stage:
     async def settle(self):
         """Several round trips on a connection of its own: what the loop could have noticed before, it has."""
         if self._probe is None:
-            listener = self.listener("probe_peer")
             probe = TracingProtocol(self, "probe", {})
-            await self.loop.create_connection(lambda: probe, self.host, self.port_of(listener))
-            self._probe = probe, await self.accept(listener, "probe_peer")
+            self._probe = probe, await self._link_plain(probe, "probe_peer")
         probe, peer = self._probe
         for _ in range(3):
             probe.transport.write(b".")
@@ -467,10 +591,21 @@ class Stage:
             peer.release()
         for sock in self._sockets:
             sock.close()
+        self._folder.cleanup()
         for trace in self.traces.values():
             trace.end_data()
         self.traces.pop("probe", None)
         self.traces.pop("probe_peer", None)
+
+
+def _close(self):
+    # CPython's forgets its protocol in the second call, and then fails in every other method.
+    if not self._closed:
+        self._closed = True
+        self._ssl_protocol._start_shutdown()
+
+
+asyncio.sslproto._SSLProtocolTransport.close = _close
 
 
 # Where 3.11 differs from 3.13, the expectation follows 3.13: "Version differences" in README.md.

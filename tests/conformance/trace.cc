@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd::conformance {
@@ -37,7 +38,10 @@ std::string Pattern(size_t size_bytes) {
 }
 
 std::string DataText(std::string_view data) {
-  if (data.size() <= 64) return StrCat("\"", data, "\"");
+  // A line of a trace is one line of a file, its parts separated by tabs.
+  if (data.size() <= 64) {
+    return StrCat("\"", std::string(absl::StrReplaceAll(ToAbsl(data), {{"\n", "\\n"}, {"\t", "\\t"}})), "\"");
+  }
   return absl::StrFormat("<%d bytes, crc32 %08x>", data.size(), Crc32(data));
 }
 

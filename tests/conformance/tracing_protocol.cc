@@ -70,7 +70,9 @@ void Tracing::OnMade(std::shared_ptr<Transport> transport) {
   const Callback callback(*this, "connection_made");
   transport_ = std::move(transport);
   const ExtraInfo& info = transport_->GetExtraInfo();
-  if (info.sockname.has_value()) stage_.NamePort(info.sockname->port, name_);
+  if (info.sockname.has_value() && info.sockname->family != AddressFamily::kUnix) {
+    stage_.NamePort(info.sockname->port, name_);
+  }
   Note(StrCat("connection_made peername=", stage_.AddressText(info.peername),
               " sockname=", stage_.AddressText(info.sockname)));
   if (hooks_.made) hooks_.made(*this);

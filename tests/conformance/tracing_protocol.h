@@ -43,6 +43,7 @@ class Tracing {
   Stage& stage() { return stage_; }
   const std::string& name() const { return name_; }
   Transport& transport() { return *transport_; }
+  const std::shared_ptr<Transport>& shared_transport() const { return transport_; }
   bool made() const { return transport_ != nullptr; }
   bool got_eof() const { return got_eof_; }
   bool lost() const { return lost_; }

@@ -68,19 +68,29 @@ void CompareFrame(std::string_view bytes) {
   }
 }
 
+// What the hot reader has left unread: the address. False: protobuf does not take it.
+bool Fill(const HotEntry& hot, v1::Datagram& datagram) {
+  datagram.set_data(std::string(hot.data));
+  return !hot.address.has_value() || Parse(*hot.address, *datagram.mutable_address());
+}
+
 void CompareCommand(std::string_view bytes) {
   const auto hot = ReadHotCommand(bytes);
   v1::Command command;
   const bool theirs = Parse(bytes, command);
   if (!hot.has_value()) {
-    CHECK(!theirs || command.command_case() != v1::Command::kWrite || HasUnknownFields(command) ||
-          command.SerializeAsString() != bytes);
+    CHECK(!theirs || (!command.has_write() && !command.has_sendto()) || HasUnknownFields(command) ||
+          HasUnknownFields(command.sendto()) || command.SerializeAsString() != bytes);
     return;
   }
   v1::Command expected;
   expected.set_request_id(hot->request_id);
   expected.set_transport_id(hot->transport_id);
-  expected.set_write(std::string(hot->data));
+  if (hot->kind == HotEntry::Kind::kDatagram) {
+    if (!Fill(*hot, *expected.mutable_sendto())) return CHECK(!theirs);
+  } else {
+    expected.set_write(std::string(hot->data));
+  }
   CHECK(theirs && command.SerializeAsString() == expected.SerializeAsString());
 }
 
@@ -89,14 +99,18 @@ void CompareCallback(std::string_view bytes) {
   v1::Callback callback;
   const bool theirs = Parse(bytes, callback);
   if (!hot.has_value()) {
-    const bool is_hot = callback.has_data_received() || callback.has_write_progress();
-    CHECK(!theirs || !is_hot || HasUnknownFields(callback) || callback.SerializeAsString() != bytes);
+    const bool is_hot =
+        callback.has_data_received() || callback.has_write_progress() || callback.has_datagram_received();
+    CHECK(!theirs || !is_hot || HasUnknownFields(callback) || HasUnknownFields(callback.datagram_received()) ||
+          callback.SerializeAsString() != bytes);
     return;
   }
   v1::Callback expected;
   expected.set_transport_id(hot->transport_id);
-  if (hot->is_progress) {
+  if (hot->kind == HotEntry::Kind::kProgress) {
     expected.set_write_progress(hot->sent_bytes);
+  } else if (hot->kind == HotEntry::Kind::kDatagram) {
+    if (!Fill(*hot, *expected.mutable_datagram_received())) return CHECK(!theirs);
   } else {
     expected.set_data_received(std::string(hot->data));
   }

@@ -284,7 +284,7 @@ class DoorTests:
             self.refused("INVALID_OPTION_VALUE", set_request(name, 1), 3)
         for name, value in (("TCP_KEEPIDLE", 0), ("IP_TTL", 256), ("SO_RCVBUF", 1 << 30), ("TCP_NODELAY", 2)):
             self.refused("INVALID_OPTION_VALUE", set_request(name, value), 3)
-        for option in (0, 25, 1_000_000):
+        for option in (0, 32, 1_000_000):
             self.refused("UNKNOWN_OPTION", transport_pb2.GetsockoptRequest(transport_id=transport_id, option=option), 3)
             self.refused(
                 "UNKNOWN_OPTION", transport_pb2.SetsockoptRequest(transport_id=transport_id, option=option), 3

@@ -1,4 +1,5 @@
-// load [--direct] echo CONNECTIONS MESSAGES | stalled CONNECTIONS SECONDS | ping PINGS SEED | serve | flood PORT
+// load [--direct] echo CONNECTIONS MESSAGES | stalled CONNECTIONS SECONDS | ping PINGS SEED | bulk KIND MIB FOLDER |
+//                 spawn PROCESSES | tls CONNECTIONS | serve | flood PORT
 //
 // Through the service at TRANSPORTD_TARGET; with --direct, on the embedded event loop.
 #include "tests/integration/load.h"
@@ -9,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -34,7 +36,7 @@ absl::StatusOr<std::unique_ptr<EventLoop>> MakeLoop(bool direct) {
 int Usage() {
   std::fprintf(stderr,
                "usage: load [--direct] echo CONNECTIONS MESSAGES | stalled CONNECTIONS SECONDS | ping PINGS SEED | "
-               "serve | flood PORT\n");
+               "bulk KIND MIB FOLDER | spawn PROCESSES | tls CONNECTIONS | serve | flood PORT\n");
   return 2;
 }
 
@@ -54,6 +56,11 @@ int Main(std::vector<std::string_view> words) {
   if (what == "echo") return RunEcho(**loop, number(1), number(2));
   if (what == "stalled") return RunStalled(**loop, number(1), std::chrono::seconds(number(2)));
   if (what == "ping") return RunPing(**loop, number(1), static_cast<uint32_t>(number(2)));
+  if (what == "bulk" && words.size() == 4) {
+    return RunBulk(**loop, std::string(words[1]), number(2), std::string(words[3]));
+  }
+  if (what == "spawn") return RunSpawn(**loop, number(1));
+  if (what == "tls") return RunTls(**loop, number(1));
   if (what == "serve") return RunServe(**loop);
   if (what == "flood") return RunFlood(**loop, static_cast<uint32_t>(number(1)));
   return Usage();

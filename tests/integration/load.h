@@ -4,6 +4,7 @@
 #define TRANSPORTD_TESTS_INTEGRATION_LOAD_H_
 
 #include <cstdint>
+#include <string>
 
 #include "transports/api/event_loop.h"
 
@@ -21,6 +22,18 @@ int RunStalled(EventLoop& loop, int connection_count, Duration phase);
 
 // One connection; `ping_count` pings, each after an idle time of 1.0 to 1.3 s.
 int RunPing(EventLoop& loop, int ping_count, uint32_t seed);
+
+// `size_mib` MiB through a stream between two ends that are both the loop's, in each direction, with the SHA-256 of
+// what went in and of what came out. `kind`: tcp, tls, unix, unix-tls, socketpair, pipe, subprocess (cat). `folder`: an
+// empty one for sockets and FIFOs, but for certificate.pem (of localhost) and key.pem.
+int RunBulk(EventLoop& loop, const std::string& kind, int size_mib, const std::string& folder);
+
+// `process_count` processes, one after the other, each with three pipes.
+int RunSpawn(EventLoop& loop, int process_count);
+
+// `connection_count` TLS connections, one after the other, of which both ends are in the loop: a message each way, then
+// the client closes.
+int RunTls(EventLoop& loop, int connection_count);
 
 // These run until they are killed.
 

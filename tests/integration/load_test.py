@@ -9,6 +9,7 @@ import struct
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from transportd.v1 import admin_pb2, transport_pb2
 
@@ -181,6 +182,28 @@ class PingTest(harness.ServiceTestCase):
         return sorted(times)
 
 
+class TlsTest(harness.ServiceTestCase):
+    """TLS connections one after the other, both ends in the service. TRANSPORTD_TLS_COUNT: another number of them."""
+
+    def test_connections_leave_nothing(self):
+        count = int(os.environ.get("TRANSPORTD_TLS_COUNT", "200" if harness.SANITIZER else "2000"))
+        figures = []
+        for round_count in (count // 10, count):  # The first is the warm-up.
+            load = start_load(self, self.service, "tls", round_count)
+            out, _ = load.communicate(timeout=170)
+            self.assertEqual(load.returncode, 0, out)
+            with Admin(self.service.target) as admin:
+                eventually(lambda: not admin.call(admin_pb2.ListSessionsRequest()).sessions, "no session is left")
+                self.assertEqual(list(admin.call(admin_pb2.ListTransportsRequest()).transports), [])
+            figures.append((out.strip(), self.service.rss_bytes(), len(self.service.fds())))
+        for out, rss, fd_count in figures:
+            print(f"\n{out}; then RSS {rss >> 10} KiB, {fd_count} descriptors")
+        self.assertLessEqual(figures[1][2], figures[0][2])
+        if not harness.SANITIZER:
+            # A connection that leaves its context or session behind leaves kibibytes.
+            self.assertLess(figures[1][1] - figures[0][1], 2 << 20)
+
+
 class ChurnTest(harness.ServiceTestCase):
     """5,000 connections come and go through servers whose client vanishes at random."""
 
@@ -223,6 +246,53 @@ class ChurnTest(harness.ServiceTestCase):
                 peer.shutdown(socket.SHUT_WR)
                 if peer.recv(1) != b"":
                     raise AssertionError("more than was sent")
+
+
+class BulkTest(harness.ServiceTestCase):
+    """Every byte of a long stream, over every kind of stream, in each direction. TRANSPORTD_BULK_MIB says how long."""
+
+    def test_sha256_of_every_kind_of_stream(self):
+        size_mib = int(os.environ.get("TRANSPORTD_BULK_MIB", 16 if harness.SANITIZER else 128))
+        for kind in ("tcp", "tls", "unix", "unix-tls", "socketpair", "pipe", "subprocess"):
+            with self.subTest(kind):
+                folder = self.folder()
+                if kind.endswith("tls"):
+                    self.make_certificate(folder)
+                load = start_load(self, self.service, "bulk", kind, str(size_mib), str(folder))
+                out, _ = load.communicate(timeout=150)
+                print(f"\n{out.strip()}")
+                self.assertEqual(load.returncode, 0, out)
+
+    def make_certificate(self, folder) -> None:
+        words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        words += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        words += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+        subprocess.run(words, check=True, capture_output=True, timeout=harness.TIMEOUT)
+
+
+class SpawnTest(harness.ServiceTestCase):
+    """Processes in a row leave nothing behind. TRANSPORTD_SPAWN_COUNT says how many."""
+
+    def test_processes_in_a_row(self):
+        count = int(os.environ.get("TRANSPORTD_SPAWN_COUNT", 100 if harness.SANITIZER else 1000))
+        self.spawn(50)
+        fds, rss = self.service.fds(), self.service.rss_bytes()
+        print(f"\n{self.spawn(count)}; RSS {rss >> 10} KiB before, {self.service.rss_bytes() >> 10} KiB after")
+        eventually(lambda: self.service.fds() == fds, "no descriptor is left")
+        self.assertEqual(self.children(), "")
+        if not harness.SANITIZER:
+            self.assertLess(self.service.rss_bytes() - rss, 2 << 20)
+
+    def children(self) -> str:
+        """Zombies are children, too."""
+        files = Path(f"/proc/{self.service.process.pid}/task").glob("*/children")
+        return "".join(file.read_text() for file in files)
+
+    def spawn(self, count: int) -> str:
+        load = start_load(self, self.service, "spawn", str(count))
+        out, _ = load.communicate(timeout=150)
+        self.assertEqual(load.returncode, 0, out)
+        return out.strip()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import os
-import re
 import socket
 import struct
 import subprocess
@@ -13,43 +12,7 @@ import threading
 import harness
 from client import StreamSession
 from harness import LOOPBACK, free_port, pattern, read_all, read_exactly
-
-FAILED, USAGE, NO_SERVICE, TIMED_OUT = 1, 2, 3, 124
-
-
-class TransportctlTestCase(harness.ServiceTestCase):
-    def transportctl(self, *arguments, stdin=subprocess.PIPE, target=None) -> subprocess.Popen:
-        environment = dict(os.environ, TRANSPORTD_TARGET=target or self.service.target)
-        return self.program(
-            os.environ["TRANSPORTCTL_BIN"], *arguments,
-            env=environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def run_to_end(self, *arguments, data: bytes = b"", target=None):
-        """(exit status, standard output, standard error)"""
-        process = self.transportctl(*arguments, target=target)
-        out, err = process.communicate(data, timeout=harness.TIMEOUT)
-        return process.returncode, out, err.decode()
-
-    def listening_on(self, process: subprocess.Popen) -> tuple[str, int]:
-        """Where `transportctl listen` says it listens; the rest of what it says is drained."""
-        said = []
-        for line in process.stderr:
-            said.append(line)
-            found = re.search(rb"(\d+\.\d+\.\d+\.\d+|\[[0-9a-f:]+\]):(\d+)", line)
-            if found:
-                drain = threading.Thread(target=self.drain, args=(process.stderr,), daemon=True)
-                drain.start()
-                return found[1].decode().strip("[]"), int(found[2])
-        raise AssertionError(f"no address: {said}")
-
-    @staticmethod
-    def drain(stream) -> None:
-        try:
-            stream.read()
-        except ValueError:
-            pass  # The test is over.
-
+from transportctl_case import FAILED, NO_SERVICE, TIMED_OUT, USAGE, TransportctlTestCase
 
 class ConnectTest(TransportctlTestCase):
     def test_bytes_both_ways_and_half_close(self):
@@ -252,6 +215,72 @@ class ListenTest(TransportctlTestCase):
         status, out, err = self.run_to_end("listen", f"127.0.0.1:{taken.getsockname()[1]}")
         self.assertEqual((status, out), (FAILED, b""))
         self.assertIn("EADDRINUSE", err)
+
+
+class UnixTest(TransportctlTestCase):
+    """unix:PATH and unix:@NAME."""
+
+    def test_connect_to_socat(self):
+        path = self.folder() / "socket"
+        socat = self.program("socat", f"UNIX-LISTEN:{path}", "EXEC:tac", stdin=subprocess.DEVNULL)
+        harness.eventually(path.exists, "socat is there")
+        # tac answers when its input has ended.
+        status, out, err = self.run_to_end("connect", f"unix:{path}", data=b"a\nb\n")
+        self.assertEqual((status, out), (0, b"b\na\n"), err)
+        self.assertEqual(socat.wait(harness.TIMEOUT), 0)
+
+    def test_listen_for_socat(self):
+        path = self.folder() / "socket"
+        for address, socat_address in (
+            (f"unix:{path}", f"UNIX-CONNECT:{path}"),
+            (f"unix:@{path}", f"ABSTRACT-CONNECT:{path}"),
+        ):
+            with self.subTest(address):
+                process = self.transportctl("listen", address)
+                self.assertEqual(process.stderr.readline().decode(), f"listening on {address}\n")
+                there, back = pattern(1 << 20, 1), pattern(1 << 20, 2)
+                feeder = threading.Thread(target=ConnectTest.feed, args=(process.stdin, back), daemon=True)
+                got = []
+                reader = threading.Thread(target=lambda: got.append(process.stdout.read()), daemon=True)
+                feeder.start()
+                reader.start()
+                socat = self.program(
+                    "socat", "-t", harness.TIMEOUT, "-", socat_address, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+                out, _ = socat.communicate(there, timeout=harness.TIMEOUT)
+                self.assertTrue(out == back)
+                reader.join(harness.TIMEOUT)
+                self.assertTrue(got == [there])
+                self.assertEqual(process.wait(harness.TIMEOUT), 0)
+                self.assertFalse(path.exists())
+
+    def test_connect_to_an_abstract_name(self):
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("")  # The kernel picks a name.
+            listener.listen()
+            listener.settimeout(harness.TIMEOUT)
+            process = self.transportctl("connect", "unix:@" + listener.getsockname()[1:].decode())
+            peer = self.accept(listener)
+            peer.sendall(b"hello")
+            peer.shutdown(socket.SHUT_WR)
+            self.assertEqual(process.communicate(b"", timeout=harness.TIMEOUT)[0], b"hello")
+            self.assertEqual(process.returncode, 0)
+
+    def test_what_is_wrong(self):
+        folder = self.folder()
+        status, _, err = self.run_to_end("connect", f"unix:{folder}/nobody")
+        self.assertEqual(status, FAILED)
+        self.assertIn("ENOENT", err)
+        for words in (
+            ("connect", "unix:"),
+            ("connect", "-6", "unix:/x"),
+            ("connect", "--happy-eyeballs", "1s", "unix:/x"),
+            ("connect", "--source", "127.0.0.1:0", "unix:/x"),
+            ("connect", "unix:/" + "x" * 108),
+        ):
+            status, _, err = self.run_to_end(*words)
+            self.assertEqual(status, USAGE, words)
+            self.assertTrue(err)
 
 
 class LookTest(TransportctlTestCase):

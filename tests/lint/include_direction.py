@@ -7,7 +7,21 @@ import lint
 
 EVERYTHING = frozenset({"*"})
 
-TRANSPORTS = ("api", "base", "resolver", "reactor", "stream", "tcp", "loop")
+TRANSPORTS = (
+    "api",
+    "base",
+    "reactor",
+    "resolver",
+    "stream",
+    "tls",
+    "tcp",
+    "unix",
+    "datagram",
+    "pipe",
+    "subprocess",
+    "sendfile",
+    "loop",
+)
 LOW = ("transports/api", "transports/base")
 MESSAGES = ("proto", "proto/frame")
 
@@ -16,10 +30,16 @@ MESSAGES = ("proto", "proto/frame")
 MAY_INCLUDE: dict[str, frozenset[str]] = {
     "transports/api": frozenset(),
     "transports/base": frozenset({"transports/api"}),
-    "transports/resolver": frozenset(LOW),
     "transports/reactor": frozenset(LOW),
+    "transports/resolver": frozenset({*LOW, "transports/reactor"}),
     "transports/stream": frozenset({*LOW, "transports/reactor"}),
+    "transports/tls": frozenset({*LOW, "transports/reactor", "transports/stream"}),
     "transports/tcp": frozenset({*LOW, "transports/reactor", "transports/resolver", "transports/stream"}),
+    "transports/datagram": frozenset({*LOW, "transports/reactor", "transports/resolver", "transports/stream"}),
+    "transports/unix": frozenset({*LOW, "transports/reactor", "transports/stream"}),
+    "transports/pipe": frozenset({*LOW, "transports/reactor", "transports/stream"}),
+    "transports/subprocess": frozenset({*LOW, "transports/reactor", "transports/stream", "transports/pipe"}),
+    "transports/sendfile": frozenset({*LOW, "transports/reactor", "transports/stream"}),
     "transports/loop": frozenset(f"transports/{layer}" for layer in TRANSPORTS),
     "transports/examples": frozenset(f"transports/{layer}" for layer in TRANSPORTS),
     "proto/frame": frozenset({"proto", "protobuf"}),
@@ -27,9 +47,10 @@ MAY_INCLUDE: dict[str, frozenset[str]] = {
     "server/session": frozenset({*LOW, *MESSAGES, "protobuf", "transports/loop", "transports/resolver", "server/policy"}),
     "server/rpc": frozenset({*LOW, *MESSAGES, "protobuf", "proto_grpc", "grpc", "server/policy", "server/session"}),
     "server/ops": frozenset(
-        {*LOW, *MESSAGES, "protobuf", "proto_grpc", "grpc", "server/policy", "server/session", "server/rpc"}
+        {"transports/tls", *LOW, *MESSAGES, "protobuf", "proto_grpc", "grpc", "server/policy", "server/session", "server/rpc"}
     ),
     "server": EVERYTHING,  # main.cc: all the wiring
+    "clients/cpp/examples": frozenset({*LOW, "clients/cpp", "transports/loop"}),  # Either loop.
     "clients/cpp": frozenset({*LOW, *MESSAGES, "transports/reactor", "protobuf", "proto_grpc", "grpc"}),
     "tests": EVERYTHING,
 }

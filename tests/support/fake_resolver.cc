@@ -80,6 +80,40 @@ void FakeResolver::Resolve(ResolveRequest request, Done done) {
   AnswerOne(std::move(waiting));
 }
 
+void FakeResolver::Getaddrinfo(GetaddrinfoOptions request,
+                               absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
+  ResolveRequest plain{.address = {.host = request.host, .port = {}},
+                       .family = request.family,
+                       .flags = request.flags,
+                       .proto = request.proto};
+  plain.address.port = static_cast<uint32_t>(std::stoul(request.port.value_or("0")));
+  const SocketType type = request.type == SocketType::kUnspecified ? SocketType::kStream : request.type;
+  Resolve(std::move(plain), [type, proto = request.proto, done = std::move(done)](Answer answer) mutable {
+    if (!answer.ok()) return done(answer.status());
+    std::vector<AddressInfo> infos;
+    for (const SocketAddress& address : *answer) {
+      infos.push_back({.family = address.family, .type = type, .proto = proto, .canonname = {}, .address = address});
+    }
+    done(std::move(infos));
+  });
+}
+
+void FakeResolver::Getnameinfo(SocketAddress address, int flags,
+                               absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) {
+  static_cast<void>(flags);
+  NameInfo info{.host = address.host, .service = std::to_string(address.port)};
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [host, answer] : answers_) {
+      if (!answer.ok()) continue;
+      for (const SocketAddress& known : *answer) {
+        if (known.host == address.host) info.host = host;
+      }
+    }
+  }
+  done(std::move(info));
+}
+
 void FakeResolver::AnswerOne(Waiting waiting) {
   TransportError unknown;
   unknown.code = absl::StatusCode::kNotFound;

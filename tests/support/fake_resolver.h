@@ -37,6 +37,11 @@ class FakeResolver final : public Resolver {
   std::vector<ResolveRequest> requests() const;
 
   void Resolve(ResolveRequest request, Done done) override;
+  // The table's addresses, as streams unless another type is asked for; the port is the service's number.
+  void Getaddrinfo(GetaddrinfoOptions request,
+                   absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) override;
+  // The host of the table that has the address, and the port's number. Never held.
+  void Getnameinfo(SocketAddress address, int flags, absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;
 
  private:
   struct Waiting {

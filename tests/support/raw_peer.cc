@@ -32,9 +32,9 @@ UniqueFd StreamSocket(AddressFamily family) {
   return UniqueFd(::socket(AddressFamilyToNumber(family), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
-UniqueFd BoundSocket(AddressFamily family) {
-  UniqueFd fd = StreamSocket(family);
-  const RawAddress raw = ToRawAddress(Loopback(family)).value();
+UniqueFd BoundSocket(const SocketAddress& address) {
+  UniqueFd fd = StreamSocket(address.family);
+  const RawAddress raw = ToRawAddress(address).value();
   if (fd.valid() && ::bind(fd.get(), raw.get(), raw.length) != 0) fd.Reset();
   return fd;
 }
@@ -115,7 +115,9 @@ void RawPeer::Reset() {
   Close();
 }
 
-RawListener::RawListener(AddressFamily family, int backlog) : fd_(BoundSocket(family)) {
+RawListener::RawListener(AddressFamily family, int backlog) : RawListener(Loopback(family), backlog) {}
+
+RawListener::RawListener(const SocketAddress& address, int backlog) : fd_(BoundSocket(address)) {
   if (!fd_.valid()) return;
   CHECK(::listen(fd_.get(), backlog) == 0);
   address_ = GetSockname(fd_.get()).value();
@@ -133,8 +135,12 @@ RawPeer RawListener::TryAccept() {
 
 SocketAddress RefusedAddress(AddressFamily family) {
   // Bound once, so free now; the kernel hands out other ports before it hands out this one again.
-  UniqueFd fd = BoundSocket(family);
+  UniqueFd fd = BoundSocket(Loopback(family));
   return GetSockname(fd.get()).value();
+}
+
+SocketAddress UnixAddress(std::string path) {
+  return SocketAddress{.family = AddressFamily::kUnix, .path = std::move(path)};
 }
 
 TcpPair MakeTcpPair(AddressFamily family) {

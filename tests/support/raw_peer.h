@@ -60,12 +60,14 @@ class RawPeer final {
   int error_number_ = 0;
 };
 
-// A listening socket on a free loopback port. Threading: one thread at a time.
+// A listening socket on a free loopback port, or at a path. Threading: one thread at a time.
 class RawListener final {
  public:
   // 127.0.0.1 or ::1. valid() is false when the machine has no such address.
   explicit RawListener(AddressFamily family = AddressFamily::kInet, int backlog = 128);
 
+  // At a Unix socket's path; its file is the caller's to remove.
+  explicit RawListener(const SocketAddress& address, int backlog = 128);
   bool valid() const { return fd_.valid(); }
   const SocketAddress& address() const { return address_; }
   // Waits, 20 s at most.
@@ -81,6 +83,8 @@ class RawListener final {
 
 // An address of loopback where nobody listens: connecting to it is refused.
 SocketAddress RefusedAddress(AddressFamily family = AddressFamily::kInet);
+
+SocketAddress UnixAddress(std::string path);
 
 // A connected pair of TCP sockets, non-blocking: for code that takes a descriptor.
 struct TcpPair {

@@ -10,6 +10,9 @@ namespace transportd {
 
 enum class AddressFamily { kUnspecified, kInet, kInet6, kUnix };
 
+// socket(2)'s types, by this system's numbers: the resolver may tell others than these.
+enum class SocketType { kUnspecified = 0, kStream = 1, kDatagram = 2, kRaw = 3, kSeqpacket = 5 };
+
 // One end of a socket. A value type: compares by content.
 struct SocketAddress {
   AddressFamily family = AddressFamily::kUnspecified;
@@ -23,6 +26,15 @@ struct SocketAddress {
 
   // For people: `127.0.0.1:80`, `[::1]:80`, `[fe80::1%2]:80`, `/run/x`, `@abstract`, `(unnamed)`.
   std::string ToString() const;
+};
+
+// What a socket is. asyncio's get_extra_info('socket').family, type and proto.
+struct SocketKind {
+  AddressFamily family = AddressFamily::kUnspecified;
+  SocketType type = SocketType::kUnspecified;
+  int proto = 0;
+
+  friend bool operator==(const SocketKind&, const SocketKind&) = default;
 };
 
 // A host and a port before resolution. Unset, empty and 0 differ: see HostPort in proto/transportd/v1/types.proto.

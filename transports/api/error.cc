@@ -45,6 +45,9 @@ void Encode(const TransportError& error, std::string& out) {
   PutString(error.operation, out);
   PutString(error.field, out);
   PutNumber(static_cast<uint32_t>(error.gai_code), out);
+  PutNumber(static_cast<uint32_t>(error.sent_bytes), out);
+  PutNumber(static_cast<uint32_t>(error.sent_bytes >> 32), out);
+  PutNumber(static_cast<uint32_t>(error.tls_verify_code), out);
   PutNumber(static_cast<uint32_t>(error.causes.size()), out);
   for (const TransportError& cause : error.causes) Encode(cause, out);
 }
@@ -54,6 +57,14 @@ bool TakeNumber(std::string_view& in, uint32_t& number) {
   number = 0;
   for (size_t i = 0; i < 4; ++i) number |= static_cast<uint32_t>(static_cast<unsigned char>(in[i])) << (8 * i);
   in.remove_prefix(4);
+  return true;
+}
+
+bool TakeLong(std::string_view& in, uint64_t& number) {
+  uint32_t low = 0;
+  uint32_t high = 0;
+  if (!TakeNumber(in, low) || !TakeNumber(in, high)) return false;
+  number = static_cast<uint64_t>(high) << 32 | low;
   return true;
 }
 
@@ -77,7 +88,8 @@ bool Decode(std::string_view& in, int depth, TransportError& error) {
   uint32_t cause_count = 0;
   if (depth > kMaxCauseDepth || !TakeInt(in, code) || !TakeString(in, error.reason) || !TakeString(in, error.message) ||
       !TakeInt(in, error.errno_number) || !TakeString(in, error.address) || !TakeString(in, error.operation) ||
-      !TakeString(in, error.field) || !TakeInt(in, error.gai_code) || !TakeNumber(in, cause_count)) {
+      !TakeString(in, error.field) || !TakeInt(in, error.gai_code) || !TakeLong(in, error.sent_bytes) ||
+      !TakeInt(in, error.tls_verify_code) || !TakeNumber(in, cause_count)) {
     return false;
   }
   error.code = static_cast<absl::StatusCode>(code);

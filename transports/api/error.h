@@ -2,6 +2,7 @@
 #ifndef TRANSPORTD_TRANSPORTS_API_ERROR_H_
 #define TRANSPORTD_TRANSPORTS_API_ERROR_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@ struct TransportError {
   std::string operation = {};                          // "connect", "bind", …; may be empty.
   std::string field = {};                              // The bad field of a request; may be empty.
   int gai_code = 0;                                    // getaddrinfo(3)'s EAI_* code; 0: not the resolver.
+  uint64_t sent_bytes = 0;                             // Of a file, by a sendfile that failed.
+  int tls_verify_code = 0;                             // OpenSSL's X509_V_ERR_* code; 0: no certificate was refused.
   std::vector<TransportError> causes = {};             // One for each attempt, when there were several.
 };
 

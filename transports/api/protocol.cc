@@ -32,6 +32,8 @@ std::string_view EndCauseName(EndCause cause) {
       return "SERVICE_STOPPING";
     case EndCause::kOsError:
       return "OS_ERROR";
+    case EndCause::kRaggedEof:
+      return "RAGGED_EOF";
   }
   return "UNSPECIFIED";
 }

@@ -40,6 +40,7 @@ enum class EndCause {
   kSessionLost,      // The service or the stream to it was lost; RemoteEventLoop only.
   kServiceStopping,  // The service is stopping.
   kOsError,          // Any other errno.
+  kRaggedEof,        // TLS only: the peer ended the connection without ending TLS. No error, but see the contract.
 };
 
 // "EOF", "LOCAL_CLOSE", …: the name in the contract without its prefix.
@@ -74,8 +75,13 @@ class BaseProtocol {
   // The write buffer holds the low-water mark or less.
   virtual void ResumeWriting() {}
 
-  // Not asyncio's: the kernel took bytes; `sent_bytes` is the sum since ConnectionMade. Any number of times between
-  // ConnectionMade and ConnectionLost, only when it grew. May be called from inside Write.
+  // Not asyncio's: true when what EofReceived returns counts even where asyncio ignores it (TLS), because who decides
+  // is elsewhere, and closes by itself.
+  virtual bool DecidesOnEof() const { return false; }
+
+  // Not asyncio's: the kernel took bytes that Write was given; `sent_bytes` is the sum of them since ConnectionMade,
+  // without what Sendfile sends. Any number of times between ConnectionMade and ConnectionLost, only when it grew. May
+  // be called from inside Write.
   virtual void BytesSent(uint64_t sent_bytes) { static_cast<void>(sent_bytes); }
 };
 

@@ -3,7 +3,8 @@
 namespace transportd {
 
 std::optional<SocketOption> SocketOptionFromNumber(int number) {
-  if (number < static_cast<int>(SocketOption::kTcpNodelay) || number > static_cast<int>(SocketOption::kSoLinger)) {
+  if (number < static_cast<int>(SocketOption::kTcpNodelay) ||
+      number > static_cast<int>(SocketOption::kIpv6MulticastIf)) {
     return std::nullopt;
   }
   return static_cast<SocketOption>(number);
@@ -59,6 +60,20 @@ std::string_view SocketOptionName(SocketOption option) {
       return "SO_ACCEPTCONN";
     case SocketOption::kSoLinger:
       return "SO_LINGER";
+    case SocketOption::kSoBroadcast:
+      return "SO_BROADCAST";
+    case SocketOption::kIpMulticastTtl:
+      return "IP_MULTICAST_TTL";
+    case SocketOption::kIpMulticastLoop:
+      return "IP_MULTICAST_LOOP";
+    case SocketOption::kIpMulticastIf:
+      return "IP_MULTICAST_IF";
+    case SocketOption::kIpv6MulticastHops:
+      return "IPV6_MULTICAST_HOPS";
+    case SocketOption::kIpv6MulticastLoop:
+      return "IPV6_MULTICAST_LOOP";
+    case SocketOption::kIpv6MulticastIf:
+      return "IPV6_MULTICAST_IF";
   }
   return "UNKNOWN_OPTION";
 }

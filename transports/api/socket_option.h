@@ -33,6 +33,13 @@ enum class SocketOption {
   kSoType = 22,
   kSoAcceptconn = 23,
   kSoLinger = 24,
+  kSoBroadcast = 25,
+  kIpMulticastTtl = 26,
+  kIpMulticastLoop = 27,
+  kIpMulticastIf = 28,
+  kIpv6MulticastHops = 29,
+  kIpv6MulticastLoop = 30,
+  kIpv6MulticastIf = 31,
 };
 
 // Null when `number` is not on the list.

@@ -11,7 +11,9 @@ constexpr uint64_t kMaxHighBytes = uint64_t{1} << 30;
 }  // namespace
 
 // asyncio's _FlowControlMixin._set_write_buffer_limits, with an upper bound.
-absl::StatusOr<WriteBufferMarks> ResolveWriteBufferLimits(const WriteBufferLimits& limits) {
+absl::StatusOr<WriteBufferMarks> ResolveWriteBufferLimits(const WriteBufferLimits& limits,
+                                                          const WriteBufferMarks& unset) {
+  if (!limits.high_bytes.has_value() && !limits.low_bytes.has_value()) return unset;
   WriteBufferMarks marks;
   if (limits.low_bytes.has_value() && *limits.low_bytes > kMaxHighBytes) {
     return InvalidArgument("INVALID_LIMITS", "low_bytes",

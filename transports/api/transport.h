@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "absl/functional/any_invocable.h"
@@ -16,13 +17,44 @@
 #include "transports/api/address.h"
 #include "transports/api/protocol.h"
 #include "transports/api/socket_option.h"
+#include "transports/api/tls_info.h"
 
 namespace transportd {
 
-// What get_extra_info answers. Fixed when the connection is made; still there after it is lost.
+// Who is at the other end of a Unix stream, as it was when that end connected, or made the pair: unix(7), SO_PEERCRED.
+struct PeerCredentials {
+  int32_t pid = 0;  // 0: a process that this one's PID namespace does not have.
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+
+  friend bool operator==(const PeerCredentials&, const PeerCredentials&) = default;
+};
+
+// What a pipe transport stands on: asyncio's get_extra_info('pipe').
+struct PipeInfo {
+  enum class Kind { kFifo, kCharacterDevice, kTerminal, kSocket };
+
+  Kind kind = Kind::kFifo;
+  // Which of the transport's methods there are: of the reading ones and of the writing ones. Both: a pseudo-terminal.
+  bool can_read = false;
+  bool can_write = false;
+  std::string path = {};       // As it was asked for; any bytes. Empty: it has none.
+  std::optional<int> fd = {};  // The number of an inherited descriptor, or the child's of a subprocess's pipe.
+
+  friend bool operator==(const PipeInfo&, const PipeInfo&) = default;
+};
+
+// What get_extra_info answers. Fixed when the connection is made, but for what start_tls adds; still there after it is
+// lost.
 struct ExtraInfo {
   std::optional<SocketAddress> sockname = {};
   std::optional<SocketAddress> peername = {};
+  std::optional<SocketKind> socket = {};         // Unset: not a socket.
+  std::optional<PeerCredentials> peercred = {};  // Unix streams only.
+  std::optional<PipeInfo> pipe = {};             // Pipes only.
+  std::optional<int> pid = {};                   // Subprocesses only.
+  // Of the outermost TLS; null: none. Shared by the transport and by the copies of this.
+  std::shared_ptr<const TlsInfo> tls = {};
 };
 
 // Watermarks as set: see WriteBufferLimits in proto/transportd/v1/types.proto for what unset means.
@@ -39,8 +71,13 @@ struct WriteBufferMarks {
   friend bool operator==(const WriteBufferMarks&, const WriteBufferMarks&) = default;
 };
 
-// What asyncio's set_write_buffer_limits makes of its arguments. INVALID_LIMITS when low > high or high > 1 GiB.
-absl::StatusOr<WriteBufferMarks> ResolveWriteBufferLimits(const WriteBufferLimits& limits);
+// What a transport that speaks TLS has unless it is told otherwise.
+inline constexpr WriteBufferMarks kTlsWriteBufferMarks{.high_bytes = 512 * 1024, .low_bytes = 128 * 1024};
+
+// What asyncio's set_write_buffer_limits makes of its arguments: `unset` when there are none. INVALID_LIMITS when
+// low > high or high > 1 GiB.
+absl::StatusOr<WriteBufferMarks> ResolveWriteBufferLimits(const WriteBufferLimits& limits,
+                                                          const WriteBufferMarks& unset = {});
 
 // A stream transport. Held by its loop until ConnectionLost has been called, and by whoever keeps the shared_ptr.
 // Threading: loop thread only.
@@ -70,8 +107,8 @@ class Transport {
   virtual void ResumeReading() = 0;
 
   // Takes a copy of `data` or hands it to the kernel; never blocks. FAILED_PRECONDITION / WRITE_AFTER_EOF after
-  // WriteEof, even for empty data. On a lost transport the bytes are dropped and the status is OK: ConnectionLost tells
-  // the error.
+  // WriteEof, even for empty data; FAILED_PRECONDITION / SENDFILE_IN_PROGRESS while a file is sent. On a lost transport
+  // the bytes are dropped and the status is OK: ConnectionLost tells the error.
   virtual absl::Status Write(std::string_view data) = 0;
   virtual absl::Status Writelines(std::span<const std::string_view> lines) = 0;
 

@@ -13,44 +13,55 @@
 namespace transportd {
 namespace {
 
+enum class Access { kRead, kWrite, kBoth };
+
 struct Entry {
   SocketOption option = {};
   int level = 0;
   int name = 0;
-  bool settable = false;
+  Access access = Access::kBoth;
   int min = 0;
   int max = 0;
 };
 
 constexpr int kMaxBufferBytes = 4194304;
+constexpr int kMaxInt = std::numeric_limits<int>::max();
 
 // SO_LINGER is off or 0: with more, close(2) waits for the peer, non-blocking socket or not, and the loop with it
-// (socket(7)).
+// (socket(7)). IP_MULTICAST_IF is set by the interface's index, as that of IPv6, and the kernel would answer with
+// something else: an address (ip(7)).
 constexpr Entry kEntries[] = {
-    {SocketOption::kTcpNodelay, IPPROTO_TCP, TCP_NODELAY, true, 0, 1},
-    {SocketOption::kSoKeepalive, SOL_SOCKET, SO_KEEPALIVE, true, 0, 1},
-    {SocketOption::kTcpKeepidle, IPPROTO_TCP, TCP_KEEPIDLE, true, 1, 32767},
-    {SocketOption::kTcpKeepintvl, IPPROTO_TCP, TCP_KEEPINTVL, true, 1, 32767},
-    {SocketOption::kTcpKeepcnt, IPPROTO_TCP, TCP_KEEPCNT, true, 1, 127},
-    {SocketOption::kTcpUserTimeout, IPPROTO_TCP, TCP_USER_TIMEOUT, true, 0, std::numeric_limits<int>::max()},
-    {SocketOption::kTcpQuickack, IPPROTO_TCP, TCP_QUICKACK, true, 0, 1},
-    {SocketOption::kTcpCork, IPPROTO_TCP, TCP_CORK, true, 0, 1},
-    {SocketOption::kTcpMaxseg, IPPROTO_TCP, TCP_MAXSEG, true, 88, 32767},
-    {SocketOption::kSoRcvbuf, SOL_SOCKET, SO_RCVBUF, true, 0, kMaxBufferBytes},
-    {SocketOption::kSoSndbuf, SOL_SOCKET, SO_SNDBUF, true, 0, kMaxBufferBytes},
-    {SocketOption::kSoReuseaddr, SOL_SOCKET, SO_REUSEADDR, true, 0, 1},
-    {SocketOption::kSoReuseport, SOL_SOCKET, SO_REUSEPORT, true, 0, 1},
-    {SocketOption::kSoOobinline, SOL_SOCKET, SO_OOBINLINE, true, 0, 1},
-    {SocketOption::kSoPriority, SOL_SOCKET, SO_PRIORITY, true, 0, 6},
-    {SocketOption::kIpTos, IPPROTO_IP, IP_TOS, true, 0, 255},
-    {SocketOption::kIpTtl, IPPROTO_IP, IP_TTL, true, 1, 255},
-    {SocketOption::kIpv6Tclass, IPPROTO_IPV6, IPV6_TCLASS, true, 0, 255},
-    {SocketOption::kIpv6UnicastHops, IPPROTO_IPV6, IPV6_UNICAST_HOPS, true, 1, 255},
-    {SocketOption::kIpv6V6only, IPPROTO_IPV6, IPV6_V6ONLY, false},
-    {SocketOption::kSoError, SOL_SOCKET, SO_ERROR, false},
-    {SocketOption::kSoType, SOL_SOCKET, SO_TYPE, false},
-    {SocketOption::kSoAcceptconn, SOL_SOCKET, SO_ACCEPTCONN, false},
-    {SocketOption::kSoLinger, SOL_SOCKET, SO_LINGER, true, -1, 0},
+    {SocketOption::kTcpNodelay, IPPROTO_TCP, TCP_NODELAY, Access::kBoth, 0, 1},
+    {SocketOption::kSoKeepalive, SOL_SOCKET, SO_KEEPALIVE, Access::kBoth, 0, 1},
+    {SocketOption::kTcpKeepidle, IPPROTO_TCP, TCP_KEEPIDLE, Access::kBoth, 1, 32767},
+    {SocketOption::kTcpKeepintvl, IPPROTO_TCP, TCP_KEEPINTVL, Access::kBoth, 1, 32767},
+    {SocketOption::kTcpKeepcnt, IPPROTO_TCP, TCP_KEEPCNT, Access::kBoth, 1, 127},
+    {SocketOption::kTcpUserTimeout, IPPROTO_TCP, TCP_USER_TIMEOUT, Access::kBoth, 0, kMaxInt},
+    {SocketOption::kTcpQuickack, IPPROTO_TCP, TCP_QUICKACK, Access::kBoth, 0, 1},
+    {SocketOption::kTcpCork, IPPROTO_TCP, TCP_CORK, Access::kBoth, 0, 1},
+    {SocketOption::kTcpMaxseg, IPPROTO_TCP, TCP_MAXSEG, Access::kBoth, 88, 32767},
+    {SocketOption::kSoRcvbuf, SOL_SOCKET, SO_RCVBUF, Access::kBoth, 0, kMaxBufferBytes},
+    {SocketOption::kSoSndbuf, SOL_SOCKET, SO_SNDBUF, Access::kBoth, 0, kMaxBufferBytes},
+    {SocketOption::kSoReuseaddr, SOL_SOCKET, SO_REUSEADDR, Access::kBoth, 0, 1},
+    {SocketOption::kSoReuseport, SOL_SOCKET, SO_REUSEPORT, Access::kBoth, 0, 1},
+    {SocketOption::kSoOobinline, SOL_SOCKET, SO_OOBINLINE, Access::kBoth, 0, 1},
+    {SocketOption::kSoPriority, SOL_SOCKET, SO_PRIORITY, Access::kBoth, 0, 6},
+    {SocketOption::kIpTos, IPPROTO_IP, IP_TOS, Access::kBoth, 0, 255},
+    {SocketOption::kIpTtl, IPPROTO_IP, IP_TTL, Access::kBoth, 1, 255},
+    {SocketOption::kIpv6Tclass, IPPROTO_IPV6, IPV6_TCLASS, Access::kBoth, 0, 255},
+    {SocketOption::kIpv6UnicastHops, IPPROTO_IPV6, IPV6_UNICAST_HOPS, Access::kBoth, 1, 255},
+    {SocketOption::kIpv6V6only, IPPROTO_IPV6, IPV6_V6ONLY, Access::kRead},
+    {SocketOption::kSoError, SOL_SOCKET, SO_ERROR, Access::kRead},
+    {SocketOption::kSoType, SOL_SOCKET, SO_TYPE, Access::kRead},
+    {SocketOption::kSoAcceptconn, SOL_SOCKET, SO_ACCEPTCONN, Access::kRead},
+    {SocketOption::kSoLinger, SOL_SOCKET, SO_LINGER, Access::kBoth, -1, 0},
+    {SocketOption::kSoBroadcast, SOL_SOCKET, SO_BROADCAST, Access::kBoth, 0, 1},
+    {SocketOption::kIpMulticastTtl, IPPROTO_IP, IP_MULTICAST_TTL, Access::kBoth, 0, 255},
+    {SocketOption::kIpMulticastLoop, IPPROTO_IP, IP_MULTICAST_LOOP, Access::kBoth, 0, 1},
+    {SocketOption::kIpMulticastIf, IPPROTO_IP, IP_MULTICAST_IF, Access::kWrite, 0, kMaxInt},
+    {SocketOption::kIpv6MulticastHops, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, Access::kBoth, 0, 255},
+    {SocketOption::kIpv6MulticastLoop, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, Access::kBoth, 0, 1},
+    {SocketOption::kIpv6MulticastIf, IPPROTO_IPV6, IPV6_MULTICAST_IF, Access::kBoth, 0, kMaxInt},
 };
 
 const Entry* Find(SocketOption option) {
@@ -70,6 +81,10 @@ absl::Status UnknownOption(SocketOption option) {
 absl::StatusOr<int> GetSocketOption(int fd, SocketOption option) {
   const Entry* entry = Find(option);
   if (entry == nullptr) return UnknownOption(option);
+  if (entry->access == Access::kWrite) {
+    return InvalidArgument("INVALID_OPTION_VALUE", "option",
+                           StrCat(SocketOptionName(option), " can be set, but not read"));
+  }
   int value = 0;
   int result = 0;
   if (option == SocketOption::kSoLinger) {
@@ -92,7 +107,7 @@ absl::Status SetSocketOption(int fd, SocketOption option, int value) {
   const Entry* entry = Find(option);
   if (entry == nullptr) return UnknownOption(option);
   std::string_view name = SocketOptionName(option);
-  if (!entry->settable) {
+  if (entry->access == Access::kRead) {
     return InvalidArgument("INVALID_OPTION_VALUE", "option", StrCat(name, " can be read, but not set"));
   }
   if (value < entry->min || value > entry->max) {
@@ -102,6 +117,10 @@ absl::Status SetSocketOption(int fd, SocketOption option, int value) {
   int result = 0;
   if (option == SocketOption::kSoLinger) {
     linger setting{.l_onoff = value < 0 ? 0 : 1, .l_linger = value < 0 ? 0 : value};
+    result = ::setsockopt(fd, entry->level, entry->name, &setting, sizeof(setting));
+  } else if (option == SocketOption::kIpMulticastIf) {
+    ip_mreqn setting{};
+    setting.imr_ifindex = value;
     result = ::setsockopt(fd, entry->level, entry->name, &setting, sizeof(setting));
   } else {
     result = ::setsockopt(fd, entry->level, entry->name, &value, sizeof(value));

@@ -72,7 +72,7 @@ Answer CallGetaddrinfo(const ResolveRequest& request, int extra_flags) {
 
 absl::StatusOr<std::vector<SocketAddress>> ToResult(Answer answer, const ResolveRequest& request) {
   if (answer.gai_code != 0) {
-    return GaiToStatus(answer.gai_code, answer.error_number, request.address.host.value_or(""));
+    return GaiToStatus(answer.gai_code, answer.error_number, "getaddrinfo", request.address.host.value_or(""));
   }
   return std::move(answer.addresses);
 }
@@ -115,9 +115,9 @@ absl::StatusOr<std::vector<SocketAddress>> LookUpName(const ResolveRequest& requ
   return ToResult(CallGetaddrinfo(request, 0), request);
 }
 
-absl::Status GaiToStatus(int gai_code, int error_number, std::string_view host) {
+absl::Status GaiToStatus(int gai_code, int error_number, std::string_view operation, std::string_view address) {
   if (gai_code == EAI_SYSTEM && error_number != 0) {
-    TransportError error = ToTransportError(ErrnoToStatus(error_number, "getaddrinfo", host));
+    TransportError error = ToTransportError(ErrnoToStatus(error_number, operation, address));
     error.gai_code = gai_code;
     return ToStatus(error);
   }
@@ -129,9 +129,9 @@ absl::Status GaiToStatus(int gai_code, int error_number, std::string_view host) 
     error.code = known.status_code;
     error.reason = std::string(known.name);
   }
-  error.message = StrCat("getaddrinfo", host.empty() ? "" : " ", host, ": ", ::gai_strerror(gai_code));
-  error.address = std::string(host);
-  error.operation = "getaddrinfo";
+  error.message = StrCat(operation, address.empty() ? "" : " ", address, ": ", ::gai_strerror(gai_code));
+  error.address = std::string(address);
+  error.operation = std::string(operation);
   error.gai_code = gai_code;
   return ToStatus(error);
 }

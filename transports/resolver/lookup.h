@@ -22,8 +22,9 @@ std::optional<absl::StatusOr<std::vector<SocketAddress>>> LookUpNumeric(const Re
 // Asks the system's name services. `request` is valid. Any thread; may block for as long as they take.
 absl::StatusOr<std::vector<SocketAddress>> LookUpName(const ResolveRequest& request);
 
-// The status of getaddrinfo's `gai_code`, an EAI_*; `error_number` is what EAI_SYSTEM left in errno.
-absl::Status GaiToStatus(int gai_code, int error_number, std::string_view host);
+// The status of an EAI_* that `operation` ("getaddrinfo", "getnameinfo") answered about `address`; `error_number` is
+// what EAI_SYSTEM left in errno.
+absl::Status GaiToStatus(int gai_code, int error_number, std::string_view operation, std::string_view address);
 
 }  // namespace transportd
 

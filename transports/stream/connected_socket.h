@@ -9,14 +9,19 @@
 #include "transports/api/address.h"
 #include "transports/api/transport.h"
 #include "transports/base/unique_fd.h"
+#include "transports/stream/stream_layer.h"
 #include "transports/stream/stream_transport.h"
 
 namespace transportd {
 
 struct ConnectedSocketOptions {
-  WriteBufferMarks write_buffer_marks;
+  // Valid ones. With neither limit, what is usual for the layer.
+  WriteBufferLimits write_buffer_limits = {};
   // What accept4 told; unset: getpeername(2) is asked.
-  std::optional<SocketAddress> peername;
+  std::optional<SocketAddress> peername = {};
+  // What the connection speaks through: TLS, whose handshake comes before ConnectionMade. Null: nothing. Shared with
+  // the server or operation whose connection it is.
+  std::shared_ptr<const StreamLayer> layer = {};
   // See StreamTransport::Options.
   absl::AnyInvocable<void(StreamTransport&)> on_lost;
 };

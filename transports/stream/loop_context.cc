@@ -18,6 +18,11 @@ LoopContext::~LoopContext() {
   transports_.DestroyAll();
 }
 
+std::span<char> LoopContext::batch_buffer() {
+  if (batch_buffer_ == nullptr) batch_buffer_.reset(new char[kBatchBufferBytes]);
+  return {batch_buffer_.get(), kBatchBufferBytes};
+}
+
 void LoopContext::SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) {
   exception_handler_ =
       handler ? std::make_shared<absl::AnyInvocable<void(const ExceptionContext&)>>(std::move(handler)) : nullptr;

@@ -19,6 +19,8 @@ class LoopContext final {
  public:
   // The most that one recv takes; asyncio's max_size.
   static constexpr size_t kReadBufferBytes = 256 * 1024;
+  // Eight of asyncio's longest datagrams, 32 of the longest of UDP.
+  static constexpr size_t kBatchBufferBytes = 8 * kReadBufferBytes;
   static constexpr int kNoDescriptorLimit = std::numeric_limits<int>::max();
 
   // `reactor` must outlive the context. `descriptor_limit`: as EpollEventLoop::Options says.
@@ -40,6 +42,9 @@ class LoopContext final {
   // is kept in it between callbacks.
   std::span<char> read_buffer() { return {read_buffer_.get(), kReadBufferBytes}; }
 
+  // The same for whoever reads several datagrams at once, and keeps them in it while it hands on one after the other.
+  std::span<char> batch_buffer();
+
   // As EventLoop::SetExceptionHandler; null: logged to standard error.
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler);
   void ReportException(const ExceptionContext& context);
@@ -48,6 +53,7 @@ class LoopContext final {
   Reactor& reactor_;
   const int descriptor_limit_;
   const std::unique_ptr<char[]> read_buffer_;
+  std::unique_ptr<char[]> batch_buffer_;  // Null until somebody needs it.
   // Shared with ReportException's stack while it runs, so that the handler may set another one.
   std::shared_ptr<absl::AnyInvocable<void(const ExceptionContext&)>> exception_handler_;
   TransportRegistry transports_;

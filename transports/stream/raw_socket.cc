@@ -1,14 +1,22 @@
 #include "transports/stream/raw_socket.h"
 
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <utility>
 
 #include "transports/api/error.h"
+#include "transports/base/sigpipe_block.h"
 
 namespace transportd {
 namespace {
+
+// sendfile(2): what it says of the file that it reads; all else is the socket's.
+bool IsOfTheFile(int error_number) {
+  return error_number == EIO || error_number == EINVAL || error_number == ENOSYS || error_number == EOVERFLOW ||
+         error_number == ESPIPE || error_number == ENOMEM;
+}
 
 bool IsWouldBlock(int error_number) { return error_number == EAGAIN || error_number == EWOULDBLOCK; }
 
@@ -43,6 +51,21 @@ IoResult RawSocket::DoWrite(std::span<const iovec> pieces) {
     if (err == EINTR) continue;
     if (IsWouldBlock(err)) return IoResult::WouldBlock();
     return Failed(err, "send");
+  }
+}
+
+IoResult RawSocket::DoSendfile(int file_fd, off_t& offset, size_t size_bytes) {
+  // sendfile(2) has no MSG_NOSIGNAL.
+  const SigpipeBlock no_sigpipe;
+  while (true) {
+    const ssize_t size = ::sendfile(fd_.get(), file_fd, &offset, size_bytes);
+    const int err = errno;
+    if (size > 0) return IoResult::Bytes(static_cast<size_t>(size));
+    if (size == 0) return IoResult::Eof();
+    if (err == EINTR) continue;
+    if (IsWouldBlock(err)) return IoResult::WouldBlock();
+    if (IsOfTheFile(err)) return IoResult::FileFailed(ErrnoToStatus(err, "sendfile"));
+    return Failed(err, "sendfile");
   }
 }
 

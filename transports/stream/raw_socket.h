@@ -20,6 +20,8 @@ class RawSocket final : public StreamSocket {
   int fd() const override;
   IoResult DoRead(std::span<char> buffer) override;
   IoResult DoWrite(std::span<const iovec> pieces) override;
+  bool CanSendfile() const override { return true; }
+  IoResult DoSendfile(int file_fd, off_t& offset, size_t size_bytes) override;
   bool CanWriteEof() const override { return true; }
   IoResult ShutdownWrite() override;
   void ResetOnClose() override;

@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "transports/api/error.h"
+#include "transports/base/admit_socket.h"
+#include "transports/base/aggregate_errors.h"
 #include "transports/base/sockaddr.h"
-#include "transports/tcp/admit_socket.h"
-#include "transports/tcp/aggregate_errors.h"
 
 namespace transportd {
 namespace {

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "transports/api/address.h"
 #include "transports/api/event_loop.h"
-#include "transports/tcp/tcp_server.h"
+#include "transports/stream/stream_server.h"
 
 namespace transportd {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "transports/base/admit_socket.h"
 #include "transports/base/sockaddr.h"
-#include "transports/tcp/admit_socket.h"
 
 namespace transportd {
 

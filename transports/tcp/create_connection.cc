@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "transports/api/error.h"
+#include "transports/base/aggregate_errors.h"
 #include "transports/base/check.h"
 #include "transports/stream/connected_socket.h"
-#include "transports/tcp/aggregate_errors.h"
 #include "transports/tcp/create_options.h"
 #include "transports/tcp/interleave.h"
 
@@ -13,12 +13,13 @@ namespace transportd {
 
 CreateConnectionOperation::CreateConnectionOperation(LoopContext& context, LoopResolver& resolver,
                                                      ProtocolFactory factory, CreateConnectionOptions options,
-                                                     Done done)
+                                                     std::shared_ptr<const StreamLayer> layer,
+                                                     TransportOpener::Done done)
     : context_(context),
       resolver_(resolver),
-      factory_(std::move(factory)),
       options_(std::move(options)),
-      done_(std::move(done)) {}
+      layer_(std::move(layer)),
+      opener_(std::make_shared<TransportOpener>(context, std::move(factory), std::move(done))) {}
 
 CreateConnectionOperation::~CreateConnectionOperation() { TearDown(); }
 
@@ -73,17 +74,8 @@ void CreateConnectionOperation::OnConnected(UniqueFd fd) {
     Fail(AggregateErrors(connector_->Errors()));
     return;
   }
-  std::shared_ptr<BaseProtocol> protocol = factory_();
-  CHECK(protocol != nullptr);
-  if (result_) return;  // Cancelled by the factory.
   TearDown();
-  transport_ = MakeConnectedSocketTransport(
-      context_, std::move(fd), protocol,
-      {.write_buffer_marks = *ResolveWriteBufferLimits(options_.write_buffer_limits), .peername = {}, .on_lost = {}});
-  result_ = Connection{.transport = transport_, .protocol = std::move(protocol)};
-  transport_->Start([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->Deliver();
-  });
+  opener_->Open(std::move(fd), {.write_buffer_limits = options_.write_buffer_limits, .layer = layer_, .on_lost = {}});
 }
 
 void CreateConnectionOperation::OnTimeout() {
@@ -97,25 +89,13 @@ void CreateConnectionOperation::OnTimeout() {
 }
 
 void CreateConnectionOperation::Cancel() {
-  if (!done_) return;
-  // Its protocol, which may have seen ConnectionMade already, hears of the end.
-  if (transport_ != nullptr) transport_->Abort(/*reset=*/false);
-  Fail(MakeError(absl::StatusCode::kCancelled, "CANCELLED", "cancelled"));
+  TearDown();
+  opener_->Cancel();
 }
 
 void CreateConnectionOperation::Fail(absl::Status status) {
   TearDown();
-  const bool is_queued = result_.has_value();
-  result_ = std::move(status);
-  if (is_queued) return;
-  context_.reactor().CallSoon([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->Deliver();
-  });
-}
-
-void CreateConnectionOperation::Deliver() {
-  transport_.reset();
-  std::exchange(done_, nullptr)(*std::move(result_));
+  opener_->Fail(std::move(status));
 }
 
 void CreateConnectionOperation::TearDown() {

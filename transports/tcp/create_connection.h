@@ -6,27 +6,24 @@
 #include <optional>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "transports/api/event_loop.h"
+#include "transports/base/operation.h"
+#include "transports/resolver/loop_resolver.h"
 #include "transports/stream/loop_context.h"
-#include "transports/stream/stream_transport.h"
+#include "transports/stream/transport_opener.h"
 #include "transports/tcp/connector.h"
-#include "transports/tcp/loop_resolver.h"
-#include "transports/tcp/operation.h"
 
 namespace transportd {
 
-// shared_ptr: owned by the loop, while it is under way; what is queued on the loop holds a weak_ptr.
+// shared_ptr: owned by the loop, while it is under way.
 // Threading: loop thread only.
-class CreateConnectionOperation final : public Operation,
-                                        public std::enable_shared_from_this<CreateConnectionOperation> {
+class CreateConnectionOperation final : public Operation {
  public:
-  using Done = absl::AnyInvocable<void(absl::StatusOr<Connection>)>;
-
-  // `context` and `resolver` must outlive this.
+  // `context` and `resolver` must outlive this. `layer`: see ConnectedSocketOptions.
   CreateConnectionOperation(LoopContext& context, LoopResolver& resolver, ProtocolFactory factory,
-                            CreateConnectionOptions options, Done done);
+                            CreateConnectionOptions options, std::shared_ptr<const StreamLayer> layer,
+                            TransportOpener::Done done);
   ~CreateConnectionOperation() override;
 
   // Operation
@@ -40,15 +37,15 @@ class CreateConnectionOperation final : public Operation,
   void OnTimeout();
   // The end: `status` is not OK.
   void Fail(absl::Status status);
-  void Deliver();
   // Closes and calls off whatever is under way.
   void TearDown();
 
   LoopContext& context_;
   LoopResolver& resolver_;
-  ProtocolFactory factory_;
   const CreateConnectionOptions options_;
-  Done done_;
+  const std::shared_ptr<const StreamLayer> layer_;
+  // shared_ptr: owned by this.
+  const std::shared_ptr<TransportOpener> opener_;
 
   TimerId deadline_ = 0;
   LoopResolver::RequestId remote_request_ = 0;
@@ -56,9 +53,6 @@ class CreateConnectionOperation final : public Operation,
   std::optional<std::vector<SocketAddress>> remotes_;
   std::optional<std::vector<SocketAddress>> locals_;
   std::unique_ptr<Connector> connector_;
-  std::shared_ptr<StreamTransport> transport_;
-  // Set at the end; Deliver is then queued.
-  std::optional<absl::StatusOr<Connection>> result_;
 };
 
 }  // namespace transportd

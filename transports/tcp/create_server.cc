@@ -11,23 +11,24 @@
 namespace transportd {
 
 CreateServerOperation::CreateServerOperation(LoopContext& context, LoopResolver& resolver, ProtocolFactory factory,
-                                             CreateServerOptions options, Done done)
+                                             CreateServerOptions options, std::shared_ptr<const StreamLayer> layer,
+                                             ServerOpener::Done done)
     : context_(context),
       resolver_(resolver),
-      factory_(std::move(factory)),
       options_(std::move(options)),
-      done_(std::move(done)) {}
+      layer_(std::move(layer)),
+      opener_(std::make_shared<ServerOpener>(context, std::move(factory), std::move(done))) {}
 
 CreateServerOperation::~CreateServerOperation() { TearDown(); }
 
 void CreateServerOperation::Start() {
   if (absl::Status status = ValidateCreateServer(options_); !status.ok()) {
-    Finish(std::move(status));
+    Fail(std::move(status));
     return;
   }
   deadline_ = context_.reactor().CallLater(options_.timeout.value_or(kDefaultCreateTimeout), [this] {
     deadline_ = 0;
-    Finish(MakeError(absl::StatusCode::kDeadlineExceeded, "BIND_TIMEOUT", "the hosts were not resolved in time"));
+    Fail(MakeError(absl::StatusCode::kDeadlineExceeded, "BIND_TIMEOUT", "the hosts were not resolved in time"));
   });
   Resolve();
 }
@@ -45,7 +46,7 @@ void CreateServerOperation::Resolve() {
     requests_.push_back(
         resolver_.Resolve(std::move(request), [this, i](absl::StatusOr<std::vector<SocketAddress>> addresses) {
           if (!addresses.ok()) {
-            Finish(addresses.status());
+            Fail(addresses.status());
             return;
           }
           resolved_[i] = *std::move(addresses);
@@ -60,50 +61,24 @@ void CreateServerOperation::Resolve() {
 void CreateServerOperation::Bind(const std::vector<SocketAddress>& addresses) {
   absl::StatusOr<std::vector<BoundSocket>> sockets = BindAll(addresses, options_, context_.descriptor_limit());
   if (!sockets.ok()) {
-    Finish(sockets.status());
+    Fail(sockets.status());
     return;
   }
-  auto server = TcpServer::Create(
-      context_, *std::move(sockets), std::move(factory_),
-      {.backlog = options_.backlog, .write_buffer_marks = *ResolveWriteBufferLimits(options_.write_buffer_limits)});
-  if (options_.start_serving) {
-    if (absl::Status status = server->Listen(); !status.ok()) {
-      server->Close(nullptr);
-      Finish(std::move(status));
-      return;
-    }
-  }
-  Finish(std::move(server));
+  TearDown();
+  opener_->Open(
+      *std::move(sockets),
+      {.server = {.backlog = options_.backlog, .write_buffer_limits = options_.write_buffer_limits, .layer = layer_},
+       .start_serving = options_.start_serving});
 }
 
 void CreateServerOperation::Cancel() {
-  if (!done_) return;
-  if (result_ && result_->ok()) (**result_)->Close(nullptr);
-  Finish(MakeError(absl::StatusCode::kCancelled, "CANCELLED", "cancelled"));
-}
-
-void CreateServerOperation::Finish(absl::StatusOr<std::shared_ptr<TcpServer>> result) {
   TearDown();
-  const bool is_queued = result_.has_value();
-  result_ = std::move(result);
-  if (is_queued) return;
-  context_.reactor().CallSoon([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->Deliver();
-  });
+  opener_->Cancel();
 }
 
-void CreateServerOperation::Deliver() {
-  absl::StatusOr<std::shared_ptr<TcpServer>> result = *std::move(result_);
-  Done done = std::exchange(done_, nullptr);
-  if (!result.ok()) {
-    done(result.status());
-    return;
-  }
-  const std::shared_ptr<TcpServer> server = *std::move(result);
-  // Accepting begins in the next turn, so that no protocol is made before `done` has been called; and before `done`,
-  // because that may destroy anything.
-  server->StartAccepting();
-  done(std::shared_ptr<Server>(server));
+void CreateServerOperation::Fail(absl::Status status) {
+  TearDown();
+  opener_->Fail(std::move(status));
 }
 
 void CreateServerOperation::TearDown() {

@@ -4,28 +4,24 @@
 
 #include <cstddef>
 #include <memory>
-#include <optional>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
 #include "transports/api/event_loop.h"
+#include "transports/base/operation.h"
+#include "transports/resolver/loop_resolver.h"
 #include "transports/stream/loop_context.h"
-#include "transports/tcp/loop_resolver.h"
-#include "transports/tcp/operation.h"
-#include "transports/tcp/tcp_server.h"
+#include "transports/stream/server_opener.h"
 
 namespace transportd {
 
-// shared_ptr: owned by the loop, while it is under way; what is queued on the loop holds a weak_ptr.
+// shared_ptr: owned by the loop, while it is under way.
 // Threading: loop thread only.
-class CreateServerOperation final : public Operation, public std::enable_shared_from_this<CreateServerOperation> {
+class CreateServerOperation final : public Operation {
  public:
-  using Done = absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)>;
-
-  // `context` and `resolver` must outlive this.
+  // `context` and `resolver` must outlive this. `layer`: see ConnectedSocketOptions.
   CreateServerOperation(LoopContext& context, LoopResolver& resolver, ProtocolFactory factory,
-                        CreateServerOptions options, Done done);
+                        CreateServerOptions options, std::shared_ptr<const StreamLayer> layer, ServerOpener::Done done);
   ~CreateServerOperation() override;
 
   // Operation
@@ -36,24 +32,23 @@ class CreateServerOperation final : public Operation, public std::enable_shared_
   void Resolve();
   // `addresses`: all that the hosts resolved to.
   void Bind(const std::vector<SocketAddress>& addresses);
-  // The end: `result` is the server or an error.
-  void Finish(absl::StatusOr<std::shared_ptr<TcpServer>> result);
-  void Deliver();
+  // The end: `status` is not OK.
+  void Fail(absl::Status status);
+  // Calls off whatever is under way.
   void TearDown();
 
   LoopContext& context_;
   LoopResolver& resolver_;
-  ProtocolFactory factory_;
   const CreateServerOptions options_;
-  Done done_;
+  const std::shared_ptr<const StreamLayer> layer_;
+  // shared_ptr: owned by this.
+  const std::shared_ptr<ServerOpener> opener_;
 
   TimerId deadline_ = 0;
   std::vector<LoopResolver::RequestId> requests_;
   // One for each host, in the order of the hosts; and how many are still to come.
   std::vector<std::vector<SocketAddress>> resolved_;
   size_t unresolved_count_ = 0;
-  // Set at the end; Deliver is then queued.
-  std::optional<absl::StatusOr<std::shared_ptr<TcpServer>>> result_;
 };
 
 }  // namespace transportd

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "clients/cpp/transportctl/option_reader.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd::ctl {
@@ -12,131 +13,308 @@ namespace {
 
 absl::Status Usage(std::string_view text) { return absl::InvalidArgumentError(ToAbsl(text)); }
 
-bool IsStreamCommand(Command command) { return command == Command::kConnect || command == Command::kListen; }
+// What is read, and what it takes more than one option to know.
+struct Parsed {
+  Arguments arguments;
+  bool tls = false;
+  TlsArguments tls_arguments;
+  std::optional<Duration> timeout;
+  // As they were written, in their order; the first that has no meaning for the command is told.
+  std::vector<std::string_view> options;
+};
+
+// --- Commands
+
+// A set of commands, one bit each.
+using Commands = unsigned;
+constexpr Commands Of(Command command) { return 1u << static_cast<unsigned>(command); }
+constexpr Commands kAll = ~0u;
+constexpr Commands kStreams = Of(Command::kConnect) | Of(Command::kListen);
+constexpr Commands kAddressed = kStreams | Of(Command::kUdp);
+constexpr Commands kExecOnly = Of(Command::kExec);
+
+bool Contains(Commands commands, Command command) { return (commands & Of(command)) != 0; }
 
 absl::StatusOr<Command> ParseCommand(std::string_view word) {
   constexpr std::pair<std::string_view, Command> kCommands[] = {
-      {"help", Command::kHelp},         {"connect", Command::kConnect},       {"listen", Command::kListen},
-      {"sessions", Command::kSessions}, {"transports", Command::kTransports}, {"health", Command::kHealth},
+      {"help", Command::kHelp},       {"connect", Command::kConnect},
+      {"listen", Command::kListen},   {"udp", Command::kUdp},
+      {"exec", Command::kExec},       {"sessions", Command::kSessions},
+      {"health", Command::kHealth},   {"transports", Command::kTransports},
       {"version", Command::kVersion},
   };
   for (const auto& [name, command] : kCommands) {
     if (word == name) return command;
   }
   return Usage(StrCat("unknown command `", word,
-                      "`; it must be connect, listen, sessions, transports, health, version or help"));
+                      "`; it must be connect, listen, udp, exec, sessions, transports, health, version or help"));
 }
 
-// The options in `arguments`, one at a time. Threading: a value.
-class OptionReader final {
- public:
-  explicit OptionReader(std::span<const std::string_view> arguments) : rest_(arguments) {}
+// --- Options
 
-  // The next argument; false at the end.
-  bool Next() {
-    value_.reset();
-    if (rest_.empty()) return false;
-    name_ = rest_.front();
-    rest_ = rest_.subspan(1);
-    is_option_ = !only_words_ && name_.size() > 1 && name_.front() == '-';
-    if (is_option_ && name_ == "--") {
-      only_words_ = true;
-      return Next();
-    }
-    const size_t equals = is_option_ ? name_.find('=') : std::string_view::npos;
-    if (equals != std::string_view::npos) {
-      value_ = name_.substr(equals + 1);
-      name_ = name_.substr(0, equals);
-    }
-    return true;
+absl::Status ReadDuration(std::string_view name, std::string_view text, Duration& out) {
+  const absl::StatusOr<Duration> duration = ParseDuration(text);
+  if (!duration.ok()) return Usage(StrCat(name, ": ", std::string(duration.status().message())));
+  out = *duration;
+  return absl::OkStatus();
+}
+
+absl::Status ReadText(std::string_view name, std::string_view text, std::string& out) {
+  if (text.empty()) return Usage(StrCat(name, " must not be empty"));
+  out = std::string(text);
+  return absl::OkStatus();
+}
+
+absl::Status ReadFamily(std::string_view /*name*/, std::string_view text, Parsed& out) {
+  if (text != "4" && text != "6") return Usage("--family must be 4 or 6");
+  out.arguments.family = text == "4" ? AddressFamily::kInet : AddressFamily::kInet6;
+  return absl::OkStatus();
+}
+
+absl::Status ReadSource(std::string_view /*name*/, std::string_view text, Parsed& out) {
+  // A host alone is enough: the kernel picks the port.
+  absl::StatusOr<Endpoint> source = ParseEndpoint(text, true);
+  if (!source.ok()) return source.status();
+  out.arguments.source = *std::move(source);
+  return absl::OkStatus();
+}
+
+absl::Status ReadAlpn(std::string_view name, std::string_view text, Parsed& out) {
+  std::vector<std::string>& protocols = out.tls_arguments.alpn_protocols;
+  protocols.clear();
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    protocols.emplace_back(text.substr(begin, end - begin));
+    begin = end + 1;
   }
+  const bool is_bad = std::any_of(protocols.begin(), protocols.end(), [](const std::string& protocol) {
+    return protocol.empty() || protocol.size() > 255;
+  });
+  return is_bad ? Usage(StrCat(name, " must be names of 1 to 255 bytes with commas in between: h2,http/1.1"))
+                : absl::OkStatus();
+}
 
-  bool is_option() const { return is_option_; }
-  std::string_view name() const { return name_; }
+absl::Status ReadVariable(std::string_view name, std::string_view text, Parsed& out) {
+  const size_t equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0) return Usage(StrCat(name, " must be NAME=VALUE"));
+  // The last one of a name counts.
+  auto& env = out.arguments.exec.env;
+  const std::string variable(text.substr(0, equals));
+  std::erase_if(env, [&](const auto& pair) { return pair.first == variable; });
+  env.emplace_back(variable, text.substr(equals + 1));
+  return absl::OkStatus();
+}
 
-  absl::StatusOr<std::string_view> Value() {
-    if (!value_.has_value()) {
-      if (rest_.empty()) return Usage(StrCat(name_, " needs a value"));
-      value_ = rest_.front();
-      rest_ = rest_.subspan(1);
-    }
-    return *value_;
+absl::Status ReadCount(std::string_view name, std::string_view text, Parsed& out) {
+  uint64_t& count = out.arguments.udp.count.emplace();
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const bool is_number = error == std::errc() && end == text.data() + text.size();
+  return is_number && count > 0 ? absl::OkStatus() : Usage(StrCat(name, " must be a number, 1 or more"));
+}
+
+AccountId ParseAccount(std::string_view text) {
+  uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool is_number = error == std::errc() && end == text.data() + text.size();
+  return is_number ? AccountId(number) : AccountId(std::string(text));
+}
+
+absl::Status ReadUser(std::string_view name, std::string_view text, Parsed& out) {
+  const size_t colon = std::min(text.find(':'), text.size());
+  const bool has_group = colon < text.size();
+  const std::string_view user = text.substr(0, colon);
+  const std::string_view group = has_group ? text.substr(colon + 1) : "";
+  if (user.empty() || (has_group && group.empty())) {
+    return Usage(StrCat(name, " must be USER or USER:GROUP, each a name or a number"));
   }
+  out.arguments.exec.user = ParseAccount(user);
+  if (has_group) out.arguments.exec.group = ParseAccount(group);
+  return absl::OkStatus();
+}
 
-  absl::Status NoValue() const {
-    return value_.has_value() ? Usage(StrCat(name_, " takes no value")) : absl::OkStatus();
-  }
-
- private:
-  std::span<const std::string_view> rest_;
-  std::string_view name_;
-  std::optional<std::string_view> value_;
-  bool is_option_ = false;
-  bool only_words_ = false;
+struct Option {
+  std::string_view name;
+  Commands commands;  // For which it has a meaning.
+  bool has_value;
+  absl::Status (*read)(std::string_view name, std::string_view value, Parsed& out);
 };
 
-absl::Status ReadOption(OptionReader& reader, Arguments& out, std::vector<std::string_view>& stream_options,
-                        std::vector<std::string_view>& connect_options, std::vector<std::string_view>& listen_options) {
-  const std::string_view name = reader.name();
-  const std::pair<std::string_view, bool*> flags[] = {
-      {"--json", &out.json}, {"--verbose", &out.verbose}, {"-v", &out.verbose},
-      {"--echo", &out.echo}, {"--keep", &out.keep},       {"-k", &out.keep},
-  };
-  for (const auto& [flag, value] : flags) {
-    if (name != flag) continue;
-    *value = true;
-    if (value == &out.echo || value == &out.keep) listen_options.push_back(name);
-    return reader.NoValue();
-  }
-  if (name == "--help" || name == "-h") {
-    out.command = Command::kHelp;
-    return reader.NoValue();
-  }
-  if (name == "--no-half-close") {
-    out.half_close = false;
-    stream_options.push_back(name);
-    return reader.NoValue();
-  }
-  if (name == "-4" || name == "-6") {
-    out.family = name == "-4" ? AddressFamily::kInet : AddressFamily::kInet6;
-    stream_options.push_back(name);
-    return reader.NoValue();
-  }
-  constexpr std::string_view kValued[] = {"--target", "--token",          "--timeout", "--family",
-                                          "--source", "--happy-eyeballs", "--session"};
-  if (std::find(std::begin(kValued), std::end(kValued), name) == std::end(kValued)) {
-    return Usage(StrCat("unknown option ", name));
+using Name = std::string_view;
+
+// An option without a value.
+template <auto kSet>
+absl::Status Flag(Name /*name*/, Name /*value*/, Parsed& out) {
+  kSet(out);
+  return absl::OkStatus();
+}
+
+constexpr auto kInteractive = [](Parsed& out) { out.arguments.exec.interactive = true; };
+constexpr auto kTty = [](Parsed& out) { out.arguments.exec.tty = true; };
+constexpr auto kBoth = [](Parsed& out) { out.arguments.exec.interactive = out.arguments.exec.tty = true; };
+
+constexpr Option kOptions[] = {
+    {"--target", kAll, true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.target); }},
+    {"--token", kAll, true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.token); }},
+    {"--timeout", kAll, true,
+     [](Name name, Name value, Parsed& out) { return ReadDuration(name, value, out.timeout.emplace()); }},
+    {"--json", kAll & ~kExecOnly, false, Flag<[](Parsed& out) { out.arguments.json = true; }>},
+    {"--verbose", kAll, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
+    {"-v", kAll, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
+
+    {"--family", kAddressed, true, ReadFamily},
+    {"-4", kAddressed, false, Flag<[](Parsed& out) { out.arguments.family = AddressFamily::kInet; }>},
+    {"-6", kAddressed, false, Flag<[](Parsed& out) { out.arguments.family = AddressFamily::kInet6; }>},
+    {"--source", Of(Command::kConnect) | Of(Command::kUdp), true, ReadSource},
+    {"--happy-eyeballs", Of(Command::kConnect), true,
+     [](Name name, Name value, Parsed& out) {
+       return ReadDuration(name, value, out.arguments.happy_eyeballs_delay.emplace());
+     }},
+    {"--no-half-close", kStreams, false, Flag<[](Parsed& out) { out.arguments.half_close = false; }>},
+    {"--close-at-eof", kStreams, false, Flag<[](Parsed& out) { out.arguments.close_at_eof = true; }>},
+    {"--echo", Of(Command::kListen), false, Flag<[](Parsed& out) { out.arguments.echo = true; }>},
+    {"--keep", Of(Command::kListen), false, Flag<[](Parsed& out) { out.arguments.keep = true; }>},
+    {"-k", Of(Command::kListen), false, Flag<[](Parsed& out) { out.arguments.keep = true; }>},
+
+    {"--tls", kStreams, false, Flag<[](Parsed& out) { out.tls = true; }>},
+    {"--cacert", kStreams, true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.tls_arguments.cacert_file); }},
+    {"--cert", kStreams, true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.tls_arguments.cert_file); }},
+    {"--key", kStreams, true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.tls_arguments.key_file); }},
+    {"--servername", Of(Command::kConnect), true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.tls_arguments.servername.emplace()); }},
+    {"--alpn", kStreams, true, ReadAlpn},
+    {"--insecure", Of(Command::kConnect), false, Flag<[](Parsed& out) { out.tls_arguments.insecure = true; }>},
+
+    {"--whole", Of(Command::kUdp), false, Flag<[](Parsed& out) { out.arguments.udp.whole = true; }>},
+    {"--count", Of(Command::kUdp), true, ReadCount},
+    {"-c", Of(Command::kUdp), true, ReadCount},
+    {"--no-reply", Of(Command::kUdp), false, Flag<[](Parsed& out) { out.arguments.udp.no_reply = true; }>},
+
+    {"--interactive", kExecOnly, false, Flag<kInteractive>},
+    {"-i", kExecOnly, false, Flag<kInteractive>},
+    {"--tty", kExecOnly, false, Flag<kTty>},
+    {"-t", kExecOnly, false, Flag<kTty>},
+    {"-it", kExecOnly, false, Flag<kBoth>},
+    {"-ti", kExecOnly, false, Flag<kBoth>},
+    {"--shell", kExecOnly, false, Flag<[](Parsed& out) { out.arguments.exec.shell = true; }>},
+    {"--env", kExecOnly, true, ReadVariable},
+    {"-e", kExecOnly, true, ReadVariable},
+    {"--cwd", kExecOnly, true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.exec.cwd.emplace()); }},
+    {"--user", kExecOnly, true, ReadUser},
+    {"-u", kExecOnly, true, ReadUser},
+    {"--kill-after", kExecOnly, true,
+     [](Name name, Name value, Parsed& out) { return ReadDuration(name, value, out.arguments.exec.kill_after); }},
+    {"--drain-timeout", kExecOnly, true,
+     [](Name name, Name value, Parsed& out) {
+       return ReadDuration(name, value, out.arguments.exec.drain_timeout.emplace());
+     }},
+
+    {"--session", Of(Command::kTransports), true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.session_prefix); }},
+};
+
+const Option* FindOption(std::string_view name) {
+  const auto* const found =
+      std::find_if(std::begin(kOptions), std::end(kOptions), [&](const Option& option) { return option.name == name; });
+  return found != std::end(kOptions) ? found : nullptr;
+}
+
+absl::Status ReadOption(OptionReader& reader, Parsed& out) {
+  const Option* const option = FindOption(reader.name());
+  if (option == nullptr) return Usage(StrCat("unknown option ", reader.name()));
+  out.options.push_back(reader.name());
+  if (!option->has_value) {
+    if (absl::Status status = reader.NoValue(); !status.ok()) return status;
+    return option->read(reader.name(), "", out);
   }
   const absl::StatusOr<std::string_view> value = reader.Value();
-  if (!value.ok()) return value.status();
-  if (name == "--target" || name == "--token" || name == "--session") {
-    if (value->empty()) return Usage(StrCat(name, " must not be empty"));
-    (name == "--target" ? out.target : name == "--token" ? out.token : out.session_prefix) = std::string(*value);
+  return value.ok() ? option->read(reader.name(), *value, out) : value.status();
+}
+
+// --- What belongs together
+
+absl::Status CheckTls(Parsed& parsed) {
+  TlsArguments& tls = parsed.tls_arguments;
+  if (!parsed.tls) {
+    for (const std::string_view name : parsed.options) {
+      for (const std::string_view needs_tls : {"--cacert", "--cert", "--key", "--servername", "--alpn", "--insecure"}) {
+        if (name == needs_tls) return Usage(StrCat(name, " needs --tls"));
+      }
+    }
     return absl::OkStatus();
   }
-  if (name == "--family") {
-    stream_options.push_back(name);
-    if (*value != "4" && *value != "6") return Usage("--family must be 4 or 6");
-    out.family = *value == "4" ? AddressFamily::kInet : AddressFamily::kInet6;
-    return absl::OkStatus();
+  const bool is_server = parsed.arguments.command == Command::kListen;
+  if (is_server && tls.cert_file.empty()) return Usage("listen --tls needs --cert FILE and --key FILE");
+  if (tls.cert_file.empty() != tls.key_file.empty()) {
+    return Usage(tls.cert_file.empty() ? "--key needs --cert FILE, too" : "--cert needs --key FILE, too");
   }
-  if (name == "--source") {
-    connect_options.push_back(name);
-    // A host alone is enough: the kernel picks the port.
-    absl::StatusOr<HostPort> source = ParseEndpoint(*value, true);
-    if (!source.ok()) return source.status();
-    out.source = *std::move(source);
-    return absl::OkStatus();
+  if (tls.insecure && !tls.cacert_file.empty()) {
+    return Usage("--insecure trusts everybody, --cacert only whom the file names: give one of them");
   }
-  const absl::StatusOr<Duration> duration = ParseDuration(*value);
-  if (!duration.ok()) return Usage(StrCat(name, ": ", std::string(duration.status().message())));
-  if (name == "--timeout") {
-    out.timeout = *duration;
-  } else {
-    connect_options.push_back(name);
-    out.happy_eyeballs_delay = *duration;
+  if (!is_server && parsed.arguments.endpoint.is_unix() && !tls.insecure && !tls.servername) {
+    return Usage("--tls over a Unix socket needs --servername NAME, whom the certificate must name, or --insecure");
+  }
+  parsed.arguments.tls = std::move(tls);
+  return absl::OkStatus();
+}
+
+absl::Status CheckEndpoint(const Parsed& parsed) {
+  const Arguments& arguments = parsed.arguments;
+  const bool source_is_unix = arguments.source && arguments.source->is_unix();
+  if (source_is_unix && arguments.command == Command::kConnect) return Usage("--source of connect must be HOST:PORT");
+  if (arguments.source && arguments.command == Command::kUdp && source_is_unix != arguments.endpoint.is_unix()) {
+    return Usage("--source and the address must be of one kind: both unix:PATH or both HOST:PORT");
+  }
+  if (!arguments.endpoint.is_unix()) return absl::OkStatus();
+  for (const std::string_view name : parsed.options) {
+    const bool is_source = name == "--source" && arguments.command == Command::kConnect;
+    if (is_source || name == "--family" || name == "-4" || name == "-6" || name == "--happy-eyeballs") {
+      return Usage(StrCat(name, " has no meaning for a Unix socket"));
+    }
   }
   return absl::OkStatus();
+}
+
+absl::Status ReadWords(std::span<const std::string_view> words, Parsed& parsed) {
+  Arguments& out = parsed.arguments;
+  if (out.command == Command::kExec) {
+    out.exec.words.assign(words.begin() + 1, words.end());
+    if (out.exec.words.empty()) return Usage("exec needs a command: exec -- COMMAND [ARGUMENT]...");
+    if (out.exec.shell && out.exec.words.size() > 1) {
+      return Usage("exec --shell takes one word, the whole command: exec --shell -- 'echo $HOME | wc -c'");
+    }
+    return absl::OkStatus();
+  }
+  const bool has_address = Contains(kAddressed, out.command);
+  const size_t word_count = has_address ? 2 : 1;
+  if (words.size() < word_count) {
+    return Usage(StrCat(words.front(), " needs ", out.command == Command::kListen ? "[HOST:]PORT" : "HOST:PORT",
+                        " or unix:PATH"));
+  }
+  if (words.size() > word_count) return Usage(StrCat("`", words[word_count], "` is one word too many"));
+  if (!has_address) return absl::OkStatus();
+  absl::StatusOr<Endpoint> endpoint = ParseEndpoint(words[1], out.command == Command::kListen);
+  if (!endpoint.ok()) return endpoint.status();
+  out.endpoint = *std::move(endpoint);
+  return absl::OkStatus();
+}
+
+// --timeout is for what takes long: the program with all that is before it, the next answer, or else the service.
+void ApplyTimeout(Duration timeout, Arguments& out) {
+  if (out.command == Command::kExec) {
+    out.exec.timeout = timeout;
+    out.timeout = timeout;
+  } else if (out.command == Command::kUdp) {
+    out.udp.reply_timeout = timeout;
+    out.timeout = std::max(out.timeout, timeout);
+  } else {
+    out.timeout = timeout;
+  }
 }
 
 }  // namespace
@@ -166,134 +344,43 @@ absl::StatusOr<Duration> ParseDuration(std::string_view text) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
-absl::StatusOr<HostPort> ParseEndpoint(std::string_view text, bool host_is_optional) {
-  const auto bad = [&](std::string_view why) {
-    return Usage(StrCat("`", text, "`: ", why, "; write ", host_is_optional ? "[HOST:]PORT" : "HOST:PORT",
-                        ", with an IPv6 address in brackets: [::1]:80"));
-  };
-  HostPort out;
-  std::string_view port = text;
-  if (!text.empty() && text.front() == '[') {
-    const size_t bracket = text.find(']');
-    if (bracket == std::string_view::npos || bracket + 1 >= text.size() || text[bracket + 1] != ':') {
-      return bad("after [ comes an address, then ]:PORT");
-    }
-    out.host = std::string(text.substr(1, bracket - 1));
-    port = text.substr(bracket + 2);
-  } else if (const size_t colon = text.rfind(':'); colon != std::string_view::npos) {
-    if (text.find(':') != colon) return bad("more than one colon");
-    if (colon > 0) out.host = std::string(text.substr(0, colon));
-    port = text.substr(colon + 1);
-  } else if (!host_is_optional) {
-    return bad("the port is missing");
-  }
-  uint32_t number = 0;
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (error != std::errc() || end != port.data() + port.size() || number > 65535) {
-    return bad("the port must be a number from 0 to 65535");
-  }
-  out.port = number;
-  return out;
-}
-
 absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> arguments) {
-  Arguments out;
+  Parsed parsed;
   std::vector<std::string_view> words;
-  std::vector<std::string_view> stream_options;
-  std::vector<std::string_view> connect_options;
-  std::vector<std::string_view> listen_options;
   OptionReader reader(arguments);
   while (reader.Next()) {
     if (!reader.is_option()) {
       words.push_back(reader.name());
+      // The command's own options are its own: as env(1) and timeout(1).
+      if (words.size() == 2 && words.front() == "exec") {
+        const std::span<const std::string_view> rest = reader.TakeRest();
+        words.insert(words.end(), rest.begin(), rest.end());
+      }
       continue;
     }
     if (reader.name() == "--help" || reader.name() == "-h") return Arguments{};
     if (reader.name() == "--version") {
       if (absl::Status status = reader.NoValue(); !status.ok()) return status;
-      out = Arguments{};
+      Arguments out;
       out.command = Command::kProgramVersion;
       return out;
     }
-    absl::Status status = ReadOption(reader, out, stream_options, connect_options, listen_options);
-    if (!status.ok()) return status;
+    if (absl::Status status = ReadOption(reader, parsed); !status.ok()) return status;
   }
   if (words.empty()) return Usage("a command is missing");
   const absl::StatusOr<Command> command = ParseCommand(words.front());
   if (!command.ok()) return command.status();
-  out.command = *command;
-
-  const auto misplaced = [&](const std::vector<std::string_view>& options) {
-    return Usage(StrCat(options.front(), " has no meaning for ", words.front()));
-  };
-  if (!stream_options.empty() && !IsStreamCommand(out.command)) return misplaced(stream_options);
-  if (!connect_options.empty() && out.command != Command::kConnect) return misplaced(connect_options);
-  if (!listen_options.empty() && out.command != Command::kListen) return misplaced(listen_options);
-  if (!out.session_prefix.empty() && out.command != Command::kTransports) {
-    return Usage(StrCat("--session has no meaning for ", words.front()));
+  parsed.arguments.command = *command;
+  for (const std::string_view name : parsed.options) {
+    if (!Contains(FindOption(name)->commands, *command)) {
+      return Usage(StrCat(name, " has no meaning for ", words.front()));
+    }
   }
-  const size_t word_count = IsStreamCommand(out.command) ? 2 : 1;
-  if (words.size() < word_count) {
-    return Usage(out.command == Command::kConnect ? "connect needs HOST:PORT" : "listen needs [HOST:]PORT");
-  }
-  if (words.size() > word_count) return Usage(StrCat("`", words[word_count], "` is one word too many"));
-  if (IsStreamCommand(out.command)) {
-    absl::StatusOr<HostPort> endpoint = ParseEndpoint(words[1], out.command == Command::kListen);
-    if (!endpoint.ok()) return endpoint.status();
-    out.endpoint = *std::move(endpoint);
-  }
-  return out;
-}
-
-std::string_view HelpText() {
-  return R"(usage: transportctl [OPTION]... COMMAND
-
-Uses a running transportd: its sockets, from here.
-
-Commands:
-  connect HOST:PORT    standard input to the socket, the socket to standard output, byte for byte; the end of the
-                       input is the end of what is sent (half-close); ends when both directions have ended
-  listen [HOST:]PORT   the same for the first connection that comes; port 0: any free one. The bound address is
-                       printed on standard error
-  sessions             who is connected to the service
-  transports           what they have open
-  health               whether the service serves: exit status 0 or 1
-  version              this program's and the service's version
-  help                 this text
-
-Options:
-  --target TARGET      the service, a gRPC target: 127.0.0.1:50051, unix:/run/transportd.sock
-                       (default: $TRANSPORTD_TARGET, else 127.0.0.1:50051)
-  --token TOKEN        who you are (default: $TRANSPORTD_TOKEN, which no other user can see)
-  --timeout DURATION   the longest time until the connection or the answer is there: 5s, 250ms, 2m (default: 10s)
-  --json               connect, listen: one JSON object a callback, one a line, instead of the bytes;
-                       sessions, transports, health, version: one JSON object each
-  -v, --verbose        tell on standard error what happens
-  --version            this program's version; the service is not asked
-  -h, --help           this text
-
-Options of connect and listen:
-  -4, -6, --family 4|6    only addresses of this family
-  --no-half-close         do not tell the other side that the input has ended
-Options of connect:
-  --source HOST:PORT        the local end, in the service; port 0: any
-  --happy-eyeballs DELAY    try the next address after this time (RFC 8305)
-Options of listen:
-  --echo                  send back what comes, instead of using standard input and output
-  -k, --keep              go on after the first connection
-Options of transports:
-  --session PREFIX        only those of the session whose id begins so (8 characters at least)
-
-Everything that is not data goes to standard error.
-
-Exit status:
-  0    it worked; the connection ended in order, and everything was sent
-  1    it failed: refused, reset, unknown host, input not readable, output lost; health: not serving
-  2    the command line is wrong
-  3    no service at the target, or the session with it was lost
-  4    the service refused: who you are, or what you ask
-  124  timed out
-)";
+  if (absl::Status status = ReadWords(words, parsed); !status.ok()) return status;
+  if (absl::Status status = CheckEndpoint(parsed); !status.ok()) return status;
+  if (absl::Status status = CheckTls(parsed); !status.ok()) return status;
+  if (parsed.timeout) ApplyTimeout(*parsed.timeout, parsed.arguments);
+  return std::move(parsed.arguments);
 }
 
 }  // namespace transportd::ctl

@@ -2,42 +2,91 @@
 #ifndef TRANSPORTD_CLIENTS_CPP_TRANSPORTCTL_ARGUMENTS_H_
 #define TRANSPORTD_CLIENTS_CPP_TRANSPORTCTL_ARGUMENTS_H_
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
-#include "transports/api/address.h"
+#include "clients/cpp/transportctl/endpoint.h"
 #include "transports/api/event_loop.h"
 
 namespace transportd::ctl {
 
-enum class Command { kHelp, kConnect, kListen, kSessions, kTransports, kHealth, kVersion, kProgramVersion };
+enum class Command {
+  kHelp,
+  kConnect,
+  kListen,
+  kUdp,
+  kExec,
+  kSessions,
+  kTransports,
+  kHealth,
+  kVersion,
+  kProgramVersion
+};
+
+// TLS as the command line has it; see ReadTlsFiles. Threading: a value.
+struct TlsArguments {
+  std::string cacert_file = {};  // Empty: whom the service's machine trusts.
+  std::string cert_file = {};
+  std::string key_file = {};
+  std::optional<std::string> servername = {};
+  std::vector<std::string> alpn_protocols = {};
+  bool insecure = false;
+};
+
+// `exec`. Threading: a value.
+struct ExecArguments {
+  std::vector<std::string> words = {};  // The program and its arguments; with `shell` one, the command.
+  bool interactive = false;
+  bool tty = false;
+  bool shell = false;
+  std::vector<std::pair<std::string, std::string>> env = {};
+  std::optional<std::string> cwd = {};
+  std::optional<AccountId> user = {};
+  std::optional<AccountId> group = {};
+  std::optional<Duration> timeout = {};  // Unset: for as long as it takes.
+  Duration kill_after = std::chrono::seconds(5);
+  std::optional<Duration> drain_timeout = {};
+};
+
+// `udp`. Threading: a value.
+struct UdpArguments {
+  bool whole = false;
+  bool no_reply = false;
+  std::optional<uint64_t> count = {};  // Of answers; unset: any.
+  Duration reply_timeout = std::chrono::seconds(2);
+};
 
 // Threading: a value.
 struct Arguments {
   Command command = Command::kHelp;
-  std::string target;  // Empty: the environment, then the default.
-  std::string token;
+  std::string target = {};  // Empty: the environment, then the default.
+  std::string token = {};
+  // Until the service has answered, and the connection is there.
   Duration timeout = std::chrono::seconds(10);
   bool json = false;
   bool verbose = false;
-  HostPort endpoint;  // connect, listen.
+  Endpoint endpoint = {};  // connect, listen, udp.
   AddressFamily family = AddressFamily::kUnspecified;
-  std::optional<HostPort> source;                // connect.
-  std::optional<Duration> happy_eyeballs_delay;  // connect.
-  bool half_close = true;                        // connect, listen.
-  bool echo = false;                             // listen.
-  bool keep = false;                             // listen.
-  std::string session_prefix;                    // transports.
+  std::optional<Endpoint> source = {};                // connect, udp.
+  std::optional<Duration> happy_eyeballs_delay = {};  // connect.
+  bool half_close = true;                             // connect, listen.
+  bool close_at_eof = false;                          // connect, listen.
+  bool echo = false;                                  // listen.
+  bool keep = false;                                  // listen.
+  std::optional<TlsArguments> tls = {};               // connect, listen.
+  std::string session_prefix = {};                    // transports.
+  ExecArguments exec = {};
+  UdpArguments udp = {};
 };
 
 // `arguments` without the program's name. INVALID_ARGUMENT, with one sentence that says what is allowed.
 absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> arguments);
-
-// `example.org:80`, `[::1]:80`, `:80`. With `host_is_optional` also `80`. A host that is left out is unset.
-absl::StatusOr<HostPort> ParseEndpoint(std::string_view text, bool host_is_optional);
 
 // `5s`, `250ms`, `2m`, `1h`; a number alone is seconds. More than 0, at most 1 h.
 absl::StatusOr<Duration> ParseDuration(std::string_view text);

@@ -1,21 +1,48 @@
 #include "clients/cpp/transportctl/bridge.h"
 
-#include <cstdio>
 #include <utility>
 
 #include "clients/cpp/remote_transport.h"
+#include "clients/cpp/transportctl/endpoint.h"
 #include "clients/cpp/transportctl/json.h"
+#include "clients/cpp/transportctl/service_loop.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd::ctl {
 namespace {
 
-void PrintToStderr(std::string_view text) {
-  std::fprintf(stderr, "transportctl: %.*s\n", static_cast<int>(text.size()), text.data());
+std::string AddressText(const std::optional<SocketAddress>& address) {
+  return address.has_value() ? EndpointText(*address) : "?";
 }
 
-std::string AddressText(const std::optional<SocketAddress>& address) {
-  return address.has_value() ? address->ToString() : "?";
+// "commonName=example.org, organizationName=Example".
+std::string NameText(const TlsName& name) {
+  std::string text;
+  for (const auto& attributes : name) {
+    for (const TlsNameAttribute& attribute : attributes) {
+      text += StrCat(text.empty() ? "" : ", ", attribute.name, "=", attribute.value);
+    }
+  }
+  return text;
+}
+
+std::string TlsText(const TlsInfo& tls) {
+  std::string text = StrCat("tls ", tls.version, ", ", tls.cipher.name);
+  if (tls.alpn_protocol) text += StrCat(", alpn ", *tls.alpn_protocol);
+  if (!tls.peer_certificate) return text + ", no certificate of the peer's";
+  return text + StrCat(", peer ", NameText(tls.peer_certificate->subject),
+                       tls.peer_certificate_verified ? "" : " (not verified)");
+}
+
+std::string TlsJson(const TlsInfo& tls) {
+  JsonObject json;
+  json.Add("version", tls.version).Add("cipher", tls.cipher.name);
+  if (tls.alpn_protocol) json.Add("alpn", *tls.alpn_protocol);
+  if (tls.peer_certificate) {
+    json.Add("peer_subject", NameText(tls.peer_certificate->subject))
+        .Add("peer_verified", tls.peer_certificate_verified);
+  }
+  return json.ToString();
 }
 
 }  // namespace
@@ -105,9 +132,11 @@ void BridgeProtocol::ConnectionMade(std::shared_ptr<Transport> transport) {
   }
   const ExtraInfo& info = transport_->GetExtraInfo();
   Note(StrCat("connection_made ", AddressText(info.sockname), " <-> ", AddressText(info.peername)));
-  Print(
-      "connection_made",
-      JsonObject().Add("sockname", AddressText(info.sockname)).Add("peername", AddressText(info.peername)).ToString());
+  if (info.tls != nullptr) Note(TlsText(*info.tls));
+  JsonObject arguments;
+  arguments.Add("sockname", AddressText(info.sockname)).Add("peername", AddressText(info.peername));
+  if (info.tls != nullptr) arguments.AddRaw("tls", TlsJson(*info.tls));
+  Print("connection_made", arguments.ToString());
   if (options_.echo) return;
   SetHeld(waits_for_console_, true);
   console_.Lend(shared_from_this());
@@ -179,7 +208,7 @@ void BridgeProtocol::OnInputEnded(const absl::Status& status) {
   if (transport_ == nullptr) return;
   if (!status.ok()) {
     transport_->Abort(/*reset=*/true);
-  } else if (eof_received_) {
+  } else if (eof_received_ || options_.close_at_eof) {
     transport_->Close();
   } else if (options_.half_close) {
     transport_->WriteEof();

@@ -65,6 +65,7 @@ class BridgeProtocol final : public Protocol, public std::enable_shared_from_thi
     bool json = false;
     bool echo = false;
     bool half_close = true;
+    bool close_at_eof = false;
     bool verbose = false;
   };
 

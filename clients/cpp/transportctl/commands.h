@@ -10,6 +10,10 @@ namespace transportd::ctl {
 // Over a session: stream_commands.cc.
 int RunConnect(const Arguments& arguments, const ConnectOptions& service);
 int RunListen(const Arguments& arguments, const ConnectOptions& service);
+// udp_command.cc.
+int RunUdp(const Arguments& arguments, const ConnectOptions& service);
+// exec_command.cc.
+int RunExec(const Arguments& arguments, const ConnectOptions& service);
 
 // By unary calls: admin_commands.cc.
 int RunSessions(const Arguments& arguments, const ConnectOptions& service);

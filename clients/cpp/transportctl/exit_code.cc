@@ -1,5 +1,6 @@
 #include "clients/cpp/transportctl/exit_code.h"
 
+#include <cerrno>
 #include <chrono>
 
 #include "transports/api/error.h"
@@ -16,6 +17,12 @@ ExitCode ExitCodeFor(const absl::Status& status) {
   if (is_unreachable || error.reason == "SESSION_LOST" || error.reason == "SERVICE_STOPPING") return kUnreachable;
   if (status.code() == absl::StatusCode::kUnauthenticated || error.reason == "POLICY_DENIED") return kDenied;
   return kFailed;
+}
+
+ExitCode ExecExitCodeFor(const absl::Status& status) {
+  const TransportError error = ToTransportError(status);
+  if (error.operation != "exec" || error.errno_number == 0) return kServiceFailed;
+  return error.errno_number == ENOENT ? kNotFound : kNotExecutable;
 }
 
 std::string DurationText(Duration duration) {

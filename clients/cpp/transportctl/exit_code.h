@@ -17,10 +17,18 @@ enum ExitCode : int {
   kUnreachable = 3,  // No service there, or the session with it was lost.
   kDenied = 4,       // The service refused: who you are, or what you ask.
   kTimedOut = 124,   // As timeout(1).
+  // Of exec alone, as env(1) and sh(1).
+  kServiceFailed = 125,
+  kNotExecutable = 126,
+  kNotFound = 127,
+  kSignalBase = 128,  // And the signal's number.
 };
 
 // The exit status that a failed call means.
 ExitCode ExitCodeFor(const absl::Status& status);
+
+// The same for exec, whose own failures must not look like the program's exit status. `status` is not OK.
+ExitCode ExecExitCodeFor(const absl::Status& status);
 
 // For standard error: what failed, and what to do about it. `target` is where the service was looked for, `question`
 // the call that it was asked, `timeout` how long it had for the answer.

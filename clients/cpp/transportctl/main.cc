@@ -50,6 +50,10 @@ int Main(int argc, char** argv) {
       return ctl::RunConnect(*arguments, service);
     case ctl::Command::kListen:
       return ctl::RunListen(*arguments, service);
+    case ctl::Command::kUdp:
+      return ctl::RunUdp(*arguments, service);
+    case ctl::Command::kExec:
+      return ctl::RunExec(*arguments, service);
     case ctl::Command::kSessions:
       return ctl::RunSessions(*arguments, service);
     case ctl::Command::kTransports:

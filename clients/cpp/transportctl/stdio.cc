@@ -91,7 +91,8 @@ void StdinReader::Read() {
   handler_.OnInput({buffer_.get(), static_cast<size_t>(count)});
 }
 
-StdoutWriter::StdoutWriter(Reactor& reactor, int fd, Handler& handler) : reactor_(reactor), handler_(handler), fd_(fd) {
+StdoutWriter::StdoutWriter(Reactor& reactor, int fd, Handler& handler, std::string_view name)
+    : reactor_(reactor), handler_(handler), fd_(fd), name_(name) {
   if (CanBeWatched(fd)) watch_ = reactor_.AddWatch(fd, *this);
 }
 
@@ -125,7 +126,7 @@ void StdoutWriter::Flush() {
       failed_ = true;
       queue_.Clear();
       reactor_.CallSoon([this, alive = alive_, error] {
-        if (*alive) handler_.OnOutputFailed(ErrnoToStatus(error, "write", "standard output"));
+        if (*alive) handler_.OnOutputFailed(ErrnoToStatus(error, "write", name_));
       });
     }
   }

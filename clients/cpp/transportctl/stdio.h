@@ -59,7 +59,8 @@ class StdinReader final : private FdHandler {
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
-// Writes to a file descriptor, and keeps what it does not take. Its user pauses the source while it is not empty.
+// Writes to standard output or error, and keeps what it does not take. Its user pauses the source while it is not
+// empty.
 // Threading: loop thread only.
 class StdoutWriter final : private FdHandler {
  public:
@@ -73,8 +74,8 @@ class StdoutWriter final : private FdHandler {
     virtual void OnOutputFailed(const absl::Status& status) = 0;
   };
 
-  // All must outlive the writer.
-  StdoutWriter(Reactor& reactor, int fd, Handler& handler);
+  // All must outlive the writer. `name`: what errors call it; static.
+  StdoutWriter(Reactor& reactor, int fd, Handler& handler, std::string_view name = "standard output");
   ~StdoutWriter() override;
   StdoutWriter(const StdoutWriter&) = delete;
   StdoutWriter& operator=(const StdoutWriter&) = delete;
@@ -89,6 +90,7 @@ class StdoutWriter final : private FdHandler {
   Reactor& reactor_;
   Handler& handler_;
   const int fd_;
+  const std::string_view name_;
   WatchId watch_ = 0;
   bool failed_ = false;
   ByteQueue queue_;

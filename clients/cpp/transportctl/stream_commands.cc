@@ -1,21 +1,20 @@
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "clients/cpp/transportctl/bridge.h"
 #include "clients/cpp/transportctl/commands.h"
 #include "clients/cpp/transportctl/exit_code.h"
-#include "transports/base/clock.h"
+#include "clients/cpp/transportctl/service_loop.h"
+#include "clients/cpp/transportctl/tls_files.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd::ctl {
 namespace {
-
-// The one call that all goes over.
-constexpr std::string_view kQuestion = "Session";
 
 // A connection that has ended, as an exit status.
 ExitCode ExitCodeFor(const ConnectionEnd& end) {
@@ -23,74 +22,82 @@ ExitCode ExitCodeFor(const ConnectionEnd& end) {
   return end.dropped_bytes == 0 ? kOk : kFailed;
 }
 
-// The loop, the console, and the exit status of `connect` and `listen`. Threading: loop thread only.
+// `connect` and `listen`. Threading: loop thread only.
 class StreamCommand final {
  public:
   StreamCommand(const Arguments& arguments, const ConnectOptions& service)
-      : arguments_(arguments), service_(service), deadline_(SystemClock().Now() + arguments.timeout) {}
+      : arguments_(arguments), service_loop_(service) {}
 
   int Connect() {
-    if (!Open()) return exit_code_;
-    CreateConnectionOptions options;
-    options.remote = arguments_.endpoint;
-    options.family = arguments_.family;
-    options.local = arguments_.source;
-    options.happy_eyeballs_delay = arguments_.happy_eyeballs_delay;
-    options.timeout = Remaining();
-    loop_->CreateConnection([this] { return MakeBridge(); }, std::move(options),
-                            [this](const absl::StatusOr<Connection>& connection) {
-                              if (!connection.ok()) Fail(connection.status());
-                            });
-    return Run();
+    if (!Begin()) return service_loop_.Run();
+    const auto factory = [this] { return MakeBridge(); };
+    auto done = [this](const absl::StatusOr<Connection>& connection) {
+      if (!connection.ok()) Fail(connection.status());
+    };
+    if (arguments_.endpoint.is_unix()) {
+      CreateUnixConnectionOptions options;
+      options.path = arguments_.endpoint.unix_path;
+      options.timeout = service_loop_.Remaining();
+      options.tls = tls_;
+      loop().CreateUnixConnection(factory, std::move(options), std::move(done));
+    } else {
+      CreateConnectionOptions options;
+      options.remote = arguments_.endpoint.host_port;
+      options.family = arguments_.family;
+      if (arguments_.source) options.local = arguments_.source->host_port;
+      options.happy_eyeballs_delay = arguments_.happy_eyeballs_delay;
+      options.timeout = service_loop_.Remaining();
+      options.tls = tls_;
+      loop().CreateConnection(factory, std::move(options), std::move(done));
+    }
+    return service_loop_.Run();
   }
 
   int Listen() {
-    if (!Open()) return exit_code_;
-    CreateServerOptions options;
-    if (arguments_.endpoint.host.has_value()) options.hosts.push_back(*arguments_.endpoint.host);
-    options.port = arguments_.endpoint.port;
-    options.family = arguments_.family;
-    options.timeout = Remaining();
-    loop_->CreateServer([this] { return Accept(); }, std::move(options),
-                        [this](absl::StatusOr<std::shared_ptr<Server>> server) {
-                          if (!server.ok()) return Fail(server.status());
-                          server_ = *std::move(server);
-                          for (const SocketAddress& address : server_->Sockets()) {
-                            std::fprintf(stderr, "listening on %s\n", address.ToString().c_str());
-                          }
-                          // With --keep it ends only when the service is lost.
-                          server_->WaitClosed([this] {
-                            if (!loop_->IsConnected()) Fail(kUnreachable, "the session with the service is lost");
-                          });
-                        });
-    return Run();
+    if (!Begin()) return service_loop_.Run();
+    const auto factory = [this] { return Accept(); };
+    auto done = [this](absl::StatusOr<std::shared_ptr<Server>> server) { OnListening(std::move(server)); };
+    if (arguments_.endpoint.is_unix()) {
+      CreateUnixServerOptions options;
+      options.path = arguments_.endpoint.unix_path;
+      options.tls = tls_;
+      loop().CreateUnixServer(factory, std::move(options), std::move(done));
+    } else {
+      const HostPort& endpoint = arguments_.endpoint.host_port;
+      CreateServerOptions options;
+      if (endpoint.host.has_value()) options.hosts.push_back(*endpoint.host);
+      options.port = endpoint.port;
+      options.family = arguments_.family;
+      options.timeout = service_loop_.Remaining();
+      options.tls = tls_;
+      loop().CreateServer(factory, std::move(options), std::move(done));
+    }
+    return service_loop_.Run();
   }
 
  private:
-  Duration Remaining() const {
-    return std::max<Duration>(deadline_ - SystemClock().Now(), std::chrono::milliseconds(1));
-  }
+  EventLoop& loop() { return service_loop_.loop(); }
 
-  bool Open() {
-    absl::StatusOr<std::unique_ptr<RemoteEventLoop>> loop = ConnectRemoteEventLoop(service_);
-    if (!loop.ok()) {
-      // Here it is the service that did not answer; later, with the same reason, it would be the peer.
-      const bool is_late = absl::IsDeadlineExceeded(loop.status());
-      Fail(is_late ? absl::DeadlineExceededError("") : loop.status());
+  // False: it failed, and the exit status is set.
+  bool Begin() {
+    if (arguments_.tls) {
+      absl::StatusOr<TlsOptions> tls = ReadTlsFiles(*arguments_.tls, arguments_.command == Command::kListen);
+      if (!tls.ok()) {
+        Fail(kUsage, std::string(tls.status().message()));
+        return false;
+      }
+      tls_ = *std::move(tls);
+      if (arguments_.command == Command::kConnect) tls_->handshake_timeout = arguments_.timeout;
+      tls_->shutdown_timeout = arguments_.timeout;
+    }
+    if (const absl::Status status = service_loop_.Open(); !status.ok()) {
+      Fail(status);
       return false;
     }
-    loop_ = *std::move(loop);
-    console_ = std::make_unique<Console>(loop_->reactor(), InheritedFd(STDIN_FILENO), InheritedFd(STDOUT_FILENO),
-                                         [this](const absl::Status& status) { Fail(status); });
+    console_ =
+        std::make_unique<Console>(service_loop_.loop().reactor(), InheritedFd(STDIN_FILENO), InheritedFd(STDOUT_FILENO),
+                                  [this](const absl::Status& status) { Fail(status); });
     return true;
-  }
-
-  int Run() {
-    if (!stopped_) loop_->RunForever();
-    server_ = nullptr;
-    console_ = nullptr;
-    loop_ = nullptr;
-    return exit_code_;
   }
 
   std::shared_ptr<BaseProtocol> MakeBridge() {
@@ -98,60 +105,65 @@ class StreamCommand final {
                                             BridgeProtocol::Options{.json = arguments_.json,
                                                                     .echo = arguments_.echo,
                                                                     .half_close = arguments_.half_close,
+                                                                    .close_at_eof = arguments_.close_at_eof,
                                                                     .verbose = arguments_.verbose},
                                             [this](const ConnectionEnd& end) { OnEnded(end); });
   }
 
+  void OnListening(absl::StatusOr<std::shared_ptr<Server>> server) {
+    if (!server.ok()) return Fail(server.status());
+    server_ = *std::move(server);
+    for (const SocketAddress& address : server_->Sockets()) {
+      std::fprintf(stderr, "listening on %s\n", EndpointText(address).c_str());
+    }
+    // With --keep it ends only when the service is lost.
+    server_->WaitClosed([this] {
+      if (!service_loop_.loop().IsConnected()) Fail(kUnreachable, "the session with the service is lost");
+    });
+  }
+
   std::shared_ptr<BaseProtocol> Accept() {
     // Closed in a later turn, so that what it accepts in this one is still served and not reset.
-    if (!arguments_.keep) loop_->CallSoon([this] { server_->Close(); });
+    if (!arguments_.keep) loop().CallSoon([this] { server_->Close(); });
     return MakeBridge();
   }
 
   void OnEnded(const ConnectionEnd& end) {
     // No connection after it could be given its input, either.
     if (const absl::Status& input = console_->input_status(); !input.ok()) {
-      return Fail(kFailed, Explain(input, service_.target, kQuestion, service_.timeout));
+      return Fail(kFailed, service_loop_.Explain(input));
     }
     const ExitCode code = ExitCodeFor(end);
+    // As asyncio, it takes that for an end in order; whoever relies on the end should know.
+    if (end.cause == EndCause::kRaggedEof) PrintToStderr("the peer ended without ending TLS: something may be missing");
     std::string text;
     if (!end.status.ok()) {
-      text = Explain(end.status, service_.target, kQuestion, service_.timeout);
+      text = service_loop_.Explain(end.status);
     } else if (end.dropped_bytes != 0) {
       text = StrCat(end.dropped_bytes, " bytes could not be sent any more");
     }
     // Whoever keeps listening outlives a connection that fails.
     if (arguments_.keep && code != kUnreachable) {
-      if (!text.empty()) std::fprintf(stderr, "transportctl: %s\n", text.c_str());
+      if (!text.empty()) PrintToStderr(text);
       return;
     }
     if (code != kOk) return Fail(code, text);
-    console_->WhenWritten([this] { Stop(kOk); });
+    console_->WhenWritten([this] { service_loop_.Stop(kOk); });
   }
 
-  void Fail(const absl::Status& status) {
-    Fail(ctl::ExitCodeFor(status), Explain(status, service_.target, kQuestion, service_.timeout));
-  }
+  void Fail(const absl::Status& status) { Fail(ctl::ExitCodeFor(status), service_loop_.Explain(status)); }
 
   void Fail(ExitCode code, std::string_view text) {
-    if (stopped_) return;
-    std::fprintf(stderr, "transportctl: %.*s\n", static_cast<int>(text.size()), text.data());
-    if (console_ == nullptr) return Stop(code);
-    console_->WhenWritten([this, code] { Stop(code); });
-  }
-
-  void Stop(ExitCode code) {
-    if (std::exchange(stopped_, true)) return;
-    exit_code_ = code;
-    if (loop_ != nullptr) loop_->Stop();
+    if (service_loop_.stopped()) return;
+    PrintToStderr(text);
+    if (console_ == nullptr) return service_loop_.Stop(code);
+    console_->WhenWritten([this, code] { service_loop_.Stop(code); });
   }
 
   const Arguments& arguments_;
-  const ConnectOptions& service_;
-  const TimePoint deadline_;
-  bool stopped_ = false;
-  ExitCode exit_code_ = kOk;
-  std::unique_ptr<RemoteEventLoop> loop_;
+  std::optional<TlsOptions> tls_;
+  ServiceLoop service_loop_;
+  // They go before the loop does.
   std::unique_ptr<Console> console_;
   std::shared_ptr<Server> server_;
 };

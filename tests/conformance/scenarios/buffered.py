@@ -5,7 +5,7 @@ from stage import pattern, scenario
 async def buffered_protocol_receives(s):
     client, peer = await s.pair(s.buffered("client", 65536))
     await s.run(lambda: (peer.send(b"hello"), peer.send(pattern(500_000)), peer.close()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -13,7 +13,7 @@ async def buffered_protocol_with_a_small_buffer(s):
     sizes = []
     client, peer = await s.pair(s.buffered("client", 7, data=lambda p, data: sizes.append(len(data))))
     await s.run(lambda: (peer.send(pattern(3000)), peer.close()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
     client.note("never more than the buffer holds", max(sizes) <= 7)
 
 
@@ -25,7 +25,7 @@ async def buffered_protocol_keeps_open_at_eof(s):
     client.transport.write(b"answer")
     client.transport.close()
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -40,7 +40,7 @@ async def buffered_protocol_pauses_and_resumes(s):
     await s.settle()
     client.note("got_eof", client.got_eof)
     client.transport.resume_reading()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -55,5 +55,5 @@ async def set_protocol_between_plain_and_buffered(s):
     await s.run(lambda: peer.send(b"into a buffer"))
     await s.until(lambda: buffered.received_bytes == 13)
     await s.run(lambda: (peer.send(b"plain again"), peer.close()))
-    await s.until(lambda: last.lost)
+    await s.until_lost(last)
     client.lost = buffered.lost = True

@@ -6,14 +6,14 @@ async def data_both_ways(s):
     client, peer = await s.pair(data=lambda p, data: p.transport.write(data))
     await s.run(lambda: (peer.send(b"hello"), peer.recv(5), peer.send(b"again"), peer.recv(5), peer.shutdown()))
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
 async def data_arrives_whole_and_in_order(s):
     client, peer = await s.pair()
     await s.run(lambda: (peer.send(pattern(3_000_000)), peer.send(b"the end"), peer.close()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -25,7 +25,7 @@ async def data_is_echoed_whole(s):
     reading = s.start(reader.recv_all)
     await sending
     await reading
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -35,7 +35,7 @@ async def writes_keep_their_order(s):
         client.transport.write(b"%02d;" % i)
     client.transport.close()
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -46,7 +46,7 @@ async def writelines_writes_all_lines(s):
     client.transport.write(b"")
     client.transport.close()
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -58,7 +58,7 @@ async def write_takes_a_copy(s):
     data[:] = bytes(len(data))
     client.transport.close()
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -67,7 +67,7 @@ async def write_in_connection_made(s):
     client.transport.write(b" second")
     client.transport.close()
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -82,7 +82,7 @@ async def write_buffer_size_falls_to_zero(s):
     client.note("size", client.transport.get_write_buffer_size())
     await reading
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -94,5 +94,5 @@ async def set_protocol_takes_effect_with_the_next_callback(s):
     await s.until(lambda: client.received_bytes == 13)
     client.note("protocol is the other", client.transport.get_protocol() is other)
     await s.run(lambda: (peer.send(b"for the other"), peer.close()))
-    await s.until(lambda: other.lost)
+    await s.until_lost(other)
     client.lost = True

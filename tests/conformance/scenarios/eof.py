@@ -5,7 +5,7 @@ from stage import pattern, scenario
 async def eof_closes_when_eof_received_returns_false(s):
     client, peer = await s.pair()
     await s.run(lambda: (peer.send(b"last words"), peer.shutdown(), peer.recv_all()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
     client.note_state()
 
 
@@ -13,7 +13,7 @@ async def eof_closes_when_eof_received_returns_false(s):
 async def eof_flushes_before_it_closes(s):
     client, peer = await s.pair(data=lambda p, data: p.transport.write(pattern(16_000_000)))
     await s.run(lambda: (peer.send(b"?"), peer.shutdown(), peer.recv_all()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -28,7 +28,7 @@ async def eof_keeps_open_when_eof_received_returns_true(s):
     await s.run(lambda: peer.recv(10))
     client.transport.close()
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -39,7 +39,7 @@ async def write_eof_then_the_peer_answers(s):
     client.transport.write_eof()
     client.note_state()
     await s.run(lambda: (peer.recv_all(), peer.send(b"answer"), peer.close()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -49,7 +49,7 @@ async def write_eof_flushes_first(s):
     client.transport.write(pattern(16_000_000))
     client.transport.write_eof()
     await s.run(lambda: (peer.recv_all(), peer.send(b"thanks"), peer.close()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -58,7 +58,7 @@ async def write_eof_twice(s):
     client.transport.write_eof()
     client.transport.write_eof()
     await s.run(lambda: (peer.recv_all(), peer.close()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -71,7 +71,7 @@ async def write_after_write_eof_is_refused(s):
     client.try_writelines([])
     client.note_state()
     await s.run(lambda: (peer.recv_all(), peer.close()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -82,7 +82,7 @@ async def write_eof_after_close_is_nothing(s):
     client.transport.write_eof()
     client.try_write(b"")
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -95,7 +95,7 @@ async def half_closed_by_both_stays_open_until_close(s):
     client.note("lost", client.lost)
     client.note_state()
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -109,7 +109,7 @@ async def half_closed_by_the_peer_first(s):
     await s.settle()
     client.note("lost", client.lost)
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -120,7 +120,7 @@ async def close_after_write_eof(s):
     client.transport.write_eof()
     client.transport.close()
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -131,4 +131,4 @@ async def write_eof_in_eof_received(s):
 
     client, peer = await s.pair(eof=eof)
     await s.run(lambda: (peer.shutdown(), peer.recv_all()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)

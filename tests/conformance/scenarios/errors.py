@@ -5,7 +5,7 @@ from stage import pattern, scenario
 async def reset_of_an_idle_connection(s):
     client, peer = await s.pair()
     await s.run(peer.reset)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
     client.note_state()
 
 
@@ -15,7 +15,7 @@ async def reset_after_data(s):
     await s.run(lambda: peer.send(b"hello"))
     await s.until(lambda: client.received_bytes == 5)
     await s.run(peer.reset)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -26,7 +26,7 @@ async def reset_while_flushing(s):
     client.transport.close()
     await s.settle()
     await s.run(peer.reset)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -35,7 +35,7 @@ async def reset_of_a_paused_writer_does_not_resume_it(s):
     client.transport.write(pattern(16_000_000))
     await s.settle()
     await s.run(peer.reset)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -52,7 +52,7 @@ async def half_open_peer_is_gone(s):
 async def write_after_an_error_is_dropped(s):
     client, peer = await s.pair()
     await s.run(peer.reset)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
     for _ in range(3):
         client.transport.write(b"dropped")
     client.note("size", client.transport.get_write_buffer_size())
@@ -63,6 +63,6 @@ async def write_after_an_error_is_dropped(s):
 async def abort_after_an_error(s):
     client, peer = await s.pair(lost=lambda p: p.transport.abort())
     await s.run(peer.reset)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
     client.transport.abort()
     await s.settle()

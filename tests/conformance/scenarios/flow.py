@@ -18,7 +18,7 @@ async def write_buffer_limits_are_resolved(s):
         client.try_set_limits(**limits)
         client.note_limits()
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -29,7 +29,7 @@ async def bad_write_buffer_limits_change_nothing(s):
     client.try_set_limits(high=0, low=1)
     client.note_limits()
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -41,7 +41,7 @@ async def pause_writing_comes_inside_write(s):
     await s.run(lambda: peer.recv(16_000_000))
     await s.until_drained(client)
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -59,7 +59,7 @@ async def pause_writing_comes_strictly_over_the_high_water_mark(s):
     await s.run(lambda: peer.recv(16_000_002))
     await s.until_drained(client)
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -76,7 +76,7 @@ async def setting_limits_pauses_but_never_resumes(s):
     await s.until_drained(client)
     await reading
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -88,7 +88,7 @@ async def high_of_zero_pauses_when_anything_is_buffered(s):
     await s.run(lambda: peer.recv(16_000_000))
     await s.until_drained(client)
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -101,7 +101,7 @@ async def resume_writing_comes_at_or_under_the_low_water_mark(s):
     await s.run(lambda: peer.recv(16_000_000))
     await s.until_drained(client)
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -121,7 +121,7 @@ async def pause_and_resume_alternate(s):
     await s.run(lambda: peer.recv(64_000_000))
     await s.until(lambda: rounds == 4)
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -132,7 +132,7 @@ async def several_writes_over_the_mark_pause_once(s):
     await s.run(lambda: peer.recv(48_000_000))
     await s.until_drained(client)
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -140,7 +140,7 @@ async def close_in_resume_writing(s):
     client, peer = await s.pair(resume=lambda p: p.transport.close())
     client.transport.write(pattern(16_000_000))
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -149,7 +149,7 @@ async def abort_in_resume_writing(s):
     client.transport.set_write_buffer_limits(high=64_000, low=0)
     client.transport.write(pattern(16_000_000))
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -158,7 +158,7 @@ async def close_in_pause_writing(s):
     client.transport.write(pattern(16_000_000))
     client.note_state()
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -166,7 +166,7 @@ async def abort_in_pause_writing(s):
     client, peer = await s.pair(pause=lambda p: p.transport.abort())
     client.transport.write(pattern(16_000_000))
     client.note_state()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
     await s.run(peer.drain)
 
 
@@ -176,7 +176,7 @@ async def write_in_pause_writing(s):
     client.transport.write(pattern(16_000_000))
     client.transport.close()
     await s.run(peer.recv_all)
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -184,4 +184,4 @@ async def write_eof_in_resume_writing(s):
     client, peer = await s.pair(resume=lambda p: p.transport.write_eof())
     client.transport.write(pattern(16_000_000))
     await s.run(lambda: (peer.recv_all(), peer.send(b"thanks"), peer.close()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)

@@ -132,6 +132,7 @@ void CloseWhilePaused(Stage& s) {
   Tracing& client = s.Pair();
   Peer& peer = s.peer();
   client.transport().PauseReading();
+  s.Settle();
   s.Run([&] { peer.Send("unread"); });
   s.Settle();
   client.transport().Close();

@@ -14,7 +14,7 @@ async def pause_holds_data(s):
     client.note_state()
     await s.until(lambda: client.received_bytes == 11)
     client.transport.close()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -25,7 +25,7 @@ async def pause_holds_fin(s):
     await s.settle()
     client.note("got_eof", client.got_eof)
     client.transport.resume_reading()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -37,7 +37,7 @@ async def pause_holds_reset(s):
     await s.settle()
     client.note("lost", client.lost)
     client.transport.resume_reading()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -48,7 +48,7 @@ async def pause_in_connection_made_holds(s):
     client.note("received_bytes", client.received_bytes)
     client.note_state()
     client.transport.resume_reading()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -60,7 +60,7 @@ async def pause_and_resume_in_connection_made(s):
 
     client, peer = await s.pair(made=made)
     await s.run(lambda: (peer.send(b"hello"), peer.close()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -80,7 +80,7 @@ async def pause_in_data_received_holds_the_rest(s):
     await s.settle()
     client.note("got_eof", client.got_eof)
     client.transport.resume_reading()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -94,7 +94,7 @@ async def pause_and_resume_are_idempotent(s):
     client.transport.resume_reading()
     client.note_state()
     await s.run(lambda: (peer.send(b"hello"), peer.close()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -105,20 +105,21 @@ async def pausing_over_and_over_loses_nothing(s):
 
     client, peer = await s.pair(data=data)
     await s.run(lambda: (peer.send(pattern(2_000_000)), peer.close()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
 async def close_while_paused(s):
     client, peer = await s.pair()
     client.transport.pause_reading()
+    await s.settle()
     await s.run(lambda: peer.send(b"unread"))
     await s.settle()
     client.transport.close()
     client.note_state()
     client.transport.resume_reading()
     client.note_state()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
     await s.run(peer.drain)
 
 
@@ -127,7 +128,7 @@ async def abort_while_paused(s):
     client, peer = await s.pair()
     client.transport.pause_reading()
     client.transport.abort()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
     await s.run(peer.recv_all)
 
 
@@ -138,7 +139,7 @@ async def write_error_ends_a_paused_transport(s):
     await s.settle()
     await s.run(peer.reset)
     client.transport.write(b"into the void")
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -149,7 +150,7 @@ async def writing_goes_on_while_paused(s):
     await s.run(lambda: peer.recv(5))
     client.transport.resume_reading()
     await s.run(lambda: (peer.shutdown(), peer.recv_all()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
 
 
 @scenario
@@ -160,5 +161,5 @@ async def states_at_every_point(s):
     client, peer = await s.pair(made=state, data=state, eof=state, lost=state)
     client.note_state()
     await s.run(lambda: (peer.send(b"hello"), peer.recv(0), peer.close()))
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
     client.note_state()

@@ -41,7 +41,7 @@ async def server_speaks_first(s):
     peer = await s.dial(s.port_of_server(server))
     await s.run(peer.recv_all)
     server.close()
-    await s.until(lambda: s.protocol_named("server1").lost)
+    await s.until_lost(s.protocol_named("server1"))
 
 
 @scenario
@@ -50,7 +50,7 @@ async def server_aborts_in_connection_made(s):
     peer = await s.dial(s.port_of_server(server))
     await s.run(peer.recv_all)
     server.close()
-    await s.until(lambda: s.protocol_named("server1").lost)
+    await s.until_lost(s.protocol_named("server1"))
 
 
 @scenario
@@ -63,7 +63,7 @@ async def server_pauses_in_connection_made(s):
     client = s.protocol_named("server1")
     client.note("received_bytes", client.received_bytes)
     client.transport.resume_reading()
-    await s.until(lambda: client.lost)
+    await s.until_lost(client)
     server.close()
     await s.run(peer.recv_all)
 
@@ -205,4 +205,4 @@ async def server_transport_sends_much(s):
     peer = await s.dial(s.port_of_server(server))
     await s.run(peer.recv_all)
     server.close()
-    await s.until(lambda: s.protocol_named("server1").lost)
+    await s.until_lost(s.protocol_named("server1"))

@@ -21,6 +21,7 @@ TransportError FullError() {
   error.operation = "connect";
   error.field = "remote.host";
   error.gai_code = -2;
+  error.tls_verify_code = 20;
   return error;
 }
 
@@ -33,6 +34,7 @@ void ExpectSame(const TransportError& a, const TransportError& b) {
   EXPECT_EQ(a.operation, b.operation);
   EXPECT_EQ(a.field, b.field);
   EXPECT_EQ(a.gai_code, b.gai_code);
+  EXPECT_EQ(a.tls_verify_code, b.tls_verify_code);
   ASSERT_EQ(a.causes.size(), b.causes.size());
   for (size_t i = 0; i < a.causes.size(); ++i) ExpectSame(a.causes[i], b.causes[i]);
 }

@@ -10,10 +10,10 @@ namespace {
 
 TEST(EndCauseName, EveryCauseHasANameOfItsOwn) {
   std::set<std::string_view> names;
-  for (int cause = 0; cause <= static_cast<int>(EndCause::kOsError); ++cause) {
+  for (int cause = 0; cause <= static_cast<int>(EndCause::kRaggedEof); ++cause) {
     names.insert(EndCauseName(static_cast<EndCause>(cause)));
   }
-  EXPECT_EQ(names.size(), static_cast<size_t>(EndCause::kOsError) + 1);
+  EXPECT_EQ(names.size(), static_cast<size_t>(EndCause::kRaggedEof) + 1);
   EXPECT_FALSE(names.contains("UNSPECIFIED"));
   EXPECT_EQ(EndCauseName(EndCause::kLocalClose), "LOCAL_CLOSE");
 }

@@ -115,20 +115,66 @@ TEST(ReadHotCallback, TakesDataReceivedAndWriteProgress) {
   callback.set_data_received("data");
   const std::string data = callback.SerializeAsString();
   ASSERT_TRUE(ReadHotCallback(data).has_value());
-  EXPECT_FALSE(ReadHotCallback(data)->is_progress);
+  EXPECT_EQ(ReadHotCallback(data)->kind, HotEntry::Kind::kData);
   EXPECT_EQ(ReadHotCallback(data)->transport_id, 7u);
   EXPECT_EQ(ReadHotCallback(data)->data, "data");
 
   callback.set_write_progress(0);
   const std::string progress = callback.SerializeAsString();
   ASSERT_TRUE(ReadHotCallback(progress).has_value());
-  EXPECT_TRUE(ReadHotCallback(progress)->is_progress);
+  EXPECT_EQ(ReadHotCallback(progress)->kind, HotEntry::Kind::kProgress);
   EXPECT_EQ(ReadHotCallback(progress)->sent_bytes, 0u);
 
   callback.mutable_eof_received();
   EXPECT_FALSE(ReadHotCallback(callback.SerializeAsString()).has_value());
   // Protobuf takes the last of two variants; that is for protobuf to say.
   EXPECT_FALSE(ReadHotCallback(data + progress).has_value());
+}
+
+TEST(ReadHotCommand, TakesSendtoWithAndWithoutAddress) {
+  v1::Command command;
+  command.set_transport_id(9);
+  command.mutable_sendto();
+  const std::string empty = command.SerializeAsString();
+  ASSERT_TRUE(ReadHotCommand(empty).has_value());
+  EXPECT_EQ(ReadHotCommand(empty)->kind, HotEntry::Kind::kDatagram);
+  EXPECT_EQ(ReadHotCommand(empty)->data, "");
+  EXPECT_FALSE(ReadHotCommand(empty)->address.has_value());
+
+  command.mutable_sendto()->set_data("data");
+  command.mutable_sendto()->mutable_address()->set_host("127.0.0.1");
+  const std::string addressed = command.SerializeAsString();
+  const auto hot = ReadHotCommand(addressed);
+  ASSERT_TRUE(hot.has_value());
+  EXPECT_EQ(hot->transport_id, 9u);
+  EXPECT_EQ(hot->data, "data");
+  EXPECT_EQ(hot->address, command.sendto().address().SerializeAsString());
+}
+
+TEST(ReadHotCallback, TakesDatagramReceived) {
+  v1::Callback callback;
+  callback.set_transport_id(9);
+  callback.mutable_datagram_received()->set_data(std::string(70'000, 'd'));
+  callback.mutable_datagram_received()->mutable_address()->set_path("path");
+  const std::string bytes = callback.SerializeAsString();
+  const auto hot = ReadHotCallback(bytes);
+  ASSERT_TRUE(hot.has_value());
+  EXPECT_EQ(hot->kind, HotEntry::Kind::kDatagram);
+  EXPECT_EQ(hot->transport_id, 9u);
+  EXPECT_EQ(hot->data, std::string(70'000, 'd'));
+  EXPECT_EQ(hot->address, callback.datagram_received().address().SerializeAsString());
+}
+
+TEST(ReadHotCallback, LeavesDatagramsToProtobufThatItDoesNotKnow) {
+  // Two addresses, which protobuf merges; an unknown field; a field of another type; a length that is too long.
+  const std::string datagrams[] = {"\x12\x02\x18\x35\x12\x02\x18\x36", "\x1a\x01x", "\x08\x01", "\x0a\x05x"};
+  for (const std::string& datagram : datagrams) {
+    std::string entry = "\x22";
+    entry.push_back(static_cast<char>(datagram.size()));
+    entry += datagram;
+    EXPECT_FALSE(ReadHotCallback(entry).has_value());
+    EXPECT_FALSE(ReadHotCommand(entry).has_value());
+  }
 }
 
 TEST(ReadAcknowledgement, FindsEveryPart) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "gtest/gtest.h"
@@ -49,6 +50,44 @@ TEST(FrameWriter, WritesWhatProtobufReadsAsWrite) {
       EXPECT_EQ(request.GetReflection()->GetUnknownFields(request).field_count(), 0);
     }
   }
+}
+
+TEST(FrameWriter, WritesWhatProtobufReadsAsSendto) {
+  v1::SocketAddress address;
+  address.set_host("::1");
+  address.set_port(53);
+  const std::string address_bytes = address.SerializeAsString();
+  for (const uint32_t id : kIds) {
+    for (const size_t size : kSizes) {
+      FrameWriter writer;
+      writer.AppendSendTo(id, Data(size), std::nullopt);
+      writer.AppendSendTo(id, Data(size), address_bytes);
+      EXPECT_LE(writer.size_bytes(), 2 * (size + kDatagramOverheadBytes) + address_bytes.size());
+      const v1::SessionRequest request = Request(writer);
+      ASSERT_EQ(request.commands_size(), 2);
+      for (const v1::Command& command : request.commands()) {
+        EXPECT_EQ(command.transport_id(), id);
+        ASSERT_TRUE(command.has_sendto());
+        EXPECT_TRUE(command.sendto().data() == Data(size)) << size;
+      }
+      EXPECT_FALSE(request.commands(0).sendto().has_address());
+      EXPECT_EQ(request.commands(1).sendto().address().SerializeAsString(), address_bytes);
+    }
+  }
+}
+
+TEST(FrameWriter, WritesWhatProtobufReadsAsDatagramReceived) {
+  FrameWriter writer;
+  writer.AppendDatagramReceived(7, "", std::nullopt);
+  writer.AppendDatagramReceived(7, "x", "");
+  writer.AppendDatagramReceived(300, Data(65507), std::nullopt);
+  const v1::SessionResponse response = Response(writer);
+  ASSERT_EQ(response.callbacks_size(), 3);
+  EXPECT_TRUE(response.callbacks(0).has_datagram_received());
+  EXPECT_FALSE(response.callbacks(0).datagram_received().has_address());
+  EXPECT_TRUE(response.callbacks(1).datagram_received().has_address());
+  EXPECT_EQ(response.callbacks(2).transport_id(), 300u);
+  EXPECT_TRUE(response.callbacks(2).datagram_received().data() == Data(65507));
 }
 
 TEST(FrameWriter, WritesWhatProtobufReadsAsDataReceived) {

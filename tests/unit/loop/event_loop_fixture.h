@@ -55,10 +55,13 @@ class EventLoopFixture : public testing::Test {
     CloseLoop();
   }
 
-  void NewLoop(int descriptor_limit = LoopContext::kNoDescriptorLimit) {
+  void NewLoop(int descriptor_limit = LoopContext::kNoDescriptorLimit, std::vector<int> inherited_fds = {}) {
     resolver_.SetHosts("127.0.0.1", {"127.0.0.1"});
     resolver_.SetHosts("::1", {"::1"});
-    loop_ = *EpollEventLoop::Create({.clock = &clock_, .resolver = &resolver_, .descriptor_limit = descriptor_limit});
+    loop_ = *EpollEventLoop::Create({.clock = &clock_,
+                                     .resolver = &resolver_,
+                                     .descriptor_limit = descriptor_limit,
+                                     .inherited_fds = std::move(inherited_fds)});
     loop_->SetExceptionHandler([this](const ExceptionContext& context) { exceptions_.push_back(context); });
   }
   void CloseLoop() {
@@ -97,13 +100,17 @@ class EventLoopFixture : public testing::Test {
 
   // `record` is the protocol's. The outcome must live until it is done.
   void Connect(Outcome<Connection>& outcome, Record& record, CreateConnectionOptions options) {
-    outcome.id =
-        loop_->CreateConnection([&record] { return std::make_shared<RecordingProtocol>(record); }, std::move(options),
-                                [&outcome, &record](absl::StatusOr<Connection> result) {
-                                  ++outcome.done_count;
-                                  outcome.result = std::move(result);
-                                  record.events.push_back("done");
-                                });
+    outcome.id = loop_->CreateConnection(Factory(record), std::move(options), Connected(outcome, record));
+  }
+  static ProtocolFactory Factory(Record& record) {
+    return [&record] { return std::make_shared<RecordingProtocol>(record); };
+  }
+  static absl::AnyInvocable<void(absl::StatusOr<Connection>)> Connected(Outcome<Connection>& outcome, Record& record) {
+    return [&outcome, &record](absl::StatusOr<Connection> result) {
+      ++outcome.done_count;
+      outcome.result = std::move(result);
+      record.events.push_back("done");
+    };
   }
   // Connected, with nothing recorded yet; null, with a failure, when it cannot be.
   std::shared_ptr<Transport> Open(Record& record, const SocketAddress& address) {
@@ -116,12 +123,22 @@ class EventLoopFixture : public testing::Test {
   }
 
   void Serve(Outcome<std::shared_ptr<Server>>& outcome, CreateServerOptions options, ProtocolFactory factory) {
-    outcome.id = loop_->CreateServer(std::move(factory), std::move(options),
-                                     [this, &outcome](absl::StatusOr<std::shared_ptr<Server>> result) {
-                                       ++outcome.done_count;
-                                       if (result.ok()) servers_.push_back(*result);
-                                       outcome.result = std::move(result);
-                                     });
+    outcome.id = loop_->CreateServer(std::move(factory), std::move(options), Served(outcome));
+  }
+  absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<Server>>)> Served(Outcome<std::shared_ptr<Server>>& outcome) {
+    return [this, &outcome](absl::StatusOr<std::shared_ptr<Server>> result) {
+      ++outcome.done_count;
+      if (result.ok()) servers_.push_back(*result);
+      outcome.result = std::move(result);
+    };
+  }
+  // For calls that come to a value.
+  template <typename T>
+  static absl::AnyInvocable<void(absl::StatusOr<T>)> Settled(Outcome<T>& outcome) {
+    return [&outcome](absl::StatusOr<T> result) {
+      ++outcome.done_count;
+      outcome.result = std::move(result);
+    };
   }
   // On `options.hosts`, 127.0.0.1 when there are none.
   std::shared_ptr<Server> Listen(CreateServerOptions options = {}, std::function<void(Record&)> prepare = nullptr) {

@@ -55,6 +55,17 @@ TEST(Options, LimitsReachTheirFields) {
   EXPECT_EQ(options->session_limits.default_create_timeout, std::chrono::seconds(5));
 }
 
+TEST(Options, InheritedDescriptorsAreNumbers) {
+  const auto options = Parse({"--dev", "--inherited-fd=0", "--inherited-fd", "17", "--spawn-helper=/x/helper"});
+  ASSERT_THAT(options, IsOk());
+  EXPECT_THAT(options->inherited_fds, testing::ElementsAre(0, 17));
+  EXPECT_EQ(options->spawn_helper, "/x/helper");
+  EXPECT_EQ(Parse({"--dev"})->spawn_helper, std::nullopt);
+  for (const char* bad : {"--inherited-fd=-1", "--inherited-fd=3x", "--inherited-fd=99999999999"}) {
+    EXPECT_THAT(Error({"--dev", bad}), HasSubstr("number of a descriptor")) << bad;
+  }
+}
+
 TEST(Options, HelpAndVersionNeedNothingElse) {
   EXPECT_TRUE(Parse({"--help"})->help);
   EXPECT_TRUE(Parse({"--version"})->version);

@@ -177,7 +177,7 @@ TEST_F(RemoteEventLoopTest, LostSessionTellsEverybodyOnce) {
   ASSERT_TRUE(protocol->transport->Write("12345").ok());
   AskForConnection(std::make_shared<Recorder>(events));
   CloseStream(absl::UnavailableError("socket closed"));
-  EXPECT_THAT(events, ElementsAre("lost SESSION_LOST", "failed SESSION_LOST"));
+  EXPECT_THAT(events, ElementsAre("failed SESSION_LOST", "lost SESSION_LOST"));
   EXPECT_THAT(protocol->end.status, HasReason("SESSION_LOST"));
   EXPECT_THAT(protocol->end.status, StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_EQ(protocol->end.dropped_bytes, 5u);

@@ -113,7 +113,7 @@ TEST(LookUpName, LocalhostIsLoopback) {
 }
 
 TEST(GaiToStatus, CarriesCodeReasonAndHost) {
-  const absl::Status status = GaiToStatus(EAI_NONAME, 0, "host.invalid");
+  const absl::Status status = GaiToStatus(EAI_NONAME, 0, "getaddrinfo", "host.invalid");
   const TransportError error = ToTransportError(status);
   EXPECT_EQ(error.code, absl::StatusCode::kNotFound);
   EXPECT_EQ(error.reason, "EAI_NONAME");
@@ -125,16 +125,16 @@ TEST(GaiToStatus, CarriesCodeReasonAndHost) {
 }
 
 TEST(GaiToStatus, EveryCodeOfTheManualHasItsName) {
-  EXPECT_THAT(GaiToStatus(EAI_AGAIN, 0, "h"), StatusIs(absl::StatusCode::kUnavailable));
-  EXPECT_THAT(GaiToStatus(EAI_AGAIN, 0, "h"), HasReason("EAI_AGAIN"));
-  EXPECT_THAT(GaiToStatus(EAI_MEMORY, 0, "h"), StatusIs(absl::StatusCode::kResourceExhausted));
-  EXPECT_THAT(GaiToStatus(EAI_NODATA, 0, "h"), HasReason("EAI_NODATA"));
-  EXPECT_THAT(GaiToStatus(EAI_FAIL, 0, "h"), HasReason("EAI_FAIL"));
-  EXPECT_THAT(GaiToStatus(-77, 0, "h"), HasReason("EAI_77"));
+  EXPECT_THAT(GaiToStatus(EAI_AGAIN, 0, "getaddrinfo", "h"), StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_THAT(GaiToStatus(EAI_AGAIN, 0, "getaddrinfo", "h"), HasReason("EAI_AGAIN"));
+  EXPECT_THAT(GaiToStatus(EAI_MEMORY, 0, "getaddrinfo", "h"), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(GaiToStatus(EAI_NODATA, 0, "getaddrinfo", "h"), HasReason("EAI_NODATA"));
+  EXPECT_THAT(GaiToStatus(EAI_FAIL, 0, "getaddrinfo", "h"), HasReason("EAI_FAIL"));
+  EXPECT_THAT(GaiToStatus(-77, 0, "getaddrinfo", "h"), HasReason("EAI_77"));
 }
 
 TEST(GaiToStatus, SystemErrorIsTheErrno) {
-  const TransportError error = ToTransportError(GaiToStatus(EAI_SYSTEM, EMFILE, "h"));
+  const TransportError error = ToTransportError(GaiToStatus(EAI_SYSTEM, EMFILE, "getaddrinfo", "h"));
   EXPECT_EQ(error.code, absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(error.reason, "EMFILE");
   EXPECT_EQ(error.errno_number, EMFILE);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <deque>
 #include <limits>
@@ -31,13 +32,21 @@ struct MemoryKernel {
   std::string written;
   size_t write_room_bytes = kNoLimit;
   int write_errno = 0;
+  bool write_waits_readable = false;
   int shutdown_errno = 0;
   int read_count = 0;
   int write_count = 0;
   int shutdown_count = 0;
   bool reset_on_close = false;
+  bool can_sendfile = false;  // And then it fails, as a file system without it does.
   bool closed = false;
   int fd = -1;
+  StreamTraits traits;
+  std::deque<IoResult> handshake;  // What the steps come to; empty: done.
+  std::deque<IoResult> shutdown;   // The same.
+  int handshake_count = 0;
+  int leave_count = 0;  // Calls of DoShutdown.
+  bool hides = false;   // What is fed shows in no descriptor, only in IoResult::more.
 
   void Feed(const std::string& data) {
     incoming += data;
@@ -54,7 +63,7 @@ struct MemoryKernel {
   }
   void Signal() const {
     const uint64_t one = 1;
-    if (fd >= 0) static_cast<void>(!::write(fd, &one, sizeof(one)));
+    if (fd >= 0 && !hides) static_cast<void>(!::write(fd, &one, sizeof(one)));
   }
 };
 
@@ -69,12 +78,27 @@ class MemorySocket final : public StreamSocket {
     kernel_.fd = -1;
   }
 
+  StreamTraits Traits() const override { return kernel_.traits; }
   int fd() const override { return fd_.get(); }
+
+  IoResult DoHandshake() override {
+    ++kernel_.handshake_count;
+    return Next(kernel_.handshake);
+  }
+  IoResult DoShutdown() override {
+    ++kernel_.leave_count;
+    return Next(kernel_.shutdown);
+  }
 
   IoResult DoRead(std::span<char> buffer) override {
     ++kernel_.read_count;
     if (kernel_.results.empty()) return IoResult::WouldBlock();
     IoResult& result = kernel_.results.front();
+    if (result.kind == IoResult::Kind::kWouldBlock) {
+      const IoResult taken = result;
+      kernel_.results.pop_front();
+      return taken;
+    }
     // An EOF or an error stays, as a socket's does.
     if (result.kind != IoResult::Kind::kBytes) return result;
     const size_t size = std::min(buffer.size(), result.size_bytes);
@@ -86,11 +110,14 @@ class MemorySocket final : public StreamSocket {
       uint64_t value = 0;
       static_cast<void>(!::read(fd_.get(), &value, sizeof(value)));
     }
-    return IoResult::Bytes(size);
+    IoResult taken = IoResult::Bytes(size);
+    taken.more = kernel_.hides && !kernel_.results.empty();
+    return taken;
   }
 
   IoResult DoWrite(std::span<const iovec> pieces) override {
     ++kernel_.write_count;
+    if (kernel_.write_waits_readable) return IoResult::WouldBlock(IoResult::Wait::kReadable);
     if (kernel_.write_errno != 0) {
       return IoResult::Failed(EndCauseFromErrno(kernel_.write_errno), ErrnoToStatus(kernel_.write_errno, "send"));
     }
@@ -104,6 +131,9 @@ class MemorySocket final : public StreamSocket {
     return taken == 0 ? IoResult::WouldBlock() : IoResult::Bytes(taken);
   }
 
+  bool CanSendfile() const override { return kernel_.can_sendfile; }
+  IoResult DoSendfile(int, off_t&, size_t) override { return IoResult::FileFailed(ErrnoToStatus(EINVAL, "sendfile")); }
+
   bool CanWriteEof() const override { return true; }
 
   IoResult ShutdownWrite() override {
@@ -116,6 +146,13 @@ class MemorySocket final : public StreamSocket {
   void ResetOnClose() override { kernel_.reset_on_close = true; }
 
  private:
+  static IoResult Next(std::deque<IoResult>& results) {
+    if (results.empty()) return IoResult::Bytes(0);
+    IoResult result = results.front();
+    results.pop_front();
+    return result;
+  }
+
   MemoryKernel& kernel_;
   const UniqueFd fd_;
 };

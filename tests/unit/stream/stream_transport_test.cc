@@ -84,7 +84,10 @@ TEST_F(StreamTransportTest, ConnectionMadeComesAfterStartReturnedAndBeforeData) 
 TEST_F(StreamTransportTest, OnReadyComesAfterConnectionMadeInALaterTurnAndBeforeData) {
   kernel_.Feed("waiting");
   Make();
-  transport_->Start([this] { record_.events.push_back("ready"); });
+  transport_->Start([this](absl::Status status) {
+    EXPECT_THAT(status, IsOk());
+    record_.events.push_back("ready");
+  });
   Turn(1);
   EXPECT_THAT(record_.events, ElementsAre("made"));
   Turn(3);
@@ -94,7 +97,10 @@ TEST_F(StreamTransportTest, OnReadyComesAfterConnectionMadeInALaterTurnAndBefore
 TEST_F(StreamTransportTest, AbortInsideConnectionMadeStillCallsOnReady) {
   Make();
   record_.on_made = [this] { record_.transport->Abort(); };
-  transport_->Start([this] { record_.events.push_back("ready"); });
+  transport_->Start([this](absl::Status status) {
+    EXPECT_THAT(status, IsOk());
+    record_.events.push_back("ready");
+  });
   Turn(4);
   EXPECT_THAT(record_.events, testing::UnorderedElementsAre("made", "ready", "lost"));
   EXPECT_EQ(record_.events.front(), "made");
@@ -603,6 +609,393 @@ TEST_F(StreamTransportTest, FailedWriteEofEndsIt) {
   Turn(2);
   ASSERT_TRUE(record_.lost());
   EXPECT_EQ(record_.end->cause, EndCause::kReset);
+}
+
+// What a socket has that its descriptor does not show.
+
+TEST_F(StreamTransportTest, DataInsideTheSocketIsReadOnceATurnWithoutAnEvent) {
+  Open();
+  kernel_.Feed("a");
+  kernel_.hides = true;
+  kernel_.Feed("b");
+  kernel_.Feed("c");
+  for (int turn = 1; turn <= 3; ++turn) {
+    Turn(1);
+    EXPECT_EQ(kernel_.read_count, turn) << "one read a turn";
+  }
+  EXPECT_EQ(record_.received, "abc");
+  Turn(3);
+  EXPECT_EQ(kernel_.read_count, 3);
+}
+
+TEST_F(StreamTransportTest, PauseHoldsDataInsideTheSocketBack) {
+  Open();
+  record_.on_data = [this] { transport_->PauseReading(); };
+  kernel_.Feed("a");
+  kernel_.hides = true;
+  kernel_.Feed("b");
+  kernel_.FeedEof();
+  Turn(4);
+  EXPECT_EQ(record_.received, "a");
+  transport_->ResumeReading();
+  EXPECT_EQ(record_.received, "a") << "not inside ResumeReading";
+  Turn(2);
+  EXPECT_EQ(record_.received, "ab");
+  Turn(2);
+  EXPECT_THAT(record_.events, ElementsAre("data")) << "paused again";
+  record_.on_data = nullptr;
+  transport_->ResumeReading();
+  Turn(4);
+  EXPECT_THAT(record_.events, ElementsAre("data", "eof", "lost"));
+}
+
+TEST_F(StreamTransportTest, QueuedReadOfATransportThatIsGoneDoesNothing) {
+  Open();
+  kernel_.Feed("a");
+  kernel_.hides = true;
+  kernel_.Feed("b");
+  record_.on_data = [this] { transport_->Abort(); };
+  Turn(1);
+  transport_.reset();
+  record_.transport.reset();
+  Turn(4);
+  EXPECT_EQ(record_.received, "a");
+  EXPECT_THAT(record_.events, ElementsAre("data", "lost"));
+}
+
+TEST_F(StreamTransportTest, ReadThatWaitsForRoomGoesOnWhenThereIsSome) {
+  Open();
+  kernel_.results.push_back(IoResult::WouldBlock(IoResult::Wait::kWritable));
+  kernel_.Feed("late");
+  Turn(1);
+  EXPECT_EQ(record_.received, "");
+  Turn(1);
+  EXPECT_EQ(record_.received, "late") << "an eventfd is always writable";
+}
+
+TEST_F(StreamTransportTest, WriteThatWaitsForDataGoesOnWhenItComes) {
+  Open();
+  kernel_.write_waits_readable = true;
+  Write("abc");
+  Turn(3);
+  EXPECT_EQ(kernel_.write_count, 1) << "writability is not what it waits for";
+  kernel_.write_waits_readable = false;
+  kernel_.Feed("x");
+  Turn(2);
+  EXPECT_EQ(kernel_.written, "abc");
+  EXPECT_EQ(record_.received, "x");
+}
+
+// Handshake.
+
+TEST_F(StreamTransportTest, HandshakeComesBeforeConnectionMade) {
+  kernel_.traits.handshake_timeout = std::chrono::seconds(60);
+  kernel_.handshake = {IoResult::WouldBlock(IoResult::Wait::kReadable)};
+  kernel_.hides = true;
+  kernel_.Feed("came with it");
+  Make();
+  kernel_.hides = false;
+  transport_->Start([this](absl::Status status) {
+    EXPECT_THAT(status, IsOk());
+    record_.events.push_back("ready");
+  });
+  Turn(3);
+  EXPECT_EQ(kernel_.handshake_count, 1);
+  EXPECT_THAT(record_.events, IsEmpty());
+  kernel_.Signal();
+  Turn(6);
+  EXPECT_THAT(record_.events, ElementsAre("made", "ready", "data"));
+  EXPECT_EQ(record_.received, "came with it");
+  EXPECT_EQ(reactor().GetCounts().timers, 0u);
+}
+
+TEST_F(StreamTransportTest, HandshakeThatFailsIsToldToTheStarterAlone) {
+  kernel_.traits.handshake_timeout = std::chrono::seconds(60);
+  kernel_.handshake = {IoResult::WouldBlock(IoResult::Wait::kWritable),
+                       IoResult::Failed(EndCause::kTlsError, absl::AbortedError("no"))};
+  Make();
+  absl::Status told;
+  transport_->Start([&](absl::Status status) { told = std::move(status); });
+  Turn(4);
+  EXPECT_THAT(told, StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(record_.events, IsEmpty());
+  EXPECT_TRUE(kernel_.closed);
+  EXPECT_EQ(on_lost_count_, 1);
+  EXPECT_EQ(context_->transports().size(), 0u);
+}
+
+TEST_F(StreamTransportTest, HandshakeThatTakesTooLongEndsIt) {
+  kernel_.traits.handshake_timeout = std::chrono::milliseconds(1);
+  kernel_.handshake = {IoResult::WouldBlock(IoResult::Wait::kReadable)};
+  Make();
+  absl::Status told;
+  transport_->Start([&](absl::Status status) { told = std::move(status); });
+  ASSERT_TRUE(RunUntil([&] { return !told.ok(); }));
+  EXPECT_THAT(told, StatusIs(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_THAT(told, HasReason("HANDSHAKE_TIMEOUT"));
+  EXPECT_THAT(record_.events, IsEmpty());
+}
+
+TEST_F(StreamTransportTest, CloseDuringTheHandshakeEndsItAndTheProtocolHearsNothing) {
+  kernel_.traits.handshake_timeout = std::chrono::seconds(60);
+  kernel_.handshake = {IoResult::WouldBlock(IoResult::Wait::kReadable)};
+  for (const int turns : {0, 2}) {
+    Make();
+    absl::Status told;
+    transport_->Start([&](absl::Status status) { told = std::move(status); });
+    Turn(turns);
+    EXPECT_FALSE(transport_->IsClosing());
+    transport_->Close();
+    EXPECT_TRUE(transport_->IsClosing());
+    Turn(2);
+    EXPECT_THAT(told, HasReason("CANCELLED"));
+    EXPECT_THAT(record_.events, IsEmpty());
+  }
+  EXPECT_EQ(kernel_.leave_count, 0);
+}
+
+// Leave.
+
+TEST_F(StreamTransportTest, CloseTakesLeaveAfterFlushingAndTellsThePeersLeave) {
+  kernel_.traits.shutdown_timeout = std::chrono::seconds(30);
+  kernel_.shutdown = {IoResult::WouldBlock(IoResult::Wait::kReadable), IoResult::Eof()};
+  Open();
+  kernel_.write_room_bytes = 0;
+  Write("abc");
+  transport_->Close();
+  Turn(2);
+  EXPECT_EQ(kernel_.leave_count, 0);
+  kernel_.write_room_bytes = MemoryKernel::kNoLimit;
+  Turn(3);
+  EXPECT_EQ(kernel_.leave_count, 1);
+  Write("dropped");
+  EXPECT_FALSE(record_.lost());
+  kernel_.Signal();
+  Turn(3);
+  EXPECT_EQ(kernel_.written, "abc");
+  EXPECT_THAT(record_.events, ElementsAre("eof", "lost"));
+  EXPECT_EQ(record_.end->cause, EndCause::kLocalClose);
+  EXPECT_EQ(record_.end->dropped_bytes, 7u);
+  EXPECT_EQ(reactor().GetCounts().timers, 0u);
+}
+
+TEST_F(StreamTransportTest, LeaveThatIsInsideTheSocketIsFound) {
+  IoResult first = IoResult::WouldBlock(IoResult::Wait::kReadable);
+  first.more = true;
+  kernel_.traits.shutdown_timeout = std::chrono::seconds(30);
+  kernel_.shutdown = {first, IoResult::Eof()};
+  Open();
+  transport_->PauseReading();
+  transport_->Close();
+  EXPECT_THAT(record_.events, IsEmpty());
+  Turn(4);
+  EXPECT_THAT(record_.events, ElementsAre("eof", "lost"));
+}
+
+TEST_F(StreamTransportTest, LeaveThatIsNotAnsweredTimesOut) {
+  kernel_.traits.shutdown_timeout = std::chrono::milliseconds(1);
+  kernel_.shutdown = {IoResult::WouldBlock(IoResult::Wait::kReadable)};
+  Open();
+  transport_->Close();
+  ASSERT_TRUE(RunUntil([&] { return record_.lost(); }));
+  EXPECT_EQ(record_.end->cause, EndCause::kTimedOut);
+  EXPECT_THAT(record_.end->status, HasReason("SHUTDOWN_TIMEOUT"));
+  EXPECT_THAT(record_.events, ElementsAre("lost"));
+}
+
+TEST_F(StreamTransportTest, AbortOvertakesTheLeave) {
+  kernel_.traits.shutdown_timeout = std::chrono::seconds(30);
+  kernel_.shutdown = {IoResult::WouldBlock(IoResult::Wait::kReadable)};
+  Open();
+  transport_->Close();
+  transport_->Abort();
+  Turn(2);
+  EXPECT_EQ(record_.end->cause, EndCause::kLocalAbort);
+}
+
+TEST_F(StreamTransportTest, EofThatClosesIsToldOnceAndItsCauseKept) {
+  kernel_.traits.eof_closes = true;
+  record_.keep_open = true;
+  Open();
+  kernel_.results.push_back(IoResult::Eof(EndCause::kRaggedEof));
+  kernel_.Signal();
+  Turn(4);
+  EXPECT_THAT(record_.events, ElementsAre("eof", "lost"));
+  EXPECT_EQ(record_.end->cause, EndCause::kRaggedEof);
+  EXPECT_THAT(record_.end->status, IsOk());
+}
+
+// Layers.
+
+// What a MemoryLayer's sockets do and did.
+struct LayerScript {
+  std::deque<IoResult> handshake;  // What the steps come to; empty: done.
+  std::string written;
+  int wrap_count = 0;
+};
+
+class MemoryLayerSocket final : public StreamSocket {
+ public:
+  MemoryLayerSocket(LayerScript& script, std::unique_ptr<StreamSocket> lower)
+      : script_(script), lower_(std::move(lower)) {}
+
+  StreamTraits Traits() const override {
+    return {.write_buffer_marks = {.high_bytes = 8, .low_bytes = 4}, .handshake_timeout = std::chrono::seconds(60)};
+  }
+  int fd() const override { return lower_->fd(); }
+  IoResult DoHandshake() override {
+    if (script_.handshake.empty()) return IoResult::Bytes(0);
+    IoResult result = script_.handshake.front();
+    script_.handshake.pop_front();
+    return result;
+  }
+  void AddExtraInfo(ExtraInfo& extra_info) const override { extra_info.tls = std::make_shared<TlsInfo>(); }
+  IoResult DoRead(std::span<char> buffer) override { return lower_->DoRead(buffer); }
+  IoResult DoWrite(std::span<const iovec> pieces) override {
+    IoResult result = lower_->DoWrite(pieces);
+    if (result.kind == IoResult::Kind::kBytes) {
+      script_.written.append(static_cast<const char*>(pieces[0].iov_base), result.size_bytes);
+    }
+    return result;
+  }
+  bool CanWriteEof() const override { return false; }
+  IoResult ShutdownWrite() override { return IoResult::Bytes(0); }
+  void ResetOnClose() override { lower_->ResetOnClose(); }
+
+ private:
+  LayerScript& script_;
+  const std::unique_ptr<StreamSocket> lower_;
+};
+
+class MemoryLayer final : public StreamLayer {
+ public:
+  explicit MemoryLayer(LayerScript& script) : script_(script) {}
+  std::unique_ptr<StreamSocket> Wrap(std::unique_ptr<StreamSocket> lower, const ExtraInfo&) const override {
+    ++script_.wrap_count;
+    return std::make_unique<MemoryLayerSocket>(script_, std::move(lower));
+  }
+
+ private:
+  LayerScript& script_;
+};
+
+class StreamTransportLayerTest : public StreamTransportTest {
+ protected:
+  void Begin() {
+    ASSERT_THAT(transport_->BeginLayer([this](absl::Status status) {
+      layer_status_ = std::move(status);
+      record_.events.push_back("layer");
+    }),
+                IsOk());
+  }
+
+  LayerScript script_;
+  const std::shared_ptr<MemoryLayer> layer_ = std::make_shared<MemoryLayer>(script_);
+  absl::Status layer_status_ = absl::UnknownError("not called");
+};
+
+TEST_F(StreamTransportLayerTest, WhatWasWrittenBeforeGoesOutPlainAndWhatComesAfterThroughIt) {
+  Open();
+  kernel_.write_room_bytes = 1;
+  Write("ab");
+  Begin();
+  transport_->SetLayer(layer_);
+  Write("cdefgh");
+  kernel_.Feed("x");
+  script_.handshake = {IoResult::WouldBlock(IoResult::Wait::kReadable)};
+  Turn(3);
+  EXPECT_EQ(script_.wrap_count, 0) << "a byte is still to be sent";
+  EXPECT_EQ(record_.received, "");
+  kernel_.write_room_bytes = MemoryKernel::kNoLimit;
+  Turn(6);
+  EXPECT_EQ(kernel_.written, "abcdefgh");
+  EXPECT_EQ(script_.written, "cdefgh");
+  EXPECT_EQ(record_.received, "x");
+  EXPECT_THAT(record_.events, ElementsAre("layer", "data"));
+  EXPECT_THAT(layer_status_, IsOk());
+  EXPECT_EQ(transport_->SentBytes(), 8u);
+  EXPECT_NE(transport_->GetExtraInfo().tls, nullptr);
+  EXPECT_EQ(transport_->GetWriteBufferLimits(), (WriteBufferMarks{.high_bytes = 8, .low_bytes = 4}));
+  EXPECT_FALSE(transport_->CanWriteEof());
+  transport_->Close();
+  Turn(3);
+  EXPECT_FALSE(transport_->CanWriteEof()) << "also when it is lost";
+}
+
+TEST_F(StreamTransportLayerTest, HandshakeBeginsInALaterTurn) {
+  Open();
+  script_.handshake = {IoResult::Failed(EndCause::kTlsAlert, absl::AbortedError("no"))};
+  Begin();
+  transport_->SetLayer(layer_);
+  EXPECT_THAT(record_.events, IsEmpty());
+  Write("never sent");
+  Turn(3);
+  EXPECT_THAT(record_.events, ElementsAre("layer", "lost"));
+  EXPECT_THAT(layer_status_, StatusIs(absl::StatusCode::kAborted));
+  EXPECT_EQ(record_.end->cause, EndCause::kTlsAlert);
+  EXPECT_EQ(record_.end->dropped_bytes, 10u);
+}
+
+TEST_F(StreamTransportLayerTest, CloseDuringTheHandshakeEndsItAtOnce) {
+  Open();
+  script_.handshake = {IoResult::WouldBlock(IoResult::Wait::kReadable)};
+  Begin();
+  transport_->SetLayer(layer_);
+  Turn(2);
+  transport_->Close();
+  Turn(2);
+  EXPECT_THAT(record_.events, ElementsAre("layer", "lost"));
+  EXPECT_THAT(layer_status_, HasReason("CANCELLED"));
+  EXPECT_EQ(record_.end->cause, EndCause::kLocalClose);
+  EXPECT_EQ(reactor().GetCounts().timers, 0u);
+}
+
+TEST_F(StreamTransportLayerTest, DestroyedLoopCallsNobody) {
+  Open();
+  script_.handshake = {IoResult::WouldBlock(IoResult::Wait::kReadable)};
+  Begin();
+  transport_->SetLayer(layer_);
+  Turn(1);
+  context_.reset();
+  EXPECT_THAT(record_.events, IsEmpty());
+}
+
+TEST_F(StreamTransportLayerTest, CancelledLayerLeavesTheTransportAsItWas) {
+  Open();
+  Begin();
+  kernel_.Feed("x");
+  Write("abc");
+  Turn(3);
+  EXPECT_EQ(record_.received, "");
+  EXPECT_EQ(kernel_.written, "") << "it may have been meant for the layer";
+  transport_->CancelLayer();
+  Turn(2);
+  EXPECT_EQ(record_.received, "x");
+  EXPECT_EQ(kernel_.written, "abc");
+  EXPECT_THAT(record_.events, ElementsAre("data"));
+}
+
+TEST_F(StreamTransportLayerTest, OnlyAnOpenTransportTakesALayer) {
+  Open();
+  Begin();
+  EXPECT_THAT(transport_->BeginLayer([](absl::Status) {}), HasReason("START_TLS_IMPOSSIBLE"));
+  transport_->CancelLayer();
+  transport_->WriteEof();
+  EXPECT_THAT(transport_->BeginLayer([](absl::Status) {}), HasReason("START_TLS_IMPOSSIBLE"));
+  transport_->Close();
+  EXPECT_THAT(transport_->BeginLayer([](absl::Status) {}), HasReason("START_TLS_IMPOSSIBLE"));
+  Turn(2);
+  EXPECT_THAT(record_.events, ElementsAre("lost"));
+}
+
+TEST_F(StreamTransportLayerTest, AbortWhileTheLayerIsAwaitedTellsBoth) {
+  Open();
+  Begin();
+  transport_->Abort();
+  transport_->SetLayer(layer_);
+  Turn(2);
+  EXPECT_THAT(record_.events, ElementsAre("layer", "lost"));
+  EXPECT_THAT(layer_status_, HasReason("CANCELLED"));
 }
 
 // Protocols.

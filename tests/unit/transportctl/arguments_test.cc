@@ -5,6 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
+#include "transports/base/str_cat.h"
 
 namespace transportd::ctl {
 namespace {
@@ -25,11 +26,11 @@ TEST(Arguments, ConnectTakesOptionsBeforeAndAfterTheCommand) {
   EXPECT_EQ(arguments->command, Command::kConnect);
   EXPECT_EQ(arguments->target, "unix:/x");
   EXPECT_EQ(arguments->timeout, std::chrono::milliseconds(250));
-  EXPECT_EQ(arguments->endpoint.host, "example.org");
-  EXPECT_EQ(arguments->endpoint.port, 80u);
+  EXPECT_EQ(arguments->endpoint.host_port.host, "example.org");
+  EXPECT_EQ(arguments->endpoint.host_port.port, 80u);
   EXPECT_TRUE(arguments->json);
   EXPECT_EQ(arguments->family, AddressFamily::kInet6);
-  EXPECT_EQ(arguments->source->host, "10.0.0.1");
+  EXPECT_EQ(arguments->source->host_port.host, "10.0.0.1");
   EXPECT_EQ(arguments->happy_eyeballs_delay, std::chrono::milliseconds(100));
   EXPECT_FALSE(arguments->half_close);
 }
@@ -37,8 +38,8 @@ TEST(Arguments, ConnectTakesOptionsBeforeAndAfterTheCommand) {
 TEST(Arguments, ListenTakesAPortAlone) {
   const auto arguments = Parse({"listen", "0", "--echo", "-k"});
   ASSERT_THAT(arguments, IsOk());
-  EXPECT_FALSE(arguments->endpoint.host.has_value());
-  EXPECT_EQ(arguments->endpoint.port, 0u);
+  EXPECT_FALSE(arguments->endpoint.host_port.host.has_value());
+  EXPECT_EQ(arguments->endpoint.host_port.port, 0u);
   EXPECT_TRUE(arguments->echo);
   EXPECT_TRUE(arguments->keep);
 }
@@ -59,7 +60,7 @@ TEST(Arguments, VersionOptionNeedsNothingElse) {
 TEST(Arguments, WhatIsWrongIsNamed) {
   EXPECT_THAT(ErrorOf({}), HasSubstr("a command is missing"));
   EXPECT_THAT(ErrorOf({"conect", "a:1"}), HasSubstr("unknown command `conect`"));
-  EXPECT_THAT(ErrorOf({"connect"}), HasSubstr("connect needs HOST:PORT"));
+  EXPECT_THAT(ErrorOf({"connect"}), HasSubstr("connect needs HOST:PORT or unix:PATH"));
   EXPECT_THAT(ErrorOf({"connect", "a:1", "b"}), HasSubstr("`b` is one word too many"));
   EXPECT_THAT(ErrorOf({"health", "--color"}), HasSubstr("unknown option --color"));
   EXPECT_THAT(ErrorOf({"health", "--timeout"}), HasSubstr("--timeout needs a value"));
@@ -78,26 +79,103 @@ TEST(Arguments, DoubleDashEndsTheOptions) {
   EXPECT_THAT(ErrorOf({"connect", "--", "--json"}), HasSubstr("`--json`"));
 }
 
-TEST(Endpoint, IsReadAsPeopleWriteIt) {
-  struct Case {
-    std::string_view text;
-    std::optional<std::string> host;
-    uint32_t port;
-  };
-  for (const Case& c : {Case{"localhost:80", "localhost", 80}, Case{"[::1]:443", "::1", 443},
-                        Case{"[fe80::1%eth0]:65535", "fe80::1%eth0", 65535}, Case{":8080", std::nullopt, 8080}}) {
-    const auto endpoint = ParseEndpoint(c.text, false);
-    ASSERT_THAT(endpoint, IsOk()) << c.text;
-    EXPECT_EQ(endpoint->host, c.host);
-    EXPECT_EQ(endpoint->port, c.port);
+TEST(Arguments, ExecLeavesTheProgramsOptionsAlone) {
+  const auto arguments = Parse({"-v", "exec", "-i", "--env", "A=1", "-e", "A=2", "-e", "B==", "--cwd=/x",
+                                "--timeout=3s", "ls", "-i", "--", "--json", ""});
+  ASSERT_THAT(arguments, IsOk());
+  EXPECT_EQ(arguments->command, Command::kExec);
+  EXPECT_THAT(arguments->exec.words, testing::ElementsAre("ls", "-i", "--", "--json", ""));
+  EXPECT_TRUE(arguments->verbose);
+  EXPECT_TRUE(arguments->exec.interactive);
+  EXPECT_FALSE(arguments->exec.tty);
+  EXPECT_THAT(arguments->exec.env, testing::ElementsAre(testing::Pair("A", "2"), testing::Pair("B", "=")));
+  EXPECT_EQ(arguments->exec.cwd, "/x");
+  EXPECT_EQ(arguments->exec.timeout, std::chrono::seconds(3));
+  EXPECT_EQ(arguments->timeout, std::chrono::seconds(3));
+}
+
+TEST(Arguments, ExecMayHaveADoubleDash) {
+  const auto arguments = Parse({"exec", "-it", "--", "-x", "--", "-y"});
+  ASSERT_THAT(arguments, IsOk());
+  EXPECT_THAT(arguments->exec.words, testing::ElementsAre("-x", "--", "-y"));
+  EXPECT_TRUE(arguments->exec.interactive);
+  EXPECT_TRUE(arguments->exec.tty);
+  EXPECT_FALSE(arguments->exec.timeout.has_value());
+}
+
+TEST(Arguments, UserIsANameOrANumber) {
+  const auto names = Parse({"exec", "--user=www-data:adm", "true"});
+  ASSERT_THAT(names, IsOk());
+  EXPECT_EQ(names->exec.user, AccountId("www-data"));
+  EXPECT_EQ(names->exec.group, AccountId("adm"));
+  const auto numbers = Parse({"exec", "-u", "65534:0", "true"});
+  ASSERT_THAT(numbers, IsOk());
+  EXPECT_EQ(numbers->exec.user, AccountId(65534u));
+  EXPECT_EQ(numbers->exec.group, AccountId(0u));
+  EXPECT_FALSE(Parse({"exec", "-u", "1", "true"})->exec.group.has_value());
+}
+
+TEST(Arguments, WhatIsWrongWithExecIsNamed) {
+  EXPECT_THAT(ErrorOf({"exec"}), HasSubstr("exec needs a command"));
+  EXPECT_THAT(ErrorOf({"exec", "--"}), HasSubstr("exec needs a command"));
+  EXPECT_THAT(ErrorOf({"exec", "--shell", "a", "b"}), HasSubstr("--shell takes one word"));
+  EXPECT_THAT(ErrorOf({"exec", "--env", "=x", "a"}), HasSubstr("--env must be NAME=VALUE"));
+  EXPECT_THAT(ErrorOf({"exec", "--user", ":x", "a"}), HasSubstr("--user must be USER or USER:GROUP"));
+  EXPECT_THAT(ErrorOf({"exec", "--user", "x:", "a"}), HasSubstr("--user must be USER or USER:GROUP"));
+  EXPECT_THAT(ErrorOf({"exec", "--tls", "a"}), HasSubstr("--tls has no meaning for exec"));
+  EXPECT_THAT(ErrorOf({"exec", "--json", "a"}), HasSubstr("--json has no meaning for exec"));
+  EXPECT_THAT(ErrorOf({"connect", "-t", "a:1"}), HasSubstr("-t has no meaning for connect"));
+}
+
+TEST(Arguments, UdpHasATimeoutOfItsOwn) {
+  const auto arguments = Parse({"udp", "[::1]:53", "--whole", "-c", "3"});
+  ASSERT_THAT(arguments, IsOk());
+  EXPECT_EQ(arguments->endpoint.host_port.port, 53u);
+  EXPECT_TRUE(arguments->udp.whole);
+  EXPECT_EQ(arguments->udp.count, 3u);
+  EXPECT_EQ(arguments->udp.reply_timeout, std::chrono::seconds(2));
+  EXPECT_EQ(arguments->timeout, std::chrono::seconds(10));
+  const auto longer = Parse({"udp", "h:1", "--timeout=1m"});
+  ASSERT_THAT(longer, IsOk());
+  EXPECT_EQ(longer->udp.reply_timeout, std::chrono::minutes(1));
+  EXPECT_EQ(longer->timeout, std::chrono::minutes(1));
+  for (const std::string_view count : {"0", "-1", "x", "1x", "99999999999999999999"}) {
+    EXPECT_THAT(ErrorOf({"udp", "h:1", "--count", count}), HasSubstr("--count must be a number, 1 or more")) << count;
   }
 }
 
-TEST(Endpoint, BadOnesAreRefused) {
-  for (const std::string_view text : {"", "host", "host:", "host:http", "host:65536", "host:-1", "host:+1", "host: 1",
-                                      "::1:80", "[::1]", "[::1]80", "[::1", "host:99999999999999999999"}) {
-    EXPECT_THAT(ParseEndpoint(text, false), testing::Not(IsOk())) << text;
+TEST(Arguments, TlsOptionsBelongTogether) {
+  const auto arguments = Parse({"connect", "h:1", "--tls", "--alpn=h2,http/1.1", "--servername", "s", "--cacert", "f"});
+  ASSERT_THAT(arguments, IsOk());
+  ASSERT_TRUE(arguments->tls.has_value());
+  EXPECT_THAT(arguments->tls->alpn_protocols, testing::ElementsAre("h2", "http/1.1"));
+  EXPECT_EQ(arguments->tls->servername, "s");
+  EXPECT_EQ(arguments->tls->cacert_file, "f");
+  EXPECT_FALSE(Parse({"connect", "h:1"})->tls.has_value());
+  for (const std::string_view option : {"--cacert", "--cert", "--key", "--servername", "--alpn"}) {
+    EXPECT_THAT(ErrorOf({"connect", "h:1", option, "x"}), HasSubstr(StrCat(option, " needs --tls")));
   }
+  EXPECT_THAT(ErrorOf({"connect", "h:1", "--insecure"}), HasSubstr("--insecure needs --tls"));
+  EXPECT_THAT(ErrorOf({"listen", "1", "--tls"}), HasSubstr("listen --tls needs --cert FILE and --key FILE"));
+  EXPECT_THAT(ErrorOf({"listen", "1", "--tls", "--cert=x"}), HasSubstr("--cert needs --key FILE"));
+  EXPECT_THAT(ErrorOf({"connect", "h:1", "--tls", "--key=x"}), HasSubstr("--key needs --cert FILE"));
+  EXPECT_THAT(ErrorOf({"connect", "unix:/x", "--tls"}), HasSubstr("needs --servername"));
+  EXPECT_THAT(Parse({"connect", "unix:/x", "--tls", "--insecure"}), IsOk());
+  for (const std::string_view list : {"", ",", "a,", ",a"}) {
+    EXPECT_THAT(ErrorOf({"connect", "h:1", "--tls", "--alpn", list}), HasSubstr("--alpn must be names")) << list;
+  }
+}
+
+TEST(Arguments, UnixSocketsHaveNoFamily) {
+  for (const std::string_view command : {"connect", "listen", "udp"}) {
+    EXPECT_EQ(Parse({command, "unix:/x"})->endpoint.unix_path, "/x");
+    EXPECT_THAT(ErrorOf({command, "-6", "unix:/x"}), HasSubstr("-6 has no meaning for a Unix socket"));
+  }
+  EXPECT_THAT(ErrorOf({"connect", "--source", "h:1", "unix:/x"}),
+              HasSubstr("--source has no meaning for a Unix socket"));
+  EXPECT_THAT(ErrorOf({"connect", "--source", "unix:/x", "h:1"}), HasSubstr("--source of connect must be HOST:PORT"));
+  EXPECT_THAT(ErrorOf({"udp", "--source", "unix:/x", "h:1"}), HasSubstr("of one kind"));
+  EXPECT_THAT(Parse({"udp", "--source", "unix:/y", "unix:/x"}), IsOk());
 }
 
 TEST(DurationText, UnitsAndBounds) {
@@ -112,8 +190,8 @@ TEST(DurationText, UnitsAndBounds) {
 }
 
 TEST(Help, NamesEveryCommandAndExitStatus) {
-  for (const char* word :
-       {"connect", "listen", "sessions", "transports", "health", "version", "--version", "  124  "}) {
+  for (const char* word : {"connect", "listen", "udp", "exec", "sessions", "transports", "health", "version",
+                           "--version", "  124  ", "  125  ", "  126  ", "  127  ", "128 + N"}) {
     EXPECT_THAT(std::string(HelpText()), HasSubstr(word));
   }
 }

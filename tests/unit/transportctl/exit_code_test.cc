@@ -22,6 +22,17 @@ TEST(ExitCode, TellsOnePartyFromTheOther) {
   EXPECT_EQ(ExitCodeFor(absl::UnauthenticatedError("")), kDenied);
 }
 
+TEST(ExitCode, OfExecTellsTheProgramFromTheService) {
+  EXPECT_EQ(ExecExitCodeFor(ErrnoToStatus(ENOENT, "exec", "x")), kNotFound);
+  for (const int error_number : {EACCES, ENOEXEC, ENOTDIR, E2BIG}) {
+    EXPECT_EQ(ExecExitCodeFor(ErrnoToStatus(error_number, "exec", "x")), kNotExecutable);
+  }
+  EXPECT_EQ(ExecExitCodeFor(ErrnoToStatus(ENOENT, "chdir", "x")), kServiceFailed);
+  EXPECT_EQ(ExecExitCodeFor(absl::UnavailableError("failed to connect")), kServiceFailed);
+  EXPECT_EQ(ExecExitCodeFor(MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED", "")), kServiceFailed);
+  EXPECT_EQ(ExecExitCodeFor(absl::DeadlineExceededError("")), kServiceFailed);
+}
+
 TEST(Explain, SaysWhatToDo) {
   EXPECT_THAT(Explain(absl::UnavailableError("refused"), "h:1", "GetVersion", std::chrono::seconds(5)),
               HasSubstr("transportd --listen=h:1 --dev"));

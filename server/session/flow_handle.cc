@@ -1,0 +1,134 @@
+#include "server/session/flow_handle.h"
+
+#include <utility>
+
+#include "server/session/session.h"
+
+namespace transportd {
+
+FlowHandle::FlowHandle(Kind kind, std::shared_ptr<Session> session, uint32_t server_id)
+    : Handle(kind, server_id),
+      session_(std::move(session)),
+      window_(session_->limits().receive_window_bytes, session_->limits().callback_charge_bytes) {}
+
+FlowHandle::~FlowHandle() = default;
+
+absl::Status FlowHandle::SetPausedByClient(bool paused) {
+  paused_by_client_ = paused;
+  UpdateReading();
+  return absl::OkStatus();
+}
+
+void FlowHandle::UpdateReading() {
+  const bool reading = !paused_by_client_ && !window_.Spent() && session_->MayReceive();
+  if (reading == reading_) return;
+  reading_ = reading;
+  if (reading) {
+    ResumeTransport();
+  } else {
+    PauseTransport();
+  }
+}
+
+bool FlowHandle::Acknowledge(uint64_t data_bytes, uint64_t data_count) {
+  const uint64_t weight_bytes = window_.WeightBytes();
+  if (!window_.Acknowledge(data_bytes, data_count)) return false;
+  AccountWindow(weight_bytes);
+  return true;
+}
+
+void FlowHandle::Delivered(uint64_t data_bytes, uint64_t data_count) {
+  const uint64_t weight_bytes = window_.WeightBytes();
+  window_.Delivered(data_bytes, data_count);
+  AccountWindow(weight_bytes);
+}
+
+void FlowHandle::DataSent(uint64_t data_bytes) {
+  const uint64_t weight_bytes = window_.WeightBytes();
+  window_.Sent(data_bytes);
+  AccountWindow(weight_bytes);
+  session_->ScheduleFlush();
+}
+
+void FlowHandle::AccountWindow(uint64_t weight_before_bytes) {
+  session_->AddUnacknowledged(static_cast<int64_t>(window_.WeightBytes()) - static_cast<int64_t>(weight_before_bytes));
+  UpdateReading();
+}
+
+void FlowHandle::Wrote() {
+  MarkUnsettled();
+  AccountWriteBuffer(TransportBufferBytes());
+}
+
+void FlowHandle::SetSentBytes(uint64_t sent_bytes) {
+  sent_bytes_ = sent_bytes;
+  MarkUnsettled();
+}
+
+void FlowHandle::AnswerWhenDrained(std::shared_ptr<Call> call, v1::Reply reply) {
+  const uint64_t number = call->number();
+  call->SetCancel([this, number] {
+    // The bytes stay accepted; only the waiting ends.
+    auto draining = draining_.extract(number);
+    draining.mapped().call->Fail(MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the wait was cancelled"));
+  });
+  draining_.emplace(number, Draining{std::move(call), std::move(reply)});
+  MarkUnsettled();
+}
+
+void FlowHandle::MarkUnsettled() {
+  if (unsettled_ || !announced()) return;
+  unsettled_ = true;
+  session_->AddUnsettled(id());
+}
+
+void FlowHandle::SettleWrites() {
+  unsettled_ = false;
+  if (sent_bytes_ != reported_bytes_ && !progress_due_) {
+    progress_due_ = true;
+    session_->AddProgressDue(id());
+  }
+  AccountWriteBuffer(TransportBufferBytes());
+  if (write_buffer_bytes_ <= TransportHighBytes()) AnswerDrained();
+}
+
+void FlowHandle::EmitProgress() {
+  progress_due_ = false;
+  reported_bytes_ = sent_bytes_;
+  session_->outbox().AppendWriteProgress(id(), sent_bytes_);
+}
+
+void FlowHandle::AnswerDrained() {
+  for (auto& [number, draining] : std::exchange(draining_, {})) {
+    if (draining.reply.has_sendto_and_drain()) {
+      draining.reply.mutable_sendto_and_drain()->set_write_buffer_size_bytes(write_buffer_bytes_);
+    } else if (draining.reply.has_writelines()) {
+      draining.reply.mutable_writelines()->set_write_buffer_size_bytes(write_buffer_bytes_);
+    } else {
+      draining.reply.mutable_write_and_drain()->set_write_buffer_size_bytes(write_buffer_bytes_);
+    }
+    draining.call->Answer(std::move(draining.reply));
+  }
+}
+
+void FlowHandle::AccountWriteBuffer(uint64_t write_buffer_bytes) {
+  session_->AddWriteBuffer(static_cast<int64_t>(write_buffer_bytes) - static_cast<int64_t>(write_buffer_bytes_));
+  write_buffer_bytes_ = write_buffer_bytes;
+  const bool over = write_buffer_bytes > session_->limits().send_window_bytes;
+  if (over != over_send_window_) session_->AddOverSendWindow(over ? 1 : -1);
+  over_send_window_ = over;
+}
+
+void FlowHandle::Leave(absl::AnyInvocable<void(Session&)> emit) {
+  if (id() != 0) {
+    const uint64_t weight_bytes = window_.WeightBytes();
+    AccountWriteBuffer(0);
+    session_->AddUnacknowledged(-static_cast<int64_t>(weight_bytes));
+    emit(*session_);
+    AnswerDrained();
+  }
+  const std::shared_ptr<Session> session = std::move(session_);
+  if (id() != 0) session->Remove(*this);  // The transport's own hold lasts until the protocol's call returns.
+}
+
+}  // namespace transportd

@@ -1,0 +1,81 @@
+// What a session keeps of one transport or server, whatever its kind.
+#ifndef TRANSPORTD_SERVER_SESSION_HANDLE_H_
+#define TRANSPORTD_SERVER_SESSION_HANDLE_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "transportd/v1/admin.pb.h"
+#include "transportd/v1/transport.pb.h"
+#include "transports/api/socket_option.h"
+#include "transports/api/transport.h"
+
+namespace transportd {
+
+class FlowHandle;
+
+// Held by the session's table while it has an id there. Threading: loop thread only.
+class Handle {
+ public:
+  // Each is one final class.
+  enum class Kind { kStream, kServer, kDatagram, kSocket, kSubprocess };
+
+  virtual ~Handle() = default;
+
+  Kind kind() const { return kind_; }
+  // 0 until the session has taken it up, and for ever when it had no room for it.
+  uint32_t id() const { return id_; }
+  void set_id(uint32_t id) { id_ = id; }
+  // The server that accepted it; 0: none.
+  uint32_t server_id() const { return server_id_; }
+  // Its place among the session's and the service's transports; null: it has none.
+  bool has_place() const { return place_ != nullptr; }
+  void SetPlace(std::shared_ptr<void> place) { place_ = std::move(place); }
+  std::chrono::system_clock::time_point open_time() const { return open_time_; }
+
+  // Itself, when data flows through it.
+  virtual FlowHandle* flow() { return nullptr; }
+
+  // The session ends: it must leave the table soon.
+  virtual void End() = 0;
+  // What an operator may see of it; the session fills in what it knows itself.
+  virtual void Describe(v1::TransportInfo& info) const = 0;
+
+  // The methods that several kinds have. A kind that has one overrides it; the others answer
+  // UNIMPLEMENTED / WRONG_KIND.
+  virtual absl::Status Close() { return WrongKind(); }
+  virtual absl::Status Abort(bool /*reset*/) { return WrongKind(); }
+  virtual absl::Status SetPausedByClient(bool /*paused*/) { return WrongKind(); }
+  virtual absl::Status SetWriteBufferLimits(const WriteBufferLimits& /*limits*/) { return WrongKind(); }
+  virtual absl::StatusOr<WriteBufferMarks> GetWriteBufferLimits() const { return WrongKind(); }
+  virtual absl::Status GetState(v1::GetStateResponse& /*state*/) const { return WrongKind(); }
+  virtual void Getsockopt(SocketOption /*option*/, absl::AnyInvocable<void(absl::StatusOr<int>)> done) {
+    done(WrongKind());
+  }
+  virtual void Setsockopt(SocketOption /*option*/, int /*value*/, absl::AnyInvocable<void(absl::Status)> done) {
+    done(WrongKind());
+  }
+
+  // "7 is a server, and has no such method".
+  absl::Status WrongKind() const;
+
+ protected:
+  explicit Handle(Kind kind, uint32_t server_id = 0)
+      : kind_(kind), server_id_(server_id), open_time_(std::chrono::system_clock::now()) {}
+
+ private:
+  const Kind kind_;
+  const uint32_t server_id_;
+  uint32_t id_ = 0;
+  std::shared_ptr<void> place_;
+  const std::chrono::system_clock::time_point open_time_;
+};
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_SESSION_HANDLE_H_

@@ -1,0 +1,64 @@
+#include "server/session/server_handle.h"
+
+#include <utility>
+#include <vector>
+
+#include "server/session/convert.h"
+#include "server/session/session.h"
+
+namespace transportd {
+
+ServerHandle::ServerHandle(Session& session, std::shared_ptr<Server> server, std::shared_ptr<void> place)
+    : Handle(kKind), session_(session), server_(std::move(server)) {
+  SetPlace(std::move(place));
+  const std::vector<SocketAddress> sockets = server_->Sockets();
+  if (!sockets.empty()) sockname_ = sockets.front();
+}
+
+void ServerHandle::CloseServer(absl::AnyInvocable<void()> done) {
+  closed_ = true;
+  const std::shared_ptr<ServerHandle> self = shared_from_this();
+  LeaveIfOver();
+  server_->Close(std::move(done));
+}
+
+void ServerHandle::AnswerWhenClosed(std::shared_ptr<Call> call) {
+  const uint64_t number = call->number();
+  call->SetCancel([this, number] {
+    auto waiting = waiting_.extract(number);
+    waiting.mapped()->Fail(MakeError(absl::StatusCode::kCancelled, "CANCELLED", "the wait was cancelled"));
+  });
+  waiting_.emplace(number, std::move(call));
+}
+
+void ServerHandle::RemoveTransport() {
+  --transport_count_;
+  LeaveIfOver();
+}
+
+void ServerHandle::LeaveIfOver() {
+  if (!closed_ || transport_count_ != 0 || id() == 0) return;
+  const std::shared_ptr<ServerHandle> self = shared_from_this();
+  session_.Remove(*this);
+  for (const auto& [number, call] : std::exchange(waiting_, {})) {
+    v1::Reply reply;
+    reply.mutable_wait_closed();
+    call->Answer(std::move(reply));
+  }
+}
+
+void ServerHandle::Describe(v1::TransportInfo& info) const {
+  info.set_kind(v1::TRANSPORT_KIND_SERVER);
+  if (sockname_) ToProto(*sockname_, *info.mutable_sockname());
+  info.set_is_closing(closed_);
+}
+
+void ServerHandle::Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) {
+  server_->Getsockopt(option, std::move(done));
+}
+
+void ServerHandle::Setsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) {
+  server_->Setsockopt(option, value, std::move(done));
+}
+
+}  // namespace transportd

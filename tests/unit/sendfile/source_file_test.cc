@@ -1,0 +1,64 @@
+#include "transports/sendfile/source_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/raw_peer.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
+#include "transports/api/error.h"
+
+namespace transportd {
+namespace {
+
+using testing::AllOf;
+
+constexpr int kNoLimit = 1 << 30;
+
+TEST(SourceFile, ReadsWhatIsThere) {
+  const TempDir directory;
+  const auto file = SourceFile::Open(directory.WriteFile("f", "0123456789"), kNoLimit);
+  ASSERT_THAT(file, IsOk());
+  EXPECT_EQ(*(*file)->Read(0, 4), "0123");
+  EXPECT_EQ(*(*file)->Read(8, 4), "89");
+  EXPECT_EQ(*(*file)->Read(10, 4), "");
+  EXPECT_EQ(*(*file)->Read(1000, 4), "");
+  EXPECT_EQ(*(*file)->Prefetch(0, 4), 4u);
+  EXPECT_EQ(*(*file)->Prefetch(8, 1000000), 2u);
+  EXPECT_EQ(*(*file)->Prefetch(10, 4), 0u);
+  EXPECT_NE(::fcntl((*file)->fd(), F_GETFD) & FD_CLOEXEC, 0);
+}
+
+TEST(SourceFile, PrefetchOfMoreThanOnePiece) {
+  const TempDir directory;
+  const auto file = SourceFile::Open(directory.WriteFile("f", std::string(1000000, 'x')), kNoLimit);
+  EXPECT_EQ(*(*file)->Prefetch(1, 500000), 500000u);
+  EXPECT_EQ(*(*file)->Prefetch(1, 2000000), 999999u);
+}
+
+TEST(SourceFile, OnlyRegularFiles) {
+  const TempDir directory;
+  ASSERT_EQ(::mkfifo(directory.Path("fifo").c_str(), 0600), 0);
+  const RawListener listener(UnixAddress(directory.Path("socket")));
+  for (const std::string& path :
+       {directory.path(), directory.Path("fifo"), directory.Path("socket"), std::string("/dev/zero")}) {
+    EXPECT_THAT(SourceFile::Open(path, kNoLimit), AllOf(HasReason("NOT_A_REGULAR_FILE"), HasField("path"))) << path;
+  }
+}
+
+TEST(SourceFile, Failures) {
+  const TempDir directory;
+  const auto missing = SourceFile::Open(directory.Path("none\x01"), kNoLimit);
+  EXPECT_THAT(missing, AllOf(StatusIs(absl::StatusCode::kNotFound), HasReason("ENOENT")));
+  EXPECT_EQ(ToTransportError(missing.status()).operation, "open");
+  EXPECT_EQ(ToTransportError(missing.status()).address, directory.Path("none\\x01"));
+  EXPECT_THAT(SourceFile::Open(directory.WriteFile("f", ""), 1), HasReason("EMFILE"));
+}
+
+}  // namespace
+}  // namespace transportd

@@ -1,0 +1,100 @@
+#include "transports/datagram/endpoint_socket.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "transports/api/error.h"
+#include "transports/base/admit_socket.h"
+#include "transports/base/check.h"
+#include "transports/base/sockaddr.h"
+#include "transports/base/stale_socket.h"
+
+namespace transportd {
+namespace {
+
+std::string Describe(const EndpointAddresses& addresses) {
+  const auto& named = addresses.local ? addresses.local : addresses.remote;
+  return named ? named->ToString() : std::string();
+}
+
+absl::Status SwitchOn(int fd, int option, const EndpointAddresses& addresses) {
+  const int on = 1;
+  if (::setsockopt(fd, SOL_SOCKET, option, &on, sizeof(on)) == 0) return absl::OkStatus();
+  const int err = errno;
+  return ErrnoToStatus(err, "setsockopt", Describe(addresses));
+}
+
+absl::Status CallWithAddress(int (*call)(int, const sockaddr*, socklen_t), int fd, const SocketAddress& address,
+                             std::string_view operation) {
+  const absl::StatusOr<RawAddress> raw = ToRawAddress(address);
+  if (!raw.ok()) return raw.status();
+  if (call(fd, raw->get(), raw->length) == 0) return absl::OkStatus();
+  const int err = errno;
+  return ErrnoToStatus(err, operation, address.ToString());
+}
+
+absl::StatusOr<UniqueFd> Open(const EndpointAddresses& addresses, const EndpointSocketOptions& options) {
+  UniqueFd fd = AdmitSocket(
+      ::socket(AddressFamilyToNumber(addresses.family), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, /*protocol=*/0),
+      options.descriptor_limit);
+  const int err = errno;
+  if (!fd.valid()) return ErrnoToStatus(err, "socket", Describe(addresses));
+  absl::Status status;
+  if (options.reuse_port) status = SwitchOn(fd.get(), SO_REUSEPORT, addresses);
+  if (status.ok() && options.allow_broadcast) status = SwitchOn(fd.get(), SO_BROADCAST, addresses);
+  if (status.ok() && addresses.local) {
+    if (addresses.family == AddressFamily::kUnix) RemoveStaleSocket(addresses.local->path);
+    status = CallWithAddress(::bind, fd.get(), *addresses.local, "bind");
+  }
+  // Neither waits for anybody: a datagram socket only takes note of the address.
+  if (status.ok() && addresses.remote && !options.allow_broadcast) {
+    status = CallWithAddress(::connect, fd.get(), *addresses.remote, "connect");
+  }
+  if (!status.ok()) return status;
+  return fd;
+}
+
+}  // namespace
+
+std::vector<EndpointAddresses> PairAddresses(const std::optional<std::vector<SocketAddress>>& locals,
+                                             const std::optional<std::vector<SocketAddress>>& remotes) {
+  std::vector<EndpointAddresses> pairs;
+  if (!remotes || !locals) {
+    CHECK(remotes || locals);
+    for (const SocketAddress& address : remotes ? *remotes : *locals) {
+      EndpointAddresses& pair = pairs.emplace_back();
+      pair.family = address.family;
+      (remotes ? pair.remote : pair.local) = address;
+    }
+    return pairs;
+  }
+  for (const SocketAddress& remote : *remotes) {
+    for (const SocketAddress& local : *locals) {
+      if (local.family != remote.family) continue;
+      EndpointAddresses& pair = pairs.emplace_back();
+      pair.family = remote.family;
+      pair.local = local;
+      pair.remote = remote;
+    }
+  }
+  return pairs;
+}
+
+absl::StatusOr<EndpointSocket> OpenEndpointSocket(const std::vector<EndpointAddresses>& candidates,
+                                                  const EndpointSocketOptions& options) {
+  CHECK(!candidates.empty());
+  std::vector<TransportError> errors;
+  for (const EndpointAddresses& addresses : candidates) {
+    absl::StatusOr<UniqueFd> fd = Open(addresses, options);
+    if (fd.ok()) return EndpointSocket{.fd = *std::move(fd), .addresses = addresses};
+    errors.push_back(ToTransportError(fd.status()));
+  }
+  TransportError first = errors.front();
+  if (errors.size() > 1) first.causes = std::move(errors);
+  return ToStatus(first);
+}
+
+}  // namespace transportd

@@ -1,0 +1,27 @@
+#include "transports/resolver/loop_resolver.h"
+
+#include <utility>
+
+namespace transportd {
+
+LoopResolver::RequestId LoopResolver::Resolve(ResolveRequest request, Done done) {
+  auto call = calls_.Add<absl::StatusOr<std::vector<SocketAddress>>>(std::move(done));
+  resolver_.Resolve(std::move(request), std::move(call.answer));
+  return call.id;
+}
+
+LoopResolver::RequestId LoopResolver::Getaddrinfo(
+    GetaddrinfoOptions request, absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
+  auto call = calls_.Add<absl::StatusOr<std::vector<AddressInfo>>>(std::move(done));
+  resolver_.Getaddrinfo(std::move(request), std::move(call.answer));
+  return call.id;
+}
+
+LoopResolver::RequestId LoopResolver::Getnameinfo(SocketAddress address, int flags,
+                                                  absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) {
+  auto call = calls_.Add<absl::StatusOr<NameInfo>>(std::move(done));
+  resolver_.Getnameinfo(std::move(address), flags, std::move(call.answer));
+  return call.id;
+}
+
+}  // namespace transportd

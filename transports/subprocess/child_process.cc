@@ -1,0 +1,90 @@
+#include "transports/subprocess/child_process.h"
+
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "transports/api/error.h"
+#include "transports/base/check.h"
+#include "transports/base/logging.h"
+
+namespace transportd {
+namespace {
+
+// linux/pidfd.h, which the C library's headers do not have yet.
+constexpr unsigned kPidfdSignalProcessGroup = 1u << 2;
+
+// What Python says of a child that somebody else has reaped.
+constexpr int kUnknownReturncode = 255;
+
+// A killed process goes at once, unless the kernel itself hangs in it.
+constexpr int kReapTimeoutMilliseconds = 10000;
+
+// pidfd_send_signal(2). Not <sys/pidfd.h>, which in this C library is for C only.
+long SendTo(const UniqueFd& pidfd, int signal_number, unsigned flags = 0) {
+  return ::syscall(SYS_pidfd_send_signal, pidfd.get(), signal_number, nullptr, flags);
+}
+
+int ToReturncode(const siginfo_t& info) { return info.si_code == CLD_EXITED ? info.si_status : -info.si_status; }
+
+}  // namespace
+
+ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
+  Release();
+  pid_ = std::exchange(other.pid_, 0);
+  pidfd_ = std::move(other.pidfd_);
+  owns_group_ = std::exchange(other.owns_group_, false);
+  running_ = std::exchange(other.running_, false);
+  return *this;
+}
+
+ChildProcess::~ChildProcess() { Release(); }
+
+void ChildProcess::Release() {
+  if (!running_) return;
+  KillAll();
+  pollfd state{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
+  while (::poll(&state, 1, kReapTimeoutMilliseconds) < 0 && errno == EINTR) {
+  }
+  if (!TryReap()) LogError("process ", pid_, " was killed and does not end");
+}
+
+std::optional<int> ChildProcess::TryReap() {
+  CHECK(running_);
+  siginfo_t info = {};
+  int result = 0;
+  do {
+    result = ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG);
+  } while (result != 0 && errno == EINTR);
+  if (result != 0) {
+    // ECHILD: SIGCHLD is ignored in this program, or it waits for any child.
+    LogWarning("process ", pid_, " was reaped by somebody else; its return code is lost");
+    running_ = false;
+    return kUnknownReturncode;
+  }
+  if (info.si_pid == 0) return std::nullopt;
+  running_ = false;
+  return ToReturncode(info);
+}
+
+absl::Status ChildProcess::SendSignal(int signal_number) {
+  if (!running_ || SendTo(pidfd_, signal_number) == 0) return absl::OkStatus();
+  const int err = errno;
+  return err == ESRCH ? absl::OkStatus() : ErrnoToStatus(err, "send_signal");
+}
+
+void ChildProcess::KillAll() {
+  // Both fail when there is nobody left, or nobody who may be killed.
+  if (owns_group_ && running_) {
+    static_cast<void>(::kill(-pid_, SIGKILL));  // An unreaped leader keeps the number.
+  } else if (owns_group_) {
+    static_cast<void>(SendTo(pidfd_, SIGKILL, kPidfdSignalProcessGroup));
+  }
+  if (running_) static_cast<void>(SendTo(pidfd_, SIGKILL));
+}
+
+}  // namespace transportd

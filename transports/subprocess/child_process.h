@@ -1,0 +1,51 @@
+// A child of this program, known by its pidfd: a number that cannot become another process's.
+#ifndef TRANSPORTD_TRANSPORTS_SUBPROCESS_CHILD_PROCESS_H_
+#define TRANSPORTD_TRANSPORTS_SUBPROCESS_CHILD_PROCESS_H_
+
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "transports/base/unique_fd.h"
+
+namespace transportd {
+
+// Never leaves a zombie: a child that was not reaped when this is destroyed is killed, waited for (it takes a moment)
+// and reaped. Threading: one thread at a time.
+class ChildProcess final {
+ public:
+  ChildProcess() = default;
+  // `pid` is a child of this program that nobody else reaps, `pidfd` its pidfd_open(2). `owns_group`: it is the leader
+  // of a process group, or about to be.
+  ChildProcess(int pid, UniqueFd pidfd, bool owns_group)
+      : pid_(pid), pidfd_(std::move(pidfd)), owns_group_(owns_group), running_(true) {}
+  ChildProcess(ChildProcess&& other) noexcept { *this = std::move(other); }
+  ChildProcess& operator=(ChildProcess&& other) noexcept;
+  ~ChildProcess();
+
+  int pid() const { return pid_; }
+  // Readable when the process has exited.
+  int pidfd() const { return pidfd_.get(); }
+
+  // Once it has exited: 0 to 255, or -N when signal N killed it; it is then reaped. 255 when somebody else reaped it.
+  std::optional<int> TryReap();
+
+  // OK when it has exited already. The kernel's error.
+  absl::Status SendSignal(int signal_number);
+
+  // SIGKILL to the process, if it was not reaped, and to what is left of its own group. After it was reaped that needs
+  // PIDFD_SIGNAL_PROCESS_GROUP (Linux 6.9): before, the group's number might be a stranger's.
+  void KillAll();
+
+ private:
+  void Release();
+
+  int pid_ = 0;
+  UniqueFd pidfd_;
+  bool owns_group_ = false;
+  bool running_ = false;  // Not reaped.
+};
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_TRANSPORTS_SUBPROCESS_CHILD_PROCESS_H_

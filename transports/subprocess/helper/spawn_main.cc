@@ -1,0 +1,184 @@
+// transportd-spawn: becomes another program, as it is told.
+//
+// A threaded program must not fork, and posix_spawn(3) knows neither users nor sessions nor terminals: so it starts
+// this one, which has a single thread and nothing to lose. No library of ours, no memory allocation; linked statically,
+// so that nothing is looked for at start.
+#include <fcntl.h>
+#include <grp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "transports/subprocess/spawn_request.h"
+
+namespace transportd {
+namespace {
+
+constexpr int kExitNotExecuted = 127;
+
+[[noreturn]] void Fail(SpawnStep step, int error_number) {
+  const SpawnFailure failure{.step = step, .error_number = error_number};
+  // Fails when nobody waits any more.
+  static_cast<void>(!::write(kSpawnStatusFd, &failure, sizeof(failure)));
+  ::_exit(kExitNotExecuted);
+}
+
+void Require(bool done, SpawnStep step) {
+  const int err = errno;
+  if (!done) Fail(step, err);
+}
+
+// The request's strings, one after the other.
+class Strings {
+ public:
+  Strings(char* begin, char* end) : next_(begin), end_(end) {}
+
+  char* Next() {
+    char* const begin = next_;
+    char* const zero =
+        begin < end_ ? static_cast<char*>(std::memchr(begin, 0, static_cast<size_t>(end_ - begin))) : nullptr;
+    if (zero == nullptr) Fail(SpawnStep::kRequest, EINVAL);
+    next_ = zero + 1;
+    return begin;
+  }
+
+ private:
+  char* next_;
+  char* const end_;
+};
+
+// In memory of its own, which the program that comes after takes away.
+template <typename T>
+T* Allocate(size_t count) {
+  void* const memory = ::mmap(nullptr, std::max(count, size_t{1}) * sizeof(T), PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  Require(memory != MAP_FAILED, SpawnStep::kRequest);
+  return static_cast<T*>(memory);
+}
+
+char** TakeList(Strings& strings, size_t count) {
+  char** const list = Allocate<char*>(count + 1);
+  for (size_t i = 0; i < count; ++i) list[i] = strings.Next();
+  return list;
+}
+
+char* MapRequest(size_t& size_bytes) {
+  struct stat status = {};
+  Require(::fstat(kSpawnRequestFd, &status) == 0, SpawnStep::kRequest);
+  size_bytes = static_cast<size_t>(status.st_size);
+  if (size_bytes < sizeof(SpawnHeader)) Fail(SpawnStep::kRequest, EINVAL);
+  void* const memory = ::mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, kSpawnRequestFd, 0);
+  Require(memory != MAP_FAILED, SpawnStep::kRequest);
+  return static_cast<char*>(memory);
+}
+
+// What posix_spawn(3) leaves: it makes the C library's own two signals ignored ones, which execve(2) keeps.
+void ResetSignals() {
+  struct {
+    void (*handler)(int) = SIG_DFL;
+    unsigned long flags = 0;
+    void* restorer = nullptr;
+    uint64_t mask = 0;
+  } action;  // The kernel's own, since sigaction(3) hides those two.
+  for (int signal_number = 1; signal_number <= SIGRTMAX; ++signal_number) {
+    // Fails for SIGKILL and SIGSTOP, which are always at their defaults.
+    static_cast<void>(::syscall(SYS_rt_sigaction, signal_number, &action, nullptr, sizeof(action.mask)));
+  }
+}
+
+void SetSignals(const SpawnHeader& header) {
+  ResetSignals();
+  if (header.ignores_sigpipe == 0) return;
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+  static_cast<void>(std::signal(SIGXFSZ, SIG_IGN));
+}
+
+void SetSession(const SpawnHeader& header) {
+  if (header.new_session != 0) Require(::setsid() >= 0, SpawnStep::kSession);
+  if (header.has_terminal != 0) Require(::ioctl(STDIN_FILENO, TIOCSCTTY, 0) == 0, SpawnStep::kTerminal);
+  if (header.has_process_group != 0) Require(::setpgid(0, header.process_group) == 0, SpawnStep::kProcessGroup);
+}
+
+void SetAccount(const SpawnHeader& header, const gid_t* groups) {
+  if (header.has_groups != 0) Require(::setgroups(header.group_count, groups) == 0, SpawnStep::kGroups);
+  if (header.gid != kSpawnUnset) Require(::setregid(header.gid, header.gid) == 0, SpawnStep::kGid);
+  if (header.uid != kSpawnUnset) Require(::setreuid(header.uid, header.uid) == 0, SpawnStep::kUid);
+}
+
+void SetParent(const SpawnHeader& header) {
+  if (header.parent_pid == 0) return;
+  // A change of user undoes it, so it comes after.
+  Require(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, SpawnStep::kParent);
+  if (::getppid() != static_cast<pid_t>(header.parent_pid)) Fail(SpawnStep::kParent, ESRCH);
+}
+
+void SetLimits(const SpawnHeader& header) {
+  if (header.descriptor_limit == 0) return;
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(header.descriptor_limit, limit.rlim_max);
+  // Lowering the soft limit always works.
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+[[noreturn]] void Execute(char** candidates, char** arguments, char** environment) {
+  int first_error = 0;
+  int last_error = ENOENT;
+  for (char** candidate = candidates; *candidate != nullptr; ++candidate) {
+    ::execve(*candidate, arguments, environment);
+    last_error = errno;
+    if (last_error != ENOENT && last_error != ENOTDIR && first_error == 0) first_error = last_error;
+  }
+  Fail(SpawnStep::kExecute, first_error != 0 ? first_error : last_error);
+}
+
+[[noreturn]] void Run() {
+  static_cast<void>(!::write(kSpawnStatusFd, &kSpawnVersion, sizeof(kSpawnVersion)));
+  size_t size_bytes = 0;
+  char* const request = MapRequest(size_bytes);
+  SpawnHeader header;
+  std::memcpy(&header, request, sizeof(header));
+  const size_t groups_bytes = size_t{header.group_count} * sizeof(gid_t);
+  if (header.version != kSpawnVersion || header.size_bytes != size_bytes ||
+      size_bytes - sizeof(header) < groups_bytes) {
+    Fail(SpawnStep::kRequest, EPROTO);
+  }
+  gid_t* const groups = Allocate<gid_t>(header.group_count);
+  std::memcpy(groups, request + sizeof(header), groups_bytes);
+  Strings strings(request + sizeof(header) + groups_bytes, request + size_bytes);
+  const char* const directory = header.has_directory != 0 ? strings.Next() : nullptr;
+  char** const candidates = TakeList(strings, header.candidate_count);
+  char** const arguments = TakeList(strings, header.argument_count);
+  char** const environment = header.has_environment != 0 ? TakeList(strings, header.environment_count) : ::environ;
+
+  // Whatever the program that started this one forgot to close.
+  Require(::close_range(kSpawnRequestFd, kSpawnRequestFd, 0) == 0, SpawnStep::kDescriptors);
+  Require(::close_range(kSpawnStatusFd + 1, UINT_MAX, 0) == 0, SpawnStep::kDescriptors);
+  Require(::fcntl(kSpawnStatusFd, F_SETFD, FD_CLOEXEC) == 0, SpawnStep::kDescriptors);
+
+  if (directory != nullptr) Require(::chdir(directory) == 0, SpawnStep::kDirectory);
+  if (header.umask != kSpawnUnset) ::umask(header.umask);
+  SetSignals(header);
+  SetSession(header);
+  SetAccount(header, groups);
+  SetParent(header);
+  SetLimits(header);
+  Execute(candidates, arguments, environment);
+}
+
+}  // namespace
+}  // namespace transportd
+
+int main() { transportd::Run(); }

@@ -1,0 +1,32 @@
+// The file that a bound Unix socket has in the file system.
+#ifndef TRANSPORTD_TRANSPORTS_UNIX_SOCKET_FILE_H_
+#define TRANSPORTD_TRANSPORTS_UNIX_SOCKET_FILE_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "transports/api/address.h"
+#include "transports/stream/stream_server.h"
+
+namespace transportd {
+
+// Binds a new stream socket to `address` (UNIX, with a path), whose stale socket file is removed first.
+//
+// With `mode`, its permission bits: the file never has more, not even for a moment, and when this returns it has just
+// those. Linux gives a new socket file the mode of the socket's own inode, less the umask; what the umask took is put
+// back afterwards. The kernel's errors; nothing stays then. `descriptor_limit`: see AdmitSocket.
+absl::StatusOr<BoundSocket> BindUnixSocket(const SocketAddress& address, std::optional<uint32_t> mode,
+                                           int descriptor_limit);
+
+// What removes the socket file at `path` if it still is the one that is there now: one that somebody else has put in
+// its place stays. Null: there is nothing to remove, because the name is abstract or empty, or has no file.
+absl::AnyInvocable<void()> SocketFileRemover(const std::string& path);
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_TRANSPORTS_UNIX_SOCKET_FILE_H_
