@@ -12,7 +12,7 @@ absl::Status ServerClosed() {
   return MakeError(absl::StatusCode::kFailedPrecondition, "SERVER_CLOSED", "the server is closed");
 }
 
-absl::Status TransportLost() {
+absl::Status SocketLost() {
   return MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_LOST", "the server is closed");
 }
 
@@ -137,7 +137,7 @@ void RemoteServer::AbortClients(absl::AnyInvocable<void(size_t)> done) {
 }
 
 void RemoteServer::Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) {
-  if (state_ != State::kOpen) return done(TransportLost());
+  if (state_ != State::kOpen) return done(SocketLost());
   v1::Command command;
   command.mutable_getsockopt()->set_transport_id(id_);
   command.mutable_getsockopt()->set_option(static_cast<v1::SocketOption>(option));
@@ -147,7 +147,7 @@ void RemoteServer::Getsockopt(SocketOption option, absl::AnyInvocable<void(absl:
 }
 
 void RemoteServer::Setsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) {
-  if (state_ != State::kOpen) return done(TransportLost());
+  if (state_ != State::kOpen) return done(SocketLost());
   v1::Command command;
   command.mutable_setsockopt()->set_transport_id(id_);
   command.mutable_setsockopt()->set_option(static_cast<v1::SocketOption>(option));

@@ -10,16 +10,13 @@
 #include "clients/cpp/convert.h"
 #include "transports/api/error.h"
 #include "transports/base/check.h"
+#include "transports/base/transport_lost.h"
 
 namespace transportd {
 namespace {
 
 // As DataReceived promises.
 constexpr size_t kMaxDataReceivedBytes = 262144;
-
-absl::Status TransportLost() {
-  return MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_LOST", "the connection is lost");
-}
 
 // A start_tls that failed so has changed nothing. Any other is the transport's end, which follows.
 bool LeavesTransport(const absl::Status& status) {

@@ -1,5 +1,6 @@
 #include "proto/frame/frame_reader.h"
 
+#include "proto/frame/field_numbers.h"
 #include "proto/frame/wire.h"
 
 namespace transportd {
@@ -17,22 +18,22 @@ bool ReadFrame(std::string_view bytes, FrameView& frame) {
   FieldReader reader(bytes);
   for (Field field; reader.Next(field);) {
     const bool is_message = field.type == Type::kLengthDelimited;
-    if (field.number > 5) continue;
-    if (is_message != (field.number == 1 || field.number >= 4)) return false;
+    if (field.number > kAcknowledgements) continue;
+    if (is_message != (field.number == kOpening || field.number >= kEntries)) return false;
     if (!is_message && field.type != Type::kVarint) return false;
     switch (field.number) {
-      case 1:
+      case kOpening:
         // Protobuf would merge two; nobody has a reason to send two.
         if (frame.opening.has_value()) return false;
         frame.opening = field.bytes;
         break;
-      case 2:
+      case kSequence:
         frame.sequence = field.varint;
         break;
-      case 3:
+      case kAcknowledgedSequence:
         frame.acknowledged_sequence = field.varint;
         break;
-      case 4:
+      case kEntries:
         frame.entries.push_back(field.bytes);
         break;
       default:
@@ -44,9 +45,6 @@ bool ReadFrame(std::string_view bytes, FrameView& frame) {
 
 namespace {
 
-constexpr uint32_t kCommandSendto = 4;
-constexpr uint32_t kCallbackDatagramReceived = 4;
-
 // A v1::Datagram. False: malformed, or with fields that it should not have.
 bool ReadDatagram(std::string_view bytes, HotEntry& hot) {
   hot.kind = HotEntry::Kind::kDatagram;
@@ -54,10 +52,10 @@ bool ReadDatagram(std::string_view bytes, HotEntry& hot) {
   FieldReader reader(bytes);
   for (Field field; reader.Next(field);) {
     if (field.type != Type::kLengthDelimited) return false;
-    if (field.number == 1 && !has_data) {
+    if (field.number == kDatagramData && !has_data) {
       hot.data = field.bytes;
       has_data = true;
-    } else if (field.number == 2 && !hot.address.has_value()) {
+    } else if (field.number == kDatagramAddress && !hot.address.has_value()) {
       hot.address = field.bytes;
     } else {
       return false;
@@ -73,11 +71,11 @@ std::optional<HotEntry> ReadHotCommand(std::string_view entry) {
   int variants = 0;
   FieldReader reader(entry);
   for (Field field; reader.Next(field);) {
-    if (field.number == 1 && field.type == Type::kVarint) {
+    if (field.number == kCommandRequestId && field.type == Type::kVarint) {
       hot.request_id = static_cast<uint32_t>(field.varint);
-    } else if (field.number == 2 && field.type == Type::kVarint) {
+    } else if (field.number == kCommandTransportId && field.type == Type::kVarint) {
       hot.transport_id = static_cast<uint32_t>(field.varint);
-    } else if (field.number == 3 && field.type == Type::kLengthDelimited) {
+    } else if (field.number == kCommandWrite && field.type == Type::kLengthDelimited) {
       hot.data = field.bytes;
       ++variants;
     } else if (field.number == kCommandSendto && field.type == Type::kLengthDelimited) {
@@ -96,12 +94,12 @@ std::optional<HotEntry> ReadHotCallback(std::string_view entry) {
   int variants = 0;
   FieldReader reader(entry);
   for (Field field; reader.Next(field);) {
-    if (field.number == 1 && field.type == Type::kVarint) {
+    if (field.number == kCallbackTransportId && field.type == Type::kVarint) {
       hot.transport_id = static_cast<uint32_t>(field.varint);
-    } else if (field.number == 2 && field.type == Type::kLengthDelimited) {
+    } else if (field.number == kCallbackDataReceived && field.type == Type::kLengthDelimited) {
       hot.data = field.bytes;
       ++variants;
-    } else if (field.number == 3 && field.type == Type::kVarint) {
+    } else if (field.number == kCallbackWriteProgress && field.type == Type::kVarint) {
       hot.sent_bytes = field.varint;
       hot.kind = HotEntry::Kind::kProgress;
       ++variants;

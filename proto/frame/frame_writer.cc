@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "proto/frame/field_numbers.h"
 #include "proto/frame/wire.h"
 
 namespace transportd {
@@ -13,25 +14,6 @@ using wire::PutVarint;
 using wire::Tag;
 using wire::Type;
 using wire::VarintBytes;
-
-// Field numbers of SessionRequest and SessionResponse.
-constexpr uint32_t kOpening = 1;
-constexpr uint32_t kSequence = 2;
-constexpr uint32_t kAcknowledgedSequence = 3;
-constexpr uint32_t kEntries = 4;
-constexpr uint32_t kAcknowledgements = 5;
-// Of Command.
-constexpr uint32_t kCommandTransportId = 2;
-constexpr uint32_t kCommandWrite = 3;
-constexpr uint32_t kCommandSendto = 4;
-// Of Callback.
-constexpr uint32_t kCallbackTransportId = 1;
-constexpr uint32_t kCallbackDataReceived = 2;
-constexpr uint32_t kCallbackWriteProgress = 3;
-constexpr uint32_t kCallbackDatagramReceived = 4;
-// Of Datagram.
-constexpr uint32_t kDatagramData = 1;
-constexpr uint32_t kDatagramAddress = 2;
 
 // A length of 4 bytes counts to 2^28 - 1, more than any frame holds.
 constexpr size_t kLengthBytes = 4;

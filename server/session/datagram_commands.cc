@@ -107,7 +107,7 @@ void LeaveGroup(const CommandContext& context) {
   ChangeGroup(context, context.command.leave_group(), &DatagramTransport::LeaveGroup, std::move(reply));
 }
 
-constexpr CommandRow kRows[] = {
+constexpr CommandRow kDatagramRows[] = {
     {v1::Command::kCreateDatagramEndpoint, /*may_wait=*/true, CreateDatagramEndpoint},
     {v1::Command::kSendtoAndDrain, /*may_wait=*/true, SendToAndDrain},
     {v1::Command::kJoinGroup, /*may_wait=*/false, JoinGroup},
@@ -116,6 +116,6 @@ constexpr CommandRow kRows[] = {
 
 }  // namespace
 
-std::span<const CommandRow> DatagramCommands() { return kRows; }
+std::span<const CommandRow> DatagramCommands() { return kDatagramRows; }
 
 }  // namespace transportd

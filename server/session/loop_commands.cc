@@ -197,7 +197,7 @@ void CreateUnixServer(const CommandContext& context) {
       [](v1::Reply& reply) { return reply.mutable_create_unix_server(); });
 }
 
-constexpr CommandRow kRows[] = {
+constexpr CommandRow kLoopRows[] = {
     {v1::Command::kConnectReadPipe, /*may_wait=*/true, ConnectReadPipe},
     {v1::Command::kConnectWritePipe, /*may_wait=*/true, ConnectWritePipe},
     {v1::Command::kCreateConnection, /*may_wait=*/true, CreateConnection},
@@ -209,6 +209,6 @@ constexpr CommandRow kRows[] = {
 
 }  // namespace
 
-std::span<const CommandRow> LoopCommands() { return kRows; }
+std::span<const CommandRow> LoopCommands() { return kLoopRows; }
 
 }  // namespace transportd

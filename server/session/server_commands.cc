@@ -68,7 +68,7 @@ void AbortClients(const CommandContext& context) {
       });
 }
 
-constexpr CommandRow kRows[] = {
+constexpr CommandRow kServerRows[] = {
     {v1::Command::kStartServing, /*may_wait=*/false, StartServing},
     {v1::Command::kServerClose, /*may_wait=*/false, ServerClose},
     {v1::Command::kWaitClosed, /*may_wait=*/true, WaitClosed},
@@ -78,6 +78,6 @@ constexpr CommandRow kRows[] = {
 
 }  // namespace
 
-std::span<const CommandRow> ServerCommands() { return kRows; }
+std::span<const CommandRow> ServerCommands() { return kServerRows; }
 
 }  // namespace transportd

@@ -28,11 +28,11 @@ void CancelCommand(const CommandContext& context) {
   context.call->Answer(std::move(reply));
 }
 
-constexpr CommandRow kRows[] = {{v1::Command::kCancel, /*may_wait=*/false, CancelCommand}};
+constexpr CommandRow kSessionRows[] = {{v1::Command::kCancel, /*may_wait=*/false, CancelCommand}};
 
 }  // namespace
 
-std::span<const CommandRow> SessionCommands() { return kRows; }
+std::span<const CommandRow> SessionCommands() { return kSessionRows; }
 
 Session::CallPtr Session::MakeCall(uint32_t request_id, absl::AnyInvocable<void(v1::Reply)> answer) {
   const bool from_stream = answer == nullptr;

@@ -91,7 +91,7 @@ void Sendfile(const CommandContext& context) {
   CancelWith(context, operation);
 }
 
-constexpr CommandRow kRows[] = {
+constexpr CommandRow kSocketRows[] = {
     {v1::Command::kSocketpair, /*may_wait=*/true, Socketpair},
     {v1::Command::kGetaddrinfo, /*may_wait=*/true, Getaddrinfo},
     {v1::Command::kGetnameinfo, /*may_wait=*/true, Getnameinfo},
@@ -100,6 +100,6 @@ constexpr CommandRow kRows[] = {
 
 }  // namespace
 
-std::span<const CommandRow> SocketCommands() { return kRows; }
+std::span<const CommandRow> SocketCommands() { return kSocketRows; }
 
 }  // namespace transportd

@@ -236,7 +236,7 @@ void Resize(const CommandContext& context) {
   });
 }
 
-constexpr CommandRow kRows[] = {
+constexpr CommandRow kSubprocessRows[] = {
     {v1::Command::kSubprocessExec, /*may_wait=*/true, SubprocessExec},
     {v1::Command::kSubprocessShell, /*may_wait=*/true, SubprocessShell},
     {v1::Command::kSendSignal, /*may_wait=*/false, SendSignal},
@@ -247,6 +247,6 @@ constexpr CommandRow kRows[] = {
 
 }  // namespace
 
-std::span<const CommandRow> SubprocessCommands() { return kRows; }
+std::span<const CommandRow> SubprocessCommands() { return kSubprocessRows; }
 
 }  // namespace transportd

@@ -35,12 +35,12 @@ void StartTls(const CommandContext& context) {
   context.call->SetCancel([&loop = context.session.loop(), operation] { loop.CancelOperation(operation); });
 }
 
-constexpr CommandRow kRows[] = {
+constexpr CommandRow kTlsRows[] = {
     {v1::Command::kStartTls, /*may_wait=*/true, StartTls},
 };
 
 }  // namespace
 
-std::span<const CommandRow> TlsCommands() { return kRows; }
+std::span<const CommandRow> TlsCommands() { return kTlsRows; }
 
 }  // namespace transportd

@@ -9,6 +9,7 @@
 #include "server/session/stream_handle.h"
 #include "transports/api/error.h"
 #include "transports/base/str_cat.h"
+#include "transports/base/transport_lost.h"
 
 namespace transportd {
 
@@ -110,10 +111,6 @@ absl::StatusOr<SocketOption> OptionFromProto(v1::SocketOption option) {
                          StrCat("option ", static_cast<int>(option), " is not on the list of SocketOption"));
 }
 
-absl::Status TransportLost() {
-  return MakeError(StatusCode::kFailedPrecondition, "TRANSPORT_LOST", "the socket is gone");
-}
-
 void Getsockopt(const CommandContext& context) {
   const v1::GetsockoptRequest& request = context.command.getsockopt();
   const absl::StatusOr<SocketOption> option = OptionFromProto(request.option());
@@ -144,7 +141,7 @@ void Setsockopt(const CommandContext& context) {
   });
 }
 
-constexpr CommandRow kRows[] = {
+constexpr CommandRow kTransportRows[] = {
     {v1::Command::kWriteAndDrain, /*may_wait=*/true, WriteAndDrain},
     {v1::Command::kWritelines, /*may_wait=*/true, Writelines},
     {v1::Command::kWriteEof, /*may_wait=*/false, WriteEof},
@@ -160,6 +157,6 @@ constexpr CommandRow kRows[] = {
 
 }  // namespace
 
-std::span<const CommandRow> TransportCommands() { return kRows; }
+std::span<const CommandRow> TransportCommands() { return kTransportRows; }
 
 }  // namespace transportd

@@ -171,6 +171,8 @@ class Stage final {
   bool is_running_ = false;
 };
 
+inline uint16_t PortOf(const Server& server) { return server.Sockets()[0].port; }
+
 }  // namespace transportd::conformance
 
 #endif  // TRANSPORTD_TESTS_CONFORMANCE_STAGE_H_

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""clang-tidy over our sources, in parallel. A file that passed is not looked at again until something it sees changes.
+"""clang-tidy over our sources, in parallel. What passed is not looked at again until something it sees changes.
 
-BUILD has compile_commands.json (the `tidy` preset) and the generated headers;
-what passed is noted in BUILD/tidy-passed.
+BUILD has compile_commands.json and the generated headers (the `tidy` preset, a unity build: a compilation, and so
+a run of clang-tidy, is of up to eight sources of one target); what passed is noted in BUILD/tidy-passed.
 """
 
 import argparse
@@ -12,10 +12,12 @@ import json
 import os
 import re
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,31 +45,68 @@ def seen_by(name: str) -> frozenset[str]:
     return frozenset(seen)
 
 
-def fingerprint(name: str, command: str, tool: str) -> str:
-    digest = hashlib.sha256(f"{tool}\n{command}\n".encode())
-    for seen in sorted(seen_by(name)) + lint.files_with((".clang-tidy",)):
-        digest.update(f"{seen}\n".encode() + (lint.ROOT / seen).read_bytes())
-    return digest.hexdigest()
+@dataclass(frozen=True)
+class Compilation:
+    """What one run looks at."""
+
+    arguments: tuple[str, ...]
+    sources: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        rest = len(self.sources) - 1
+        return self.sources[0] + (f" and {rest} more" if rest else "")
+
+    def fingerprint(self, tool: str) -> str:
+        digest = hashlib.sha256(f"{tool}\n{self.arguments}\n".encode())
+        seen = frozenset().union(*(seen_by(source) for source in self.sources))
+        for name in sorted(seen) + lint.files_with((".clang-tidy",)):
+            digest.update(f"{name}\n".encode() + (lint.ROOT / name).read_bytes())
+        return digest.hexdigest()
+
+    def cost(self) -> int:
+        return sum((lint.ROOT / source).stat().st_size for source in self.sources)
 
 
-def compile_commands(build: Path) -> dict[str, str]:
-    """File of ours -> its compile command. Generated files and files of other projects are left out."""
-    ours = set(lint.files_with((".cc",)))
-    commands = {}
+def compilations(build: Path) -> list[Compilation]:
+    """Those of our sources. Generated files and files of other projects are left out."""
+    ours, found = set(lint.files_with((".cc",))), []
     for entry in json.loads((build / "compile_commands.json").read_text()):
-        name = os.path.relpath(os.path.join(entry["directory"], entry["file"]), lint.ROOT)
-        if name in ours:
-            commands[name] = entry.get("command") or " ".join(entry["arguments"])
-    return commands
+        file = Path(entry["directory"], entry["file"])
+        is_unity = "Unity" in file.parts
+        included = re.findall(r'^#include "(.+)"$', file.read_text(), re.MULTILINE) if is_unity else [file]
+        sources = tuple(os.path.relpath(source, lint.ROOT) for source in included)
+        if not ours.issuperset(sources):
+            continue
+        words = shlex.split(entry["command"])
+        # Without the output and the source, which come last.
+        found.append(Compilation(tuple(words[1 : words.index("-o")]), sources))
+    return found
 
 
-def tidy(program: str, build: Path, name: str, *options: str) -> tuple[bool, str, float]:
-    """Whether the file is clean, what clang-tidy says, and the seconds it took."""
+def only(wanted: list[str], all_of_them: list[Compilation]) -> list[Compilation]:
+    """Each of these files by itself, with the arguments of the compilation that it is part of."""
+    of = {source: compilation for compilation in all_of_them for source in compilation.sources}
+    if unknown := [name for name in wanted if name not in of]:
+        sys.exit(f"no source of ours, or not compiled in this build: {' '.join(unknown)}")
+    return [Compilation(of[name].arguments, (name,)) for name in wanted]
+
+
+def tidy(program: str, compilation: Compilation) -> tuple[bool, str, float]:
+    """Whether the sources are clean, what clang-tidy says, and the seconds it took."""
     begin = time.monotonic()
-    command = [program, "-p", str(build), "--quiet", *options, name]
-    done = subprocess.run(
-        command, cwd=lint.ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    # The folder of the sources decides, not that of the file that includes them.
+    folder = (lint.ROOT / compilation.sources[0]).parent
+    config = next(path for up in (folder, *folder.parents, lint.ROOT) if (path := up / ".clang-tidy").is_file())
+    with tempfile.TemporaryDirectory() as scratch:
+        # The analyzer looks into included functions only where the name says that these are sources, too
+        # (clang's AnalysisManager::isInCodeFile).
+        unity = Path(scratch, "UnifiedSource.cc")
+        unity.write_text("".join(f'#include "{lint.ROOT / source}"\n' for source in compilation.sources))
+        done = subprocess.run(
+            [program, "--quiet", f"--config-file={config}", str(unity), "--", *compilation.arguments],
+            cwd=lint.ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
     text = re.sub(r"^\d+ warnings?.*\n", "", done.stdout, flags=re.MULTILINE)
     return done.returncode == 0, text.replace(f"{lint.ROOT}/", ""), time.monotonic() - begin
 
@@ -80,6 +119,7 @@ struct __attribute__((capability("mutex"))) Mutex {
 class badName {
  public:
   explicit badName(int* number) : number_(number) {}
+  int Dereference() { return number_ == nullptr ? *number_ : 0; }
   int Read() { return counter_ + open("/x", O_RDONLY) + (std::strerror(0) == 0); }
 
  private:
@@ -89,6 +129,7 @@ class badName {
 };
 """
 BAD_CHECKS = (
+    "clang-analyzer-core.NullDereference",
     "clang-diagnostic-thread-safety-analysis",
     "readability-identifier-naming",
     "android-cloexec-open",
@@ -99,13 +140,11 @@ BAD_CHECKS = (
 
 def self_test(program: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        sample = Path(folder, "sample.cc")
+        sample = Path(folder, "tests", "sample.cc")
+        sample.parent.mkdir()
         sample.write_text(BAD)
-        command = f"clang++-14 -std=c++20 -Wthread-safety -c {sample}"
-        Path(folder, "compile_commands.json").write_text(
-            json.dumps([{"directory": folder, "file": str(sample), "command": command}])
-        )
-        good, text, _ = tidy(program, Path(folder), str(sample), f"--config-file={lint.ROOT}/.clang-tidy")
+        arguments = ("-std=c++20", "-Wthread-safety")
+        good, text, _ = tidy(program, Compilation(arguments, (str(sample),)))
     assert not good, "accepted a bad sample"
     for check in BAD_CHECKS:
         assert check in text, f"{check} did not fire: {text}"
@@ -122,27 +161,30 @@ def main() -> None:
     if options.self_test:
         self_test(options.clang_tidy)
         return
-    commands = compile_commands(options.build)
+    every = compilations(options.build)
     if options.files:
-        commands = {name: commands[name] for name in options.files}
-    if not commands:
+        every = only(options.files, every)
+    if not every:
         sys.exit(f"{options.build}/compile_commands.json names no file of ours")
 
     tool = subprocess.run([options.clang_tidy, "--version"], check=True, text=True, stdout=subprocess.PIPE).stdout
     passed = options.build / "tidy-passed"
     passed.mkdir(exist_ok=True)
-    marks = {name: passed / fingerprint(name, command, tool) for name, command in commands.items()}
-    waiting = sorted(name for name, mark in marks.items() if not mark.exists())
-    print(f"{len(commands)} files, {len(waiting)} to look at", flush=True)
+    marks = {compilation: passed / compilation.fingerprint(tool) for compilation in every}
+    # The dear ones first, so that none of them is alone at the end.
+    waiting = sorted((one for one, mark in marks.items() if not mark.exists()), key=Compilation.cost, reverse=True)
+    count = sum(len(one.sources) for one in every)
+    print(f"{count} files in {len(every)} compilations, {len(waiting)} of them to look at", flush=True)
 
     failed, told = [], set()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = {pool.submit(tidy, options.clang_tidy, options.build.resolve(), name): name for name in waiting}
-        for count, run in enumerate(concurrent.futures.as_completed(runs), 1):
-            name, (good, text, seconds) = runs[run], run.result()
-            print(f"[{count}/{len(waiting)}] {seconds:5.1f} s  {name}{'' if good else '  FAILED'}", flush=True)
+        runs = {pool.submit(tidy, options.clang_tidy, compilation): compilation for compilation in waiting}
+        for done, run in enumerate(concurrent.futures.as_completed(runs), 1):
+            compilation, (good, text, seconds) = runs[run], run.result()
+            name = compilation.name
+            print(f"[{done}/{len(waiting)}] {seconds:5.1f} s  {name}{'' if good else '  FAILED'}", flush=True)
             if good:
-                marks[name].touch()
+                marks[compilation].touch()
             else:
                 failed.append(name)
                 # A header's offence is told once, not once a file that includes it.
@@ -156,7 +198,7 @@ def main() -> None:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{used.ru_utime + used.ru_stime:.0f} s of processor time", flush=True)
     if failed:
-        sys.exit(f"clang-tidy objects to {len(failed)} file(s): {' '.join(sorted(failed))}")
+        sys.exit(f"clang-tidy objects to {len(failed)} of {len(waiting)}: {', '.join(sorted(failed))}")
 
 
 if __name__ == "__main__":

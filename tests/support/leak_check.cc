@@ -11,7 +11,7 @@ namespace transportd {
 
 namespace {
 // gRPC closes what was a channel's on threads of its own, and tells nobody.
-constexpr int kPatienceMilliseconds = 5000;
+constexpr int kClosingMilliseconds = 5000;
 }  // namespace
 
 std::map<int, std::string> OpenFds() {
@@ -42,7 +42,7 @@ void FdLeakListener::OnTestEnd(const testing::TestInfo& test) {
     return fds;
   };
   std::map<int, std::string> fds = leaked();
-  for (int left = kPatienceMilliseconds; left > 0 && !fds.empty(); --left) {
+  for (int left = kClosingMilliseconds; left > 0 && !fds.empty(); --left) {
     poll(nullptr, 0, 1);
     fds = leaked();
   }

@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "tests/support/patience.h"
 #include "transports/base/sockaddr.h"
 
 namespace transportd {
 namespace {
 
-constexpr int kPatienceMilliseconds = 20000;
 constexpr size_t kRoomBytes = 1 << 20;
 
 UniqueFd MakeSocket(AddressFamily family, const SocketAddress& address) {

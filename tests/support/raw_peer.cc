@@ -6,13 +6,12 @@
 #include <cerrno>
 #include <utility>
 
+#include "tests/support/patience.h"
 #include "transports/base/check.h"
 #include "transports/base/sockaddr.h"
 
 namespace transportd {
 namespace {
-
-constexpr int kPatienceMilliseconds = 20000;
 
 bool WaitFor(int fd, short events) {
   pollfd entry{.fd = fd, .events = events, .revents = 0};

@@ -16,7 +16,7 @@ class SigpipeBlock final {
   ~SigpipeBlock();
 
  private:
-  sigset_t mask_before_;
+  sigset_t mask_before_ = {};
   bool was_pending_ = false;
 };
 

@@ -440,16 +440,14 @@ void SocketDatagramTransport::OnLoopDestroyed() {
 
 void SocketDatagramTransport::SetState(State state) {
   state_ = state;
-  if (!IsWritable()) {
-    watches_readable_ = watches_writable_ = false;
-    if (watch_ != 0) context_->reactor().RemoveWatch(std::exchange(watch_, 0));
-    if (retry_timer_ != 0) context_->reactor().CancelTimer(std::exchange(retry_timer_, 0));
-  }
+  if (IsWritable()) return UpdateWatch();
+  watches_readable_ = watches_writable_ = false;
+  if (watch_ != 0) context_->reactor().RemoveWatch(std::exchange(watch_, 0));
+  if (retry_timer_ != 0) context_->reactor().CancelTimer(std::exchange(retry_timer_, 0));
   if (state == State::kLost) {
     socket_.reset();
     context_ = nullptr;
   }
-  UpdateWatch();
 }
 
 void SocketDatagramTransport::UpdateWatch() {

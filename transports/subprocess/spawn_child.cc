@@ -241,8 +241,8 @@ class SpawnAttributes {
     ::posix_spawn_file_actions_destroy(&actions);
   }
 
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_t actions = {};
+  posix_spawnattr_t attributes = {};
 };
 
 absl::Status HelperMissing(std::string_view path) {

@@ -24,6 +24,7 @@ constexpr size_t kMaxWriteBytes = 256 * 1024;
 // Walks over pieces of memory and hands out stretches of at most a record's size, joined when they are short.
 class PieceReader final {
  public:
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): joined_ is written before it is read, and large
   explicit PieceReader(std::span<const iovec> pieces) : pieces_(pieces) { SkipEmpty(); }
 
   bool empty() const { return index_ == pieces_.size(); }

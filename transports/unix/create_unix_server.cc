@@ -23,12 +23,13 @@ void CreateUnixServerOperation::Start() {
   if (!socket.ok()) return opener_->Fail(socket.status());
   std::vector<BoundSocket> sockets;
   sockets.push_back(*std::move(socket));
-  opener_->Open(std::move(sockets),
-                {.server = {.backlog = options_.backlog,
-                            .write_buffer_limits = options_.write_buffer_limits,
-                            .layer = layer_,
-                            .on_closing = options_.cleanup_socket ? SocketFileRemover(*options_.path) : nullptr},
-                 .start_serving = options_.start_serving});
+  absl::AnyInvocable<void()> on_closing;
+  if (options_.cleanup_socket) on_closing = SocketFileRemover(*options_.path);
+  opener_->Open(std::move(sockets), {.server = {.backlog = options_.backlog,
+                                                .write_buffer_limits = options_.write_buffer_limits,
+                                                .layer = layer_,
+                                                .on_closing = std::move(on_closing)},
+                                     .start_serving = options_.start_serving});
 }
 
 }  // namespace transportd

@@ -126,7 +126,7 @@ void DatagramEcho(Stage& s) {
 void DatagramBoundariesAndOrderAreKept(Stage& s) {
   const auto server = Bound(s, "server_endpoint");
   const auto client = ConnectedTo(s, "client", server->sockname().port);
-  for (const size_t size : {1, 60000, 2, 1200, 1200, 1200, 700, 3}) {
+  for (const size_t size : {1u, 60000u, 2u, 1200u, 1200u, 1200u, 700u, 3u}) {
     const size_t count = server->received_count();
     client->SendTo(Pattern(size));
     // One after the other: what is under test is order and boundaries, not the size of the kernel's buffer.

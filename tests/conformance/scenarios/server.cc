@@ -13,8 +13,6 @@ namespace transportd::conformance {
 namespace {
 std::string Text(std::string_view what, bool value) { return StrCat(what, " ", value ? "True" : "False"); }
 
-uint16_t PortOf(const Server& server) { return server.Sockets()[0].port; }
-
 // Traces the hosts, sorted; returns the port of each.
 std::map<std::string, uint16_t> NoteHosts(const Server& server, Trace& trace) {
   std::map<std::string, uint16_t> ports;

@@ -58,8 +58,6 @@ void NoteTls(Tracing& protocol) {
   protocol.Note(StrCat("peercert ", CertificateText(info)));
 }
 
-uint16_t PortOf(const Server& server) { return server.Sockets()[0].port; }
-
 TlsTerms WithAlpn(TlsTerms terms, const std::string& name, const std::string& other = "") {
   std::string wire = StrCat(std::string(1, static_cast<char>(name.size())), name);
   if (!other.empty()) wire += StrCat(std::string(1, static_cast<char>(other.size())), other);

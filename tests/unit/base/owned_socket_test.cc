@@ -10,6 +10,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/no_descriptor_limit.h"
 #include "tests/support/raw_peer.h"
 #include "tests/support/status_matchers.h"
 #include "transports/base/admit_socket.h"
@@ -18,8 +19,6 @@ namespace transportd {
 namespace {
 
 using testing::AllOf;
-
-constexpr int kNoLimit = 1 << 30;
 
 TEST(OwnedSocket, KnowsWhatItIs) {
   TcpPair pair = MakeTcpPair();
@@ -62,7 +61,7 @@ TEST(OwnedSocket, TakenOnceAndNonBlocking) {
 
 TEST(MakeSocketpair, EndsAreConnected) {
   for (const SocketType type : {SocketType::kStream, SocketType::kDatagram, SocketType::kSeqpacket}) {
-    const auto pair = MakeSocketpair(AddressFamily::kUnspecified, type, kNoLimit);
+    const auto pair = MakeSocketpair(AddressFamily::kUnspecified, type, kNoDescriptorLimit);
     ASSERT_THAT(pair, IsOk());
     EXPECT_EQ(pair->first->Kind(), (SocketKind{.family = AddressFamily::kUnix, .type = type}));
     const auto first = TakeSocket(*pair->first);
@@ -76,11 +75,11 @@ TEST(MakeSocketpair, EndsAreConnected) {
 }
 
 TEST(MakeSocketpair, BadArguments) {
-  EXPECT_THAT(MakeSocketpair(AddressFamily::kInet, SocketType::kStream, kNoLimit),
+  EXPECT_THAT(MakeSocketpair(AddressFamily::kInet, SocketType::kStream, kNoDescriptorLimit),
               AllOf(HasReason("INVALID_FAMILY"), HasField("family")));
-  EXPECT_THAT(MakeSocketpair(AddressFamily::kUnix, SocketType::kRaw, kNoLimit),
+  EXPECT_THAT(MakeSocketpair(AddressFamily::kUnix, SocketType::kRaw, kNoDescriptorLimit),
               AllOf(HasReason("INVALID_SOCKET_TYPE"), HasField("type")));
-  EXPECT_THAT(MakeSocketpair(AddressFamily::kUnix, SocketType::kUnspecified, kNoLimit),
+  EXPECT_THAT(MakeSocketpair(AddressFamily::kUnix, SocketType::kUnspecified, kNoDescriptorLimit),
               HasReason("INVALID_SOCKET_TYPE"));
 }
 
@@ -93,7 +92,7 @@ TEST(MakeSocketpair, OverTheLimitNeitherStays) {
 TEST(DuplicateSocket, LeavesTheOriginalOpen) {
   TcpPair pair = MakeTcpPair();
   {
-    const auto duplicate = DuplicateSocket(pair.first.get(), kNoLimit);
+    const auto duplicate = DuplicateSocket(pair.first.get(), kNoDescriptorLimit);
     ASSERT_THAT(duplicate, IsOk());
     const auto fd = (*duplicate)->Take();
     EXPECT_NE(::fcntl(fd->get(), F_GETFD) & FD_CLOEXEC, 0);
@@ -103,9 +102,9 @@ TEST(DuplicateSocket, LeavesTheOriginalOpen) {
 }
 
 TEST(DuplicateSocket, Failures) {
-  EXPECT_THAT(DuplicateSocket(-1, kNoLimit), HasReason("EBADF"));
+  EXPECT_THAT(DuplicateSocket(-1, kNoDescriptorLimit), HasReason("EBADF"));
   const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  EXPECT_THAT(DuplicateSocket(null.get(), kNoLimit), HasReason("ENOTSOCK"));
+  EXPECT_THAT(DuplicateSocket(null.get(), kNoDescriptorLimit), HasReason("ENOTSOCK"));
   EXPECT_THAT(DuplicateSocket(null.get(), 1), HasReason("EMFILE"));
 }
 
@@ -125,8 +124,8 @@ class ForeignSocket final : public ExistingSocket {
 };
 
 TEST(ValidateSocket, TypeFamilyAndMaker) {
-  const auto stream = MakeSocketpair(AddressFamily::kUnix, SocketType::kStream, kNoLimit)->first;
-  const auto datagram = MakeSocketpair(AddressFamily::kUnix, SocketType::kDatagram, kNoLimit)->first;
+  const auto stream = MakeSocketpair(AddressFamily::kUnix, SocketType::kStream, kNoDescriptorLimit)->first;
+  const auto datagram = MakeSocketpair(AddressFamily::kUnix, SocketType::kDatagram, kNoDescriptorLimit)->first;
   EXPECT_THAT(ValidateSocket(nullptr, {}), IsOk());
   EXPECT_THAT(ValidateSocket(stream.get(), {}), IsOk());
   EXPECT_THAT(ValidateSocket(stream.get(), {.family = AddressFamily::kUnix}), IsOk());

@@ -13,7 +13,7 @@
 namespace transportd {
 namespace {
 
-TimePoint At(int seconds) { return TimePoint(std::chrono::seconds(seconds)); }
+TimePoint At(int second) { return TimePoint(std::chrono::seconds(second)); }
 
 TEST(TimerQueue, FiresInOrderOfTimeThenOfAdding) {
   TimerQueue timers;

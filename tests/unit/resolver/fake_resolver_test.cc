@@ -6,15 +6,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
+#include "tests/unit/resolver/requests.h"
 
 namespace transportd {
 namespace {
-
-ResolveRequest Request(std::string host, uint32_t port = 0) {
-  ResolveRequest request;
-  request.address = HostPort{.host = std::move(host), .port = port};
-  return request;
-}
 
 TEST(FakeResolver, AnswersFromItsTableWithTheRequestsPort) {
   FakeResolver resolver;

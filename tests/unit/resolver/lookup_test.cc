@@ -9,23 +9,10 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
+#include "tests/unit/resolver/requests.h"
 
 namespace transportd {
 namespace {
-
-ResolveRequest Request(std::optional<std::string> host, std::optional<uint32_t> port = std::nullopt) {
-  ResolveRequest request;
-  request.address = HostPort{.host = std::move(host), .port = port};
-  return request;
-}
-
-SocketAddress Inet(const std::string& host, uint16_t port) {
-  return {.family = AddressFamily::kInet, .host = host, .port = port, .path = {}};
-}
-
-SocketAddress Inet6(const std::string& host, uint16_t port) {
-  return {.family = AddressFamily::kInet6, .host = host, .port = port, .path = {}};
-}
 
 TEST(ValidateRequest, PortOver65535IsInvalidPort) {
   EXPECT_THAT(ValidateRequest(Request("a", 65535)), IsOk());

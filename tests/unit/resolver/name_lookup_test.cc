@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
+#include "tests/unit/resolver/requests.h"
 #include "transports/api/error.h"
 
 namespace transportd {
@@ -15,10 +16,6 @@ namespace {
 
 using testing::AllOf;
 using testing::ElementsAre;
-
-SocketAddress Inet(const std::string& host, uint16_t port) {
-  return {.family = AddressFamily::kInet, .host = host, .port = port, .path = {}};
-}
 
 TEST(ValidateGetaddrinfo, ByteZeroAndEndlessNamesAreRefused) {
   EXPECT_THAT(ValidateGetaddrinfo({}), IsOk());

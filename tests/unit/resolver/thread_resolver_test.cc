@@ -10,17 +10,12 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
+#include "tests/unit/resolver/requests.h"
 
 namespace transportd {
 namespace {
 
 using Result = ThreadResolver::Result;
-
-ResolveRequest Request(std::string host, uint32_t port = 0) {
-  ResolveRequest request;
-  request.address = HostPort{.host = std::move(host), .port = port};
-  return request;
-}
 
 // Lets look-ups in when told, and counts them.
 class Gate {

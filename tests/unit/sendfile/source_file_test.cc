@@ -8,6 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/no_descriptor_limit.h"
 #include "tests/support/raw_peer.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -18,11 +19,9 @@ namespace {
 
 using testing::AllOf;
 
-constexpr int kNoLimit = 1 << 30;
-
 TEST(SourceFile, ReadsWhatIsThere) {
   const TempDir directory;
-  const auto file = SourceFile::Open(directory.WriteFile("f", "0123456789"), kNoLimit);
+  const auto file = SourceFile::Open(directory.WriteFile("f", "0123456789"), kNoDescriptorLimit);
   ASSERT_THAT(file, IsOk());
   EXPECT_EQ(*(*file)->Read(0, 4), "0123");
   EXPECT_EQ(*(*file)->Read(8, 4), "89");
@@ -36,7 +35,7 @@ TEST(SourceFile, ReadsWhatIsThere) {
 
 TEST(SourceFile, PrefetchOfMoreThanOnePiece) {
   const TempDir directory;
-  const auto file = SourceFile::Open(directory.WriteFile("f", std::string(1000000, 'x')), kNoLimit);
+  const auto file = SourceFile::Open(directory.WriteFile("f", std::string(1000000, 'x')), kNoDescriptorLimit);
   EXPECT_EQ(*(*file)->Prefetch(1, 500000), 500000u);
   EXPECT_EQ(*(*file)->Prefetch(1, 2000000), 999999u);
 }
@@ -47,13 +46,14 @@ TEST(SourceFile, OnlyRegularFiles) {
   const RawListener listener(UnixAddress(directory.Path("socket")));
   for (const std::string& path :
        {directory.path(), directory.Path("fifo"), directory.Path("socket"), std::string("/dev/zero")}) {
-    EXPECT_THAT(SourceFile::Open(path, kNoLimit), AllOf(HasReason("NOT_A_REGULAR_FILE"), HasField("path"))) << path;
+    EXPECT_THAT(SourceFile::Open(path, kNoDescriptorLimit), AllOf(HasReason("NOT_A_REGULAR_FILE"), HasField("path")))
+        << path;
   }
 }
 
 TEST(SourceFile, Failures) {
   const TempDir directory;
-  const auto missing = SourceFile::Open(directory.Path("none\x01"), kNoLimit);
+  const auto missing = SourceFile::Open(directory.Path("none\x01"), kNoDescriptorLimit);
   EXPECT_THAT(missing, AllOf(StatusIs(absl::StatusCode::kNotFound), HasReason("ENOENT")));
   EXPECT_EQ(ToTransportError(missing.status()).operation, "open");
   EXPECT_EQ(ToTransportError(missing.status()).address, directory.Path("none\\x01"));

@@ -139,7 +139,7 @@ TEST_P(OpensslProgramTest, ClientRefusesOurServersName) {
 }
 
 TEST_P(OpensslProgramTest, ClientResumesASessionOfOurServer) {
-  const auto server = Listen(Serving(OfVersion(ServerTls())), [this](Record& record) {
+  const auto server = Listen(Serving(OfVersion(ServerTls())), [](Record& record) {
     record.on_made = [&record] { EXPECT_THAT(record.transport->Write("hello\n"), IsOk()); };
   });
   const std::string session = directory_.path() + "/session.pem";

@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/no_descriptor_limit.h"
 #include "tests/support/status_matchers.h"
 #include "transports/base/owned_socket.h"
 
@@ -15,8 +16,6 @@ namespace {
 
 using std::chrono::seconds;
 using testing::AllOf;
-
-constexpr int kNoLimit = 1 << 30;
 
 TEST(CreateUnixOptions, PathsAndNames) {
   for (const std::string& path : {std::string("/run/x"), std::string("relative"), std::string("\0abstract", 9),
@@ -32,8 +31,8 @@ TEST(CreateUnixOptions, PathsAndNames) {
 }
 
 TEST(CreateUnixOptions, APathOrASocketAndNotBoth) {
-  const auto unix_socket = MakeSocketpair(AddressFamily::kUnix, SocketType::kStream, kNoLimit)->first;
-  const auto datagram = MakeSocketpair(AddressFamily::kUnix, SocketType::kDatagram, kNoLimit)->first;
+  const auto unix_socket = MakeSocketpair(AddressFamily::kUnix, SocketType::kStream, kNoDescriptorLimit)->first;
+  const auto datagram = MakeSocketpair(AddressFamily::kUnix, SocketType::kDatagram, kNoDescriptorLimit)->first;
   const std::shared_ptr<ExistingSocket> inet =
       *OwnedSocket::Make(UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)));
   EXPECT_THAT(ValidateCreateUnixConnection({}), AllOf(HasReason("INVALID_PATH"), HasField("path")));

@@ -8,6 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/no_descriptor_limit.h"
 #include "tests/support/raw_peer.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -15,8 +16,6 @@
 
 namespace transportd {
 namespace {
-
-constexpr int kNoLimit = 1 << 30;
 
 // The umask of the process, set for a scope.
 class ScopedUmask final {
@@ -31,7 +30,7 @@ class ScopedUmask final {
 class SocketFileTest : public testing::Test {
  protected:
   absl::StatusOr<BoundSocket> Bind(std::optional<uint32_t> mode = std::nullopt) {
-    return BindUnixSocket(UnixAddress(directory_.Path("s")), mode, kNoLimit);
+    return BindUnixSocket(UnixAddress(directory_.Path("s")), mode, kNoDescriptorLimit);
   }
   mode_t Mode() const {
     struct stat status {};
@@ -76,7 +75,7 @@ TEST_F(SocketFileTest, StaleSocketGoesAndAnythingElseIsInUse) {
 }
 
 TEST_F(SocketFileTest, BindFailures) {
-  EXPECT_THAT(BindUnixSocket(UnixAddress(directory_.Path("no/s")), 0600, kNoLimit), HasReason("ENOENT"));
+  EXPECT_THAT(BindUnixSocket(UnixAddress(directory_.Path("no/s")), 0600, kNoDescriptorLimit), HasReason("ENOENT"));
   EXPECT_THAT(BindUnixSocket(UnixAddress(directory_.Path("s")), {}, 3), HasReason("EMFILE"));
   EXPECT_FALSE(directory_.Exists("s"));
 }
