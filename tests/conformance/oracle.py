@@ -30,7 +30,7 @@ FAMILIES = {
 STREAM_FILES = ("buffered", "close", "data", "eof", "flow", "pause")
 CONNECTION_FILES = ("errors", "server")
 TLS_FILES = ("tls",)
-LOCAL_FILES = ("pipe", "process")
+LOCAL_FILES = ("pipe", "process", "unix")
 # But not these: the table says why.
 NOT_OVER_TLS = re.findall(
     r'^    \{"(\w+)", OverTls::(?!kAsAsyncio)', (HERE / "scenarios/not_over_tls.cc").read_text(encoding="utf-8"), re.MULTILINE

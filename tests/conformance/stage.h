@@ -13,13 +13,16 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/conformance/peer.h"
 #include "tests/conformance/temporary_folder.h"
 #include "tests/conformance/trace.h"
 #include "tests/conformance/tracing_protocol.h"
+#include "transports/api/error.h"
 #include "transports/api/event_loop.h"
+#include "transports/base/str_cat.h"
 
 namespace transportd::conformance {
 
@@ -170,6 +173,25 @@ class Stage final {
   Peer* probe_peer_ = nullptr;
   bool is_running_ = false;
 };
+
+// Runs the loop until the value is there.
+template <typename T, typename Begin>
+absl::StatusOr<T> Await(Stage& s, Begin begin) {
+  std::optional<absl::StatusOr<T>> result;
+  begin([&](absl::StatusOr<T> value) {
+    result = std::move(value);
+    s.Changed();
+  });
+  s.Until([&] { return result.has_value(); });
+  return *std::move(result);
+}
+
+// Of a transport, an endpoint or a server; as text, or the reason of the failure.
+template <typename Socket>
+std::string OptionText(Stage& s, Socket& socket, SocketOption option) {
+  const auto value = Await<int>(s, [&](auto done) { socket.Getsockopt(option, std::move(done)); });
+  return value.ok() ? StrCat(*value) : ToTransportError(value.status()).reason;
+}
 
 inline uint16_t PortOf(const Server& server) { return server.Sockets()[0].port; }
 

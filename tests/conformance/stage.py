@@ -422,7 +422,9 @@ class Stage:
 
     def path_of(self, name):
         """Where `name` is in the scenario's own folder, or would be."""
-        return os.path.join(self._folder.name, name)
+        path = os.path.join(self._folder.name, name)
+        self._paths[path] = name
+        return path
 
     def keep(self, peer):
         """Released at the end."""

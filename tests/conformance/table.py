@@ -62,8 +62,8 @@ REASONS = (
         "local",
         "A pipe goes one way: what it has in common with a stream is in the scenarios of the group `pipe`.",
     ),
-    Reason("connect datagram errors own server sockets tls", "local", "`local` is pipes and subprocesses."),
-    Reason("pipe process", "v4 v6 unix tls", "Of no network: played once."),
+    Reason("connect datagram errors own server sockets tls", "local", "`local` is pipes, subprocesses, and the calls for Unix sockets."),
+    Reason("pipe process unix", "v4 v6 unix tls", "Of no network: played once."),
     Reason("tls", "v4 v6 unix", "Of TLS."),
     *(
         Reason("buffered close data eof errors flow pause server", "tls", text, scenarios=f"{scenario}$")
@@ -74,12 +74,12 @@ REASONS = (
         "connect",
         "unix",
         "Of `create_connection`; `create_unix_connection` connects in every scenario of `unix`, and the rest of it is"
-        " in `tests/unit/loop/create_unix_test.cc`.",
+        " in the group `unix`.",
     ),
     Reason(
         "server own",
         "unix",
-        "Of `create_server`; `create_unix_server` is in `tests/unit/loop/create_unix_test.cc`.",
+        "Of `create_server`; `create_unix_server` is in the group `unix`.",
         scenarios="server_|(close|abort)_clients_|start_serving_",
     ),
     Reason(

@@ -1,8 +1,11 @@
 """The six examples of asyncio's page, each embedded and remote: the same output, in every combination."""
 
+import contextlib
 import itertools
 import os
+import socket
 import subprocess
+import threading
 
 import harness
 
@@ -28,6 +31,14 @@ class Program:
         if self.process.wait(harness.TIMEOUT) != 0:
             raise AssertionError(f"ended with {self.process.returncode}: {lines}")
         return lines
+
+
+def pump(source: socket.socket, sink: socket.socket) -> None:
+    """To the end of what comes, however it ends."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
 
 
 class ExamplesTest(harness.ServiceTestCase):
@@ -92,6 +103,28 @@ class ExamplesTest(harness.ServiceTestCase):
         for target in self.each_place():
             told = Program(self, "subprocess", *target, "date", "-u", "-d", "@0", "+%F").lines_to_the_end()
             self.assertEqual(told, ["Current date: 1970-01-01"])
+
+    def test_a_connection_that_ends_at_once_is_tried_again(self):
+        """ConnectRemoteEventLoop's second try: the first connection ends before a byte came."""
+        front = self.listener()
+        dropped = threading.Event()
+
+        def serve():
+            front.accept()[0].close()
+            dropped.set()
+            client, service = front.accept()[0], socket.create_connection(self.service.address)
+            with client, service:
+                back = threading.Thread(target=pump, args=(service, client))
+                back.start()
+                pump(client, service)
+                back.join()
+
+        server = threading.Thread(target=serve)
+        server.start()
+        target = f"--target=127.0.0.1:{front.getsockname()[1]}"
+        self.assertEqual(Program(self, "existing_socket", target).lines_to_the_end(), ["Received: abc"])
+        server.join()
+        self.assertTrue(dropped.is_set())
 
     def test_errors_are_told(self):
         for target in self.each_place():

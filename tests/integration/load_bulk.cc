@@ -56,7 +56,7 @@ struct Run {
   std::function<void()> on_ended = {};
 
   void Check(const absl::Status& status, std::string_view who) {
-    if (!status.ok() && failure.empty()) failure = StrCat(who, ": ", status.ToString());
+    if (!status.ok() && failure.empty()) failure = StrCat(who, ": ", std::string(status.message()));
   }
   void Received(std::string_view data) { received.Add(data); }
   void EndLost() {
@@ -210,8 +210,11 @@ class Bulk final {
     if (kind == "pipe") {
       const std::string path = folder_ + "/fifo";
       if (mkfifo(path.c_str(), 0600) != 0) return Fail(absl::InternalError("mkfifo"));
-      loop_.ConnectReadPipe(factory(false), {.path = path}, connected);
-      loop_.ConnectWritePipe(factory(true), {.path = path}, connected);
+      // A FIFO that nobody reads cannot be opened for writing: fifo(7), ENXIO.
+      loop_.ConnectReadPipe(factory(false), {.path = path}, [=, this](const absl::StatusOr<Connection>& connection) {
+        if (!connection.ok()) return Fail(connection.status());
+        loop_.ConnectWritePipe(factory(true), {.path = path}, connected);
+      });
     } else if (kind == "socketpair") {
       loop_.Socketpair({}, [=, this](const absl::StatusOr<SocketPair>& pair) {
         if (!pair.ok()) return Fail(pair.status());

@@ -25,14 +25,14 @@ class DatagramSocket final {
 
   // What one call of Receive found.
   struct ReceiveBatch {
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): see below
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): the kernel fills it in
     struct Item {
       std::string_view data;  // In the caller's buffer.
       socklen_t address_length;
       bool truncated;  // It was longer than kMaxDatagramBytes.
     };
     // It is made for every read: only what the kernel fills in is initialised.
-    ReceiveBatch() {}  // NOLINT(cppcoreguidelines-pro-type-member-init)
+    ReceiveBatch() {}  // NOLINT(cppcoreguidelines-pro-type-member-init): see above
     const sockaddr* address(size_t index) const { return reinterpret_cast<const sockaddr*>(&addresses[index]); }
 
     size_t count = 0;

@@ -1,7 +1,11 @@
+#include <netdb.h>
+#include <netinet/in.h>
+
 #include <chrono>
 #include <utility>
 
 #include "tests/conformance/scenarios/scenarios.h"
+#include "transports/base/str_cat.h"
 
 namespace transportd::conformance {
 
@@ -101,6 +105,40 @@ void PortOutOfRange(Stage& s) {
   s.Connect(client, s.Remote(70'000));
 }
 
+void ConnectFamilyChoosesTheAddresses(Stage& s) {
+  CreateConnectionOptions options = Stage::BothLoopbacks(s.ClosedPort());
+  options.family = AddressFamily::kInet;
+  s.Connect(s.NewProtocol("inet"), options);
+  options.family = AddressFamily::kInet6;
+  s.Connect(s.NewProtocol("inet6"), options);
+}
+
+void ConnectFlagsAndProtoAreTheLookUps(Stage& s) {
+  const Listener listener = s.Listen();
+  CreateConnectionOptions options = s.Remote(listener.port);
+  options.proto = IPPROTO_TCP;
+  Tracing& client = s.NewProtocol("client");
+  s.Connect(client, options);
+  s.Accept(listener);
+  client.transport().Close();
+  s.UntilLost(client);
+  options.proto = IPPROTO_ICMP;
+  s.Connect(s.NewProtocol("no_stream"), options);
+  options = s.Remote(listener.port);
+  options.remote.host = "a-name.invalid";
+  options.flags = AI_NUMERICHOST;
+  s.Connect(s.NewProtocol("no_number"), options);
+}
+
+void ConnectInterleave(Stage& s) {
+  CreateConnectionOptions options = Stage::BothLoopbacks(s.ClosedPort());
+  options.happy_eyeballs_delay = std::chrono::seconds(10);
+  for (const uint32_t first_family_count : {0u, 1u, 2u}) {
+    options.interleave = first_family_count;
+    s.Connect(s.NewProtocol(StrCat("client", first_family_count)), options);
+  }
+}
+
 void ConnectCancelled(Stage& s) {
   // The backlog is full, so the kernel does not answer the second connection.
   const Listener listener = s.Listen("peer", 0);
@@ -131,6 +169,9 @@ void AddConnectScenarios(Scenarios& scenarios) {
           {"local_address_is_used", LocalAddressIsUsed},
           {"local_address_in_use", LocalAddressInUse},
           {"port_out_of_range", PortOutOfRange},
+          {"connect_family_chooses_the_addresses", ConnectFamilyChoosesTheAddresses},
+          {"connect_flags_and_proto_are_the_look_ups", ConnectFlagsAndProtoAreTheLookUps},
+          {"connect_interleave", ConnectInterleave},
           {"connect_cancelled", ConnectCancelled},
       });
 }

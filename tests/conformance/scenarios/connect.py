@@ -1,4 +1,5 @@
 import asyncio
+import socket
 
 from stage import scenario
 
@@ -99,6 +100,33 @@ async def local_address_in_use(s):
 async def port_out_of_range(s):
     client = s.protocol("client")
     await s.connect(client, 70000)
+
+
+@scenario
+async def connect_family_chooses_the_addresses(s):
+    port = s.closed_port()
+    await s.connect(s.protocol("inet"), port, host=None, family=socket.AF_INET)
+    await s.connect(s.protocol("inet6"), port, host=None, family=socket.AF_INET6)
+
+
+@scenario
+async def connect_flags_and_proto_are_the_look_ups(s):
+    listener = s.listener()
+    client = s.protocol("client")
+    await s.connect(client, s.port_of(listener), proto=socket.IPPROTO_TCP)
+    await s.accept(listener)
+    client.transport.close()
+    await s.until(lambda: client.lost)
+    await s.connect(s.protocol("no_stream"), s.port_of(listener), proto=socket.IPPROTO_ICMP)
+    numeric = {"host": "a-name.invalid", "flags": socket.AI_NUMERICHOST}
+    await s.connect(s.protocol("no_number"), s.port_of(listener), **numeric)
+
+
+@scenario
+async def connect_interleave(s):
+    port = s.closed_port()
+    for count in range(3):
+        await s.connect(s.protocol(f"client{count}"), port, host=None, happy_eyeballs_delay=10, interleave=count)
 
 
 @scenario

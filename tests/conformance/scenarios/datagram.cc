@@ -1,6 +1,9 @@
 // UDP: two endpoints of the loop under test, or one and nobody.
 #include "transports/api/datagram.h"
 
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include <functional>
@@ -259,6 +262,92 @@ void DatagramWriteBufferDrains(Stage& s) {
   Close(s, *server);
 }
 
+void DatagramFamilyAndNoAddress(Stage& s) {
+  const auto server = Bound(s, "server_endpoint");
+  CreateDatagramEndpointOptions options;
+  options.family = s.is_v4() ? AddressFamily::kInet : AddressFamily::kInet6;
+  const auto client = Create(s, "client", options);
+  const SocketAddress to = server->sockname();
+  client->SendTo("hello", &to);
+  s.Until([&] { return server->received_count() == 1; });
+  Close(s, *client);
+  Close(s, *server);
+}
+
+void DatagramFlagsAndProtoAreTheLookUps(Stage& s) {
+  CreateDatagramEndpointOptions options;
+  options.local = HostPort{.host = s.host(), .port = 0};
+  options.proto = IPPROTO_UDP;
+  Close(s, *Create(s, "udp", options));
+  options.proto = IPPROTO_ICMP;
+  Create(s, "no_datagrams", options);
+  options = {};
+  options.remote = HostPort{.host = "a-name.invalid", .port = 7};
+  options.flags = AI_NUMERICHOST;
+  Create(s, "no_number", options);
+}
+
+void DatagramReusePortSharesAPort(Stage& s) {
+  CreateDatagramEndpointOptions options;
+  options.local = HostPort{.host = s.host(), .port = 0};
+  options.reuse_port = true;
+  const auto first = Create(s, "first", options);
+  options.local->port = first->sockname().port;
+  const auto second = Create(s, "second", options);
+  options.reuse_port = false;
+  Create(s, "third", options);
+  Close(s, *first);
+  Close(s, *second);
+}
+
+void DatagramAllowBroadcast(Stage& s) {
+  for (const bool allow_broadcast : {false, true}) {
+    CreateDatagramEndpointOptions options;
+    options.local = HostPort{.host = "127.0.0.1", .port = 0};
+    options.allow_broadcast = allow_broadcast;
+    const auto client = Create(s, allow_broadcast ? "allowed" : "not_allowed", options);
+    client->Note("SO_BROADCAST " + OptionText(s, client->transport(), SocketOption::kSoBroadcast));
+    SocketAddress everyone = client->sockname();
+    everyone.host = "127.255.255.255";
+    client->SendTo("hello", &everyone);
+    if (!allow_broadcast) s.Until([&] { return client->error_count() == 1; });
+    Close(s, *client);
+  }
+}
+
+// Python sets IP_ADD_MEMBERSHIP on the socket itself, which a client of the service does not have.
+void DatagramMulticastMembersReceive(Stage& s) {
+  if (!s.is_v4()) return;  // Loopback has no route for IPv6's groups: tests/unit/datagram does that.
+  CreateDatagramEndpointOptions options;
+  options.local = HostPort{.host = "0.0.0.0", .port = 0};
+  const auto member = Create(s, "member", options);
+  DatagramTransport& transport = member->transport();
+  const MulticastGroup group{.address = "239.255.77.78", .interface_index = ::if_nametoindex("lo")};
+  std::vector<absl::Status> results;
+  const auto note = [&](absl::Status status) {
+    results.push_back(std::move(status));
+    s.Changed();
+  };
+  transport.JoinGroup(group, note);
+  transport.Setsockopt(SocketOption::kIpMulticastIf, static_cast<int>(group.interface_index), note);
+  s.Until([&] { return results.size() == 2; });
+  SocketAddress to = member->sockname();
+  to.host = group.address;
+  member->SendTo("to the group", &to);
+  s.Until([&] { return member->received_count() == 1; });
+  transport.LeaveGroup(group, note);
+  s.Until([&] { return results.size() == 3; });
+  member->SendTo("to nobody", &to);
+  SocketAddress self = member->sockname();
+  self.host = "127.0.0.1";
+  member->SendTo("end", &self);
+  s.Until([&] { return member->received_count() == 2; });
+  Close(s, *member);
+  for (const absl::Status& result : results) CHECK(result.ok()) << result;
+  // What the group got while it was left did not come.
+  CHECK_EQ(member->end().counts.received_bytes, 15u);
+}
+
 void DatagramUnixSocketsAndUnnamedSenders(Stage& s) {
   CreateDatagramEndpointOptions options;
   options.local_path = StrCat(std::string_view("\0", 1), "transportd-conformance-", ::getpid());
@@ -294,6 +383,11 @@ void AddDatagramScenarios(Scenarios& scenarios) {
           {"datagram_empty_is_a_datagram", DatagramEmptyIsADatagram, /*has_oracle=*/false},
           {"datagram_without_address_is_fatal", DatagramWithoutAddressIsFatal, /*has_oracle=*/false},
           {"datagram_write_buffer_drains", DatagramWriteBufferDrains, /*has_oracle=*/false},
+          {"datagram_family_and_no_address", DatagramFamilyAndNoAddress},
+          {"datagram_flags_and_proto_are_the_look_ups", DatagramFlagsAndProtoAreTheLookUps},
+          {"datagram_reuse_port_shares_a_port", DatagramReusePortSharesAPort},
+          {"datagram_allow_broadcast", DatagramAllowBroadcast},
+          {"datagram_multicast_members_receive", DatagramMulticastMembersReceive, /*has_oracle=*/false},
           {"datagram_unix_sockets_and_unnamed_senders", DatagramUnixSocketsAndUnnamedSenders, /*has_oracle=*/false},
       });
 }

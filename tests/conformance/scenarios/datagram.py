@@ -1,4 +1,5 @@
 import asyncio
+import socket
 
 from stage import data_text, errno_name, pattern, scenario
 
@@ -161,3 +162,41 @@ async def datagram_bind_fails(s):
     used = await bound(s, "used")
     await create(s, "second", local_addr=(s.host, used.port))
     await close(s, used)
+
+
+@scenario
+async def datagram_family_and_no_address(s):
+    server = await bound(s, "server_endpoint")
+    client = await create(s, "client", family=socket.AF_INET if s.is_v4 else socket.AF_INET6)
+    client.sendto(b"hello", (s.host, server.port))
+    await s.until(lambda: server.received_count == 1)
+    await close(s, client)
+    await close(s, server)
+
+
+@scenario
+async def datagram_flags_and_proto_are_the_look_ups(s):
+    await close(s, await create(s, "udp", local_addr=(s.host, 0), proto=socket.IPPROTO_UDP))
+    await create(s, "no_datagrams", local_addr=(s.host, 0), proto=socket.IPPROTO_ICMP)
+    await create(s, "no_number", remote_addr=("a-name.invalid", 7), flags=socket.AI_NUMERICHOST)
+
+
+@scenario
+async def datagram_reuse_port_shares_a_port(s):
+    first = await create(s, "first", local_addr=(s.host, 0), reuse_port=True)
+    second = await create(s, "second", local_addr=(s.host, first.port), reuse_port=True)
+    await create(s, "third", local_addr=(s.host, first.port))
+    await close(s, first)
+    await close(s, second)
+
+
+@scenario
+async def datagram_allow_broadcast(s):
+    for name, allow_broadcast in (("not_allowed", None), ("allowed", True)):
+        client = await create(s, name, local_addr=("127.0.0.1", 0), allow_broadcast=allow_broadcast)
+        sock = client.transport.get_extra_info("socket")
+        client.note(f"SO_BROADCAST {sock.getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST)}")
+        client.sendto(b"hello", ("127.255.255.255", client.port))
+        if not allow_broadcast:
+            await s.until(lambda: client.error_count == 1)
+        await close(s, client)

@@ -1,6 +1,7 @@
 // Subprocesses. Not subprocess.cc: its twin cannot have the name of Python's own module.
 #include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <fstream>
@@ -227,6 +228,50 @@ void SubprocessEnvironment(Stage& s) {
   Child& empty = children.New({}, "empty");
   children.Exec(empty, {"/usr/bin/env"}, options);
   children.UntilLost(empty);
+}
+
+void SubprocessExecutable(Stage& s) {
+  Children children(s);
+  SubprocessOptions options;
+  options.executable = "/bin/sh";
+  Child& child = children.New();
+  children.Exec(child, {"a-name", "-c", "echo $0 $1", "zero", "one"}, options);
+  children.UntilLost(child);
+  options.executable = "/bin/echo";
+  Child& shell = children.New({}, "shell");
+  children.Shell(shell, "what a shell would run", options);
+  children.UntilLost(shell);
+}
+
+void SubprocessUserAndGroups(Stage& s) {
+  Children children(s);
+  SubprocessOptions options;
+  options.user = ::geteuid();
+  options.group = ::getegid();
+  // Only root may set these.
+  if (::geteuid() == 0) options.extra_groups = {::getegid(), 4242u};
+  children.UntilLost(children.Run("id -u; id -g; id -G", options));
+}
+
+void SubprocessRestoreSignals(Stage& s) {
+  Children children(s);
+  for (const bool restore_signals : {true, false}) {
+    SubprocessOptions options;
+    options.restore_signals = restore_signals;
+    Child& child = children.New({}, restore_signals ? "restored" : "kept");
+    children.Exec(child, {"/bin/sh", "-c", "kill -PIPE $$; echo survived"}, options);
+    children.UntilLost(child);
+    child.NoteReturncode();
+  }
+}
+
+void SubprocessPipesize(Stage& s) {
+  Children children(s);
+  SubprocessOptions options;
+  options.pipesize_bytes = 131072;
+  Child& child = children.New();
+  children.Exec(child, {"python3", "-c", "import fcntl; print(fcntl.fcntl(1, fcntl.F_GETPIPE_SZ))"}, options);
+  children.UntilLost(child);
 }
 
 void SubprocessCwd(Stage& s) {
@@ -489,6 +534,10 @@ void AddSubprocessScenarios(Scenarios& scenarios) {
           {"subprocess_close_after_its_end", SubprocessCloseAfterItsEnd},
           {"subprocess_grandchild_holds_stdout", SubprocessGrandchildHoldsStdout},
           {"subprocess_environment", SubprocessEnvironment},
+          {"subprocess_executable", SubprocessExecutable},
+          {"subprocess_user_and_groups", SubprocessUserAndGroups},
+          {"subprocess_restore_signals", SubprocessRestoreSignals},
+          {"subprocess_pipesize", SubprocessPipesize},
           {"subprocess_cwd", SubprocessCwd},
           {"subprocess_umask_and_session", SubprocessUmaskAndSession},
           {"subprocess_has_three_descriptors", SubprocessHasThreeDescriptors},

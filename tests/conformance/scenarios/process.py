@@ -218,6 +218,42 @@ async def subprocess_environment(s):
 
 
 @scenario
+async def subprocess_executable(s):
+    child = Child(s)
+    await execute(s, child, "a-name", "-c", "echo $0 $1", "zero", "one", executable="/bin/sh")
+    await until_lost(s, child)
+    other = Child(s, "shell")
+    await shell(s, other, "what a shell would run", executable="/bin/echo")
+    await until_lost(s, other)
+
+
+@scenario
+async def subprocess_user_and_groups(s):
+    # Only root may set extra_groups.
+    extra = {"extra_groups": [os.getegid(), 4242]} if os.geteuid() == 0 else {}
+    child = await run(s, "id -u; id -g; id -G", user=os.geteuid(), group=os.getegid(), **extra)
+    await until_lost(s, child)
+
+
+@scenario
+async def subprocess_restore_signals(s):
+    for restore_signals in (True, False):
+        child = Child(s, "restored" if restore_signals else "kept")
+        script = "kill -PIPE $$; echo survived"
+        await execute(s, child, "/bin/sh", "-c", script, restore_signals=restore_signals)
+        await until_lost(s, child)
+        child.note_returncode()
+
+
+@scenario
+async def subprocess_pipesize(s):
+    child = Child(s)
+    script = "import fcntl; print(fcntl.fcntl(1, fcntl.F_GETPIPE_SZ))"
+    await execute(s, child, "python3", "-c", script, pipesize=131072)
+    await until_lost(s, child)
+
+
+@scenario
 async def subprocess_cwd(s):
     child = Child(s)
     await execute(s, child, "pwd", cwd="/usr/bin")

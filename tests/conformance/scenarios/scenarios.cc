@@ -18,6 +18,7 @@ Scenarios AllScenarios() {
   Scenarios local;
   AddPipeScenarios(local);
   AddSubprocessScenarios(local);
+  AddUnixScenarios(local);
   for (Scenario& scenario : local) scenario.is_local = true;
   scenarios.insert(scenarios.end(), local.begin(), local.end());
 

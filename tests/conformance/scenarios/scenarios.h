@@ -43,6 +43,7 @@ void AddServerScenarios(Scenarios& scenarios);
 void AddSocketsScenarios(Scenarios& scenarios);
 void AddSubprocessScenarios(Scenarios& scenarios);
 void AddTlsScenarios(Scenarios& scenarios);
+void AddUnixScenarios(Scenarios& scenarios);
 // Without an oracle.
 void AddOwnScenarios(Scenarios& scenarios);
 

@@ -1,3 +1,5 @@
+#include <netdb.h>
+
 #include <initializer_list>
 #include <map>
 #include <string>
@@ -251,6 +253,73 @@ void ServerTransportSendsMuch(Stage& s) {
   s.UntilLost(s.Get("server1"));
 }
 
+void ServersWithReusePortShareAPort(Stage& s) {
+  CreateServerOptions options = s.Local();
+  options.reuse_port = true;
+  const auto first = s.Serve(options, s.Factory());
+  options.port = PortOf(*first);
+  const auto second = s.Serve(options, s.Factory());
+  options.reuse_port = false;
+  Trace& trace = s.NewTrace("server");
+  EXPECT_EQ(s.Serve(options, s.Factory(), &trace), nullptr);
+  s.CloseServer(*first);
+  s.CloseServer(*second);
+}
+
+void ServerFamilyChoosesTheAddresses(Stage& s) {
+  Trace& trace = s.NewTrace("server");
+  for (const AddressFamily family : {AddressFamily::kInet, AddressFamily::kInet6}) {
+    CreateServerOptions options = s.Local();
+    options.hosts = {};
+    options.family = family;
+    const auto server = s.Serve(options, s.Factory());
+    NoteHosts(*server, trace);
+    s.CloseServer(*server);
+  }
+}
+
+void ServerFlagsAreTheLookUps(Stage& s) {
+  CreateServerOptions options = s.Local();
+  options.hosts = {"a-name.invalid"};
+  options.flags = AI_NUMERICHOST;
+  s.Serve(options, s.Factory(), &s.NewTrace("server"));
+}
+
+void ServerReuseAddressIsTheSockets(Stage& s) {
+  Trace& trace = s.NewTrace("server");
+  for (const bool reuse_address : {true, false}) {
+    CreateServerOptions options = s.Local();
+    options.reuse_address = reuse_address;
+    const auto server = s.Serve(options, s.Factory());
+    trace.Add("SO_REUSEADDR " + OptionText(s, *server, SocketOption::kSoReuseaddr));
+    s.CloseServer(*server);
+  }
+}
+
+void ServerBacklogOfOne(Stage& s) {
+  CreateServerOptions options = s.Local();
+  options.backlog = 1;
+  const auto server = s.Serve(options, s.Factory());
+  Peer& first = s.Dial(PortOf(*server), "peer1");
+  Peer& second = s.Dial(PortOf(*server), "peer2");
+  s.Until([&] { return s.IsMade("server2"); });
+  End(s, *server, {&first, &second});
+}
+
+// Python has it since 3.13.
+void ServerKeepAliveIsTheAcceptedSockets(Stage& s) {
+  for (const bool keep_alive : {false, true}) {
+    CreateServerOptions options = s.Local();
+    options.keep_alive = keep_alive;
+    const std::string name = keep_alive ? "server_kept" : "server_plain";
+    const auto server = s.Serve(options, [&] { return s.NewProtocol(name).AsProtocol(); });
+    Peer& peer = s.Dial(PortOf(*server), "peer_of_" + name);
+    s.Until([&] { return s.IsMade(name); });
+    EXPECT_EQ(OptionText(s, s.Get(name).transport(), SocketOption::kSoKeepalive), keep_alive ? "1" : "0");
+    End(s, *server, {&peer});
+  }
+}
+
 }  // namespace
 
 void AddServerScenarios(Scenarios& scenarios) {
@@ -273,6 +342,13 @@ void AddServerScenarios(Scenarios& scenarios) {
                        {"server_wait_closed_waits_for_connections", ServerWaitClosedWaitsForConnections},
                        {"server_wait_closed_waits_for_close", ServerWaitClosedWaitsForClose},
                        {"server_transport_sends_much", ServerTransportSendsMuch},
+                       {"servers_with_reuse_port_share_a_port", ServersWithReusePortShareAPort},
+                       {"server_family_chooses_the_addresses", ServerFamilyChoosesTheAddresses},
+                       {"server_flags_are_the_look_ups", ServerFlagsAreTheLookUps},
+                       {"server_reuse_address_is_the_sockets", ServerReuseAddressIsTheSockets},
+                       {"server_backlog_of_one", ServerBacklogOfOne},
+                       {"server_keep_alive_is_the_accepted_sockets", ServerKeepAliveIsTheAcceptedSockets,
+                        /*has_oracle=*/false},
                    });
 }
 

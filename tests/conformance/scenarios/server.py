@@ -1,3 +1,5 @@
+import socket
+
 from stage import pattern, scenario
 
 
@@ -11,6 +13,14 @@ async def end(s, server, *peers):
     for peer in peers:
         await s.run(lambda: (peer.shutdown(), peer.recv_all()))
     await s.until(lambda: all(p.lost for p in s.protocols if p.name.startswith("server")))
+
+
+def note_hosts(server, trace):
+    """Traces the hosts, sorted; returns the port of each."""
+    ports = {sock.getsockname()[0]: sock.getsockname()[1] for sock in server.sockets}
+    for host in sorted(ports):
+        trace.add(f"host {host}")
+    return ports
 
 
 @scenario
@@ -95,9 +105,7 @@ async def server_on_two_hosts(s):
     trace = s.new_trace("server")
     hosts = ["127.0.0.1", "127.0.0.2"] if s.is_v4 else ["127.0.0.1", "::1"]
     server = await s.serve(host=hosts)
-    for sock in sorted(server.sockets, key=lambda sock: sock.getsockname()[0]):
-        trace.add(f"host {sock.getsockname()[0]}")
-    ports = {sock.getsockname()[0]: sock.getsockname()[1] for sock in server.sockets}
+    ports = note_hosts(server, trace)
     first = await s.dial(ports[hosts[0]], "peer1", host=hosts[0])
     await s.until(made_by(s, "server1"))
     second = await s.dial(ports[hosts[1]], "peer2", host=hosts[1])
@@ -117,9 +125,7 @@ async def server_binds_a_repeated_host_once(s):
 async def server_on_an_empty_host_listens_everywhere(s):
     trace = s.new_trace("server")
     server = await s.serve(host="")
-    for sock in sorted(server.sockets, key=lambda sock: sock.getsockname()[0]):
-        trace.add(f"host {sock.getsockname()[0]}")
-    ports = {sock.getsockname()[0]: sock.getsockname()[1] for sock in server.sockets}
+    ports = note_hosts(server, trace)
     first = await s.dial(ports["0.0.0.0"], "peer1", host="127.0.0.1")
     await s.until(made_by(s, "server1"))
     second = await s.dial(ports["::"], "peer2", host="::1")
@@ -206,3 +212,45 @@ async def server_transport_sends_much(s):
     await s.run(peer.recv_all)
     server.close()
     await s.until_lost(s.protocol_named("server1"))
+
+
+@scenario
+async def servers_with_reuse_port_share_a_port(s):
+    first = await s.serve(reuse_port=True)
+    port = s.port_of_server(first)
+    second = await s.serve(reuse_port=True, port=port)
+    await s.serve(trace=s.new_trace("server"), port=port)
+    first.close()
+    second.close()
+
+
+@scenario
+async def server_family_chooses_the_addresses(s):
+    trace = s.new_trace("server")
+    for family in (socket.AF_INET, socket.AF_INET6):
+        server = await s.serve(host=None, family=family)
+        note_hosts(server, trace)
+        server.close()
+
+
+@scenario
+async def server_flags_are_the_look_ups(s):
+    await s.serve(trace=s.new_trace("server"), host="a-name.invalid", flags=socket.AI_NUMERICHOST)
+
+
+@scenario
+async def server_reuse_address_is_the_sockets(s):
+    trace = s.new_trace("server")
+    for reuse_address in (True, False):
+        server = await s.serve(reuse_address=reuse_address)
+        trace.add(f"SO_REUSEADDR {server.sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)}")
+        server.close()
+
+
+@scenario
+async def server_backlog_of_one(s):
+    server = await s.serve(backlog=1)
+    first = await s.dial(s.port_of_server(server), "peer1")
+    second = await s.dial(s.port_of_server(server), "peer2")
+    await s.until(made_by(s, "server2"))
+    await end(s, server, first, second)

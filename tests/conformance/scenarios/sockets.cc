@@ -33,18 +33,6 @@ class File final {
   std::string path_ = "/tmp/transportd-conformance-XXXXXX";
 };
 
-// Runs the loop until the value is there.
-template <typename T, typename Begin>
-absl::StatusOr<T> Await(Stage& s, Begin begin) {
-  std::optional<absl::StatusOr<T>> result;
-  begin([&](absl::StatusOr<T> value) {
-    result = std::move(value);
-    s.Changed();
-  });
-  s.Until([&] { return result.has_value(); });
-  return *std::move(result);
-}
-
 void NoteInfos(Stage& s, Trace& trace, GetaddrinfoOptions options) {
   const auto infos =
       Await<std::vector<AddressInfo>>(s, [&](auto done) { s.loop().Getaddrinfo(std::move(options), std::move(done)); });
@@ -83,6 +71,15 @@ void SocketsGetnameinfo(Stage& s) {
     });
     trace.Add(info.ok() ? StrCat(info->host, " ", info->service) : "failed");
   }
+}
+
+void SocketsExtraInfoTellsTheSocket(Stage& s) {
+  Tracing& client = s.Pair();
+  const SocketKind& socket = client.transport().GetExtraInfo().socket.value();
+  client.Note(
+      StrCat("socket ", AddressFamilyToNumber(socket.family), " ", static_cast<int>(socket.type), " ", socket.proto));
+  client.transport().Close();
+  s.UntilLost(client);
 }
 
 void SocketsPairTalks(Stage& s) {
@@ -158,6 +155,7 @@ void SocketsSendfileInOrder(Stage& s) {
 void AddSocketsScenarios(Scenarios& scenarios) {
   scenarios.push_back({"sockets_getaddrinfo", SocketsGetaddrinfo});
   scenarios.push_back({"sockets_getnameinfo", SocketsGetnameinfo});
+  scenarios.push_back({"sockets_extra_info_tells_the_socket", SocketsExtraInfoTellsTheSocket});
   scenarios.push_back({"sockets_pair_talks", SocketsPairTalks});
   scenarios.push_back({"sockets_sock_errors", SocketsSockErrors, /*has_oracle=*/false});
   scenarios.push_back({"sockets_sendfile_in_order", SocketsSendfileInOrder});

@@ -38,6 +38,15 @@ async def sockets_getnameinfo(s):
 
 
 @scenario
+async def sockets_extra_info_tells_the_socket(s):
+    client, peer = await s.pair()
+    sock = client.transport.get_extra_info("socket")
+    client.note(f"socket {int(sock.family)} {int(sock.type)} {sock.proto}")
+    client.transport.close()
+    await s.until(lambda: client.lost)
+
+
+@scenario
 async def sockets_pair_talks(s):
     one, other = socket.socketpair()
     first = s.protocol("first")
