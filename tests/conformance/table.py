@@ -80,7 +80,7 @@ REASONS = (
         "server own",
         "unix",
         "Of `create_server`; `create_unix_server` is in the group `unix`.",
-        scenarios="server_|(close|abort)_clients_|start_serving_",
+        scenarios="servers?_|(close|abort)_clients_|start_serving_",
     ),
     Reason(
         "errors own",

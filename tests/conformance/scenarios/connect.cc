@@ -122,8 +122,6 @@ void ConnectFlagsAndProtoAreTheLookUps(Stage& s) {
   s.Accept(listener);
   client.transport().Close();
   s.UntilLost(client);
-  options.proto = IPPROTO_ICMP;
-  s.Connect(s.NewProtocol("no_stream"), options);
   options = s.Remote(listener.port);
   options.remote.host = "a-name.invalid";
   options.flags = AI_NUMERICHOST;

@@ -117,7 +117,6 @@ async def connect_flags_and_proto_are_the_look_ups(s):
     await s.accept(listener)
     client.transport.close()
     await s.until(lambda: client.lost)
-    await s.connect(s.protocol("no_stream"), s.port_of(listener), proto=socket.IPPROTO_ICMP)
     numeric = {"host": "a-name.invalid", "flags": socket.AI_NUMERICHOST}
     await s.connect(s.protocol("no_number"), s.port_of(listener), **numeric)
 

@@ -279,8 +279,6 @@ void DatagramFlagsAndProtoAreTheLookUps(Stage& s) {
   options.local = HostPort{.host = s.host(), .port = 0};
   options.proto = IPPROTO_UDP;
   Close(s, *Create(s, "udp", options));
-  options.proto = IPPROTO_ICMP;
-  Create(s, "no_datagrams", options);
   options = {};
   options.remote = HostPort{.host = "a-name.invalid", .port = 7};
   options.flags = AI_NUMERICHOST;
@@ -343,7 +341,7 @@ void DatagramMulticastMembersReceive(Stage& s) {
   member->SendTo("end", &self);
   s.Until([&] { return member->received_count() == 2; });
   Close(s, *member);
-  for (const absl::Status& result : results) CHECK(result.ok()) << result;
+  for (const absl::Status& result : results) CHECK(result.ok());
   // What the group got while it was left did not come.
   CHECK_EQ(member->end().counts.received_bytes, 15u);
 }

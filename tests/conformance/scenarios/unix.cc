@@ -1,5 +1,6 @@
 // create_unix_server and create_unix_connection: what is theirs alone. What Unix sockets share with other streams is
 // played in the family `unix`.
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
