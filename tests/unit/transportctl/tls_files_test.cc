@@ -1,11 +1,11 @@
 #include "clients/cpp/transportctl/tls_files.h"
 
-#include <fstream>
 #include <string>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
 
 namespace transportd::ctl {
 namespace {
@@ -17,15 +17,7 @@ constexpr char kKey[] = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY
 
 class TlsFilesTest : public testing::Test {
  protected:
-  std::string File(const std::string& name, const std::string& content) {
-    std::string path = testing::TempDir() + "transportctl-tls-files-" + name;
-    std::ofstream(path) << content;
-    files_.push_back(path);
-    return path;
-  }
-  void TearDown() override {
-    for (const std::string& file : files_) EXPECT_EQ(std::remove(file.c_str()), 0);
-  }
+  std::string File(const std::string& name, const std::string& content) { return folder_.WriteFile(name, content); }
 
   static std::string ErrorOf(const TlsArguments& arguments) {
     const auto options = ReadTlsFiles(arguments, false);
@@ -33,7 +25,7 @@ class TlsFilesTest : public testing::Test {
   }
 
  private:
-  std::vector<std::string> files_;
+  const TempDir folder_;
 };
 
 TEST_F(TlsFilesTest, FilesAreSentAsTheyAre) {
