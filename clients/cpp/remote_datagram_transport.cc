@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "clients/cpp/convert.h"
+#include "clients/cpp/remote_socket_option.h"
 #include "transports/api/error.h"
 #include "transports/base/check.h"
 #include "transports/base/str_cat.h"
@@ -428,11 +429,15 @@ void RemoteDatagramTransport::OnLoopDestroyed() {
 // --- What the service is asked
 
 void RemoteDatagramTransport::Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) {
-  RequestGetsockopt(option, std::move(done));
+  AssertInLoopThread();
+  if (session() == nullptr) return done(TransportLost());
+  RequestGetsockopt(*session(), id(), option, std::move(done));
 }
 
 void RemoteDatagramTransport::Setsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) {
-  RequestSetsockopt(option, value, std::move(done));
+  AssertInLoopThread();
+  if (session() == nullptr) return done(TransportLost());
+  RequestSetsockopt(*session(), id(), option, value, std::move(done));
 }
 
 void RemoteDatagramTransport::JoinGroup(const MulticastGroup& group, absl::AnyInvocable<void(absl::Status)> done) {

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "transports/base/transport_lost.h"
-
 namespace transportd {
 
 RemoteSession* RemoteFlow::LeaveSession() { return std::exchange(session_, nullptr); }
@@ -66,28 +64,6 @@ void RemoteFlow::WaitForCredit() {
 void RemoteFlow::OnCredit() {
   waits_for_credit_ = false;
   Pump();
-}
-
-void RemoteFlow::RequestGetsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) {
-  AssertInLoopThread();
-  if (session_ == nullptr) return done(TransportLost());
-  v1::Command command;
-  command.mutable_getsockopt()->set_transport_id(id_);
-  command.mutable_getsockopt()->set_option(static_cast<v1::SocketOption>(option));
-  session_->Request(std::move(command), [done = std::move(done)](absl::StatusOr<v1::Reply> reply) mutable {
-    done(reply.ok() ? absl::StatusOr<int>(reply->getsockopt().value()) : reply.status());
-  });
-}
-
-void RemoteFlow::RequestSetsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) {
-  AssertInLoopThread();
-  if (session_ == nullptr) return done(TransportLost());
-  v1::Command command;
-  command.mutable_setsockopt()->set_transport_id(id_);
-  command.mutable_setsockopt()->set_option(static_cast<v1::SocketOption>(option));
-  command.mutable_setsockopt()->set_value(value);
-  session_->Request(std::move(command),
-                    [done = std::move(done)](const absl::StatusOr<v1::Reply>& reply) mutable { done(reply.status()); });
 }
 
 }  // namespace transportd

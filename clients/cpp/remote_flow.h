@@ -6,12 +6,8 @@
 #include <cstdint>
 #include <memory>
 
-#include "absl/functional/any_invocable.h"
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "clients/cpp/remote_handle.h"
 #include "clients/cpp/remote_session.h"
-#include "transports/api/socket_option.h"
 
 namespace transportd {
 
@@ -48,10 +44,6 @@ class RemoteFlow : public RemoteHandle, public std::enable_shared_from_this<Remo
   void SyncReadingSoon();
   void AddConsumed(uint64_t size_bytes, uint64_t count);
   void WaitForCredit();
-
-  // Asks the service; TRANSPORT_LOST when the session is left.
-  void RequestGetsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done);
-  void RequestSetsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done);
 
  private:
   bool WantsPaused() const { return IsPaused() || (told_paused_ && HoldsData()); }

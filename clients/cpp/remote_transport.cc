@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "clients/cpp/convert.h"
+#include "clients/cpp/remote_socket_option.h"
 #include "transports/api/error.h"
 #include "transports/base/check.h"
 #include "transports/base/transport_lost.h"
@@ -668,23 +669,13 @@ void RemoteTransport::OnLoopDestroyed() {
 void RemoteTransport::Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) {
   AssertInLoopThread();
   if (session_ == nullptr) return done(TransportLost());
-  v1::Command command;
-  command.mutable_getsockopt()->set_transport_id(id_);
-  command.mutable_getsockopt()->set_option(static_cast<v1::SocketOption>(option));
-  session_->Request(std::move(command), [done = std::move(done)](absl::StatusOr<v1::Reply> reply) mutable {
-    done(reply.ok() ? absl::StatusOr<int>(reply->getsockopt().value()) : reply.status());
-  });
+  RequestGetsockopt(*session_, id_, option, std::move(done));
 }
 
 void RemoteTransport::Setsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) {
   AssertInLoopThread();
   if (session_ == nullptr) return done(TransportLost());
-  v1::Command command;
-  command.mutable_setsockopt()->set_transport_id(id_);
-  command.mutable_setsockopt()->set_option(static_cast<v1::SocketOption>(option));
-  command.mutable_setsockopt()->set_value(value);
-  session_->Request(std::move(command),
-                    [done = std::move(done)](const absl::StatusOr<v1::Reply>& reply) mutable { done(reply.status()); });
+  RequestSetsockopt(*session_, id_, option, value, std::move(done));
 }
 
 }  // namespace transportd
