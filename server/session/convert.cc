@@ -207,8 +207,10 @@ AddressFamily FromProto(v1::AddressFamily family) {
       return AddressFamily::kInet;
     case v1::ADDRESS_FAMILY_INET6:
       return AddressFamily::kInet6;
-    default:
+    case v1::ADDRESS_FAMILY_UNIX:
       return AddressFamily::kUnix;
+    default:
+      return static_cast<AddressFamily>(family);  // For the call to refuse.
   }
 }
 

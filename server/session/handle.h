@@ -36,6 +36,7 @@ class Handle {
   // Its place among the session's and the service's transports; null: it has none.
   bool has_place() const { return place_ != nullptr; }
   void SetPlace(std::shared_ptr<void> place) { place_ = std::move(place); }
+  std::shared_ptr<void> TakePlace() { return std::move(place_); }
   std::chrono::system_clock::time_point open_time() const { return open_time_; }
 
   // Itself, when data flows through it.

@@ -16,10 +16,17 @@ ServerHandle::ServerHandle(Session& session, std::shared_ptr<Server> server, std
 }
 
 void ServerHandle::CloseServer(absl::AnyInvocable<void()> done) {
-  closed_ = true;
   const std::shared_ptr<ServerHandle> self = shared_from_this();
-  LeaveIfOver();
+  const bool was_closed = std::exchange(closed_, true);
   server_->Close(std::move(done));
+  if (!was_closed) server_->WaitClosed([self] { self->Leave(); });
+}
+
+void ServerHandle::End() {
+  const std::shared_ptr<ServerHandle> self = shared_from_this();
+  CloseServer(nullptr);
+  // Those that are no transports of the session's yet, because their handshake is not done.
+  server_->AbortClients(nullptr);
 }
 
 void ServerHandle::AnswerWhenClosed(std::shared_ptr<Call> call) {
@@ -31,14 +38,8 @@ void ServerHandle::AnswerWhenClosed(std::shared_ptr<Call> call) {
   waiting_.emplace(number, std::move(call));
 }
 
-void ServerHandle::RemoveTransport() {
-  --transport_count_;
-  LeaveIfOver();
-}
-
-void ServerHandle::LeaveIfOver() {
-  if (!closed_ || transport_count_ != 0 || id() == 0) return;
-  const std::shared_ptr<ServerHandle> self = shared_from_this();
+void ServerHandle::Leave() {
+  if (id() == 0) return;
   session_.Remove(*this);
   for (const auto& [number, call] : std::exchange(waiting_, {})) {
     v1::Reply reply;

@@ -14,7 +14,8 @@ namespace transportd {
 
 class Session;
 
-// Stays in the session's table until it is closed and the last transport that it accepted is lost.
+// Stays in the session's table until it is closed and the last connection that it accepted is lost, those whose
+// handshake is not done included.
 // Threading: loop thread only.
 class ServerHandle final : public Handle, public std::enable_shared_from_this<ServerHandle> {
  public:
@@ -30,25 +31,20 @@ class ServerHandle final : public Handle, public std::enable_shared_from_this<Se
   // Answers `call` when it is over.
   void AnswerWhenClosed(std::shared_ptr<Call> call);
 
-  // A transport that it accepted is there, or lost.
-  void AddTransport() { ++transport_count_; }
-  void RemoveTransport();
-
   // Handle
-  void End() override { CloseServer(nullptr); }
+  void End() override;
   void Describe(v1::TransportInfo& info) const override;
   void Getsockopt(SocketOption option, absl::AnyInvocable<void(absl::StatusOr<int>)> done) override;
   void Setsockopt(SocketOption option, int value, absl::AnyInvocable<void(absl::Status)> done) override;
 
  private:
-  // Closed and without transports: leaves the table and answers those who wait.
-  void LeaveIfOver();
+  // The table; then those who wait are answered.
+  void Leave();
 
   Session& session_;
   const std::shared_ptr<Server> server_;
   std::optional<SocketAddress> sockname_;
   std::map<uint64_t, std::shared_ptr<Call>> waiting_;  // wait_closed, by the call's number.
-  uint32_t transport_count_ = 0;
   bool closed_ = false;
 };
 

@@ -426,6 +426,7 @@ void Session::End(absl::Status status, std::optional<EndCause> cause, absl::AnyI
   std::vector<std::shared_ptr<Handle>> handles;
   for (const auto& [id, handle] : handles_) handles.push_back(handle);
   for (const auto& handle : handles) handle->End();
+  left_processes_.Kill();
 }
 
 void Session::CheckEnded() {
@@ -444,6 +445,7 @@ void Session::CheckEnded() {
 // --- The table -------------------------------------------------------------------------------------------------------
 
 absl::StatusOr<std::shared_ptr<void>> Session::TakePlace() {
+  if (*place_count_ >= options_.limits.max_transport_count) left_processes_.Prune();
   if (*place_count_ >= options_.limits.max_transport_count) {
     return MakeError(
         StatusCode::kResourceExhausted, "TOO_MANY_TRANSPORTS",
@@ -490,7 +492,6 @@ bool Session::Adopt(std::shared_ptr<Handle> handle) {
     }
     handle->SetPlace(*std::move(place));
   }
-  if (server != nullptr) server->AddTransport();
   handle->set_id(++last_id_);
   handles_.emplace(handle->id(), std::move(handle));
   return true;
@@ -501,10 +502,12 @@ void Session::Remove(Handle& handle) {
   const auto found = handles_.find(handle.id());
   loop_.reactor().DeferredDelete(std::move(found->second));
   handles_.erase(found);
-  if (const auto server = handles_.find(handle.server_id()); server != handles_.end()) {
-    static_cast<ServerHandle&>(*server->second).RemoveTransport();
-  }
   ScheduleFlush();
+}
+
+void Session::KeepProcesses(std::shared_ptr<LocalSubprocess> subprocess, std::shared_ptr<void> place) {
+  left_processes_.Keep(std::move(subprocess), std::move(place));
+  if (state_ >= State::kEnding) left_processes_.Kill();
 }
 
 // --- What is told of it --------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@
 #include "server/session/flow_handle.h"
 #include "server/session/frame_stream.h"
 #include "server/session/handle.h"
+#include "server/session/left_processes.h"
 #include "server/session/outbox.h"
 #include "server/session/service_budget.h"
 #include "server/session/session_limits.h"
@@ -114,6 +115,8 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   // Gives the handle an id, and a place when it has none. False: there is no room for it.
   bool Adopt(std::shared_ptr<Handle> handle);
   void Remove(Handle& handle);
+  // `subprocess` is lost: what is left of its process group ends with the session at the latest.
+  void KeepProcesses(std::shared_ptr<LocalSubprocess> subprocess, std::shared_ptr<void> place);
   void Emit(const v1::Callback& callback);
   // `datagrams`: a datagram endpoint's counts.
   void EmitConnectionLost(uint32_t id, const ConnectionEnd& end, const DatagramCounts* datagrams = nullptr);
@@ -191,6 +194,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   TimerId budget_timer_ = 0;
 
   absl::flat_hash_map<uint32_t, std::shared_ptr<Handle>> handles_;
+  LeftProcesses left_processes_;
   uint32_t last_id_ = 0;
   // Places taken, those of calls under way included. shared_ptr: owned by this and by each place.
   const std::shared_ptr<uint32_t> place_count_ = std::make_shared<uint32_t>(0);

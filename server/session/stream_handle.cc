@@ -5,6 +5,8 @@
 
 #include "server/session/convert.h"
 #include "server/session/session.h"
+#include "transports/api/error.h"
+#include "transports/base/str_cat.h"
 
 namespace transportd {
 
@@ -99,6 +101,10 @@ absl::Status StreamHandle::Write(std::string_view data) {
 
 absl::Status StreamHandle::WriteEof() {
   if (!CanWrite()) return WrongKind();
+  if (!transport_->CanWriteEof()) {
+    return MakeError(absl::StatusCode::kUnimplemented, "WRONG_KIND",
+                     StrCat(id(), " has TLS or is a terminal, and cannot end one direction alone"));
+  }
   transport_->WriteEof();
   return absl::OkStatus();
 }

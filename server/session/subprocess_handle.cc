@@ -68,6 +68,8 @@ void SubprocessHandle::ConnectionLost(const ConnectionEnd& end) {
   // The session says why it ended, where it has a reason.
   if (ended_) told.cause = EndCause::kLocalAbort;
   session->EmitConnectionLost(id(), told);
+  // The service's loop makes no other.
+  session->KeepProcesses(std::static_pointer_cast<LocalSubprocess>(transport_), TakePlace());
   session->Remove(*this);  // The transport's own hold lasts until this returns.
 }
 

@@ -195,6 +195,26 @@ class ExecTest(TransportctlTestCase):
         self.assertEqual(status, TIMED_OUT, err)
         self.assertFalse(os.path.exists(f"/proc/{int(out)}"))
 
+    def test_what_runs_on_in_the_background_ends_with_the_session(self):
+        """Also when it holds no pipe, or was left behind by --drain-timeout."""
+        for words in (
+            ("--", "sh", "-c", "sleep 1000 </dev/null >/dev/null 2>&1 & echo $!; exit 4"),
+            ("--drain-timeout", "100ms", "--", "sh", "-c", "sleep 1000 & echo $!; exit 4"),
+        ):
+            with self.subTest(words):
+                status, out, err = self.run_to_end("exec", *words)
+                self.assertEqual(status, 4, err)
+                eventually(lambda pid=int(out): self.is_gone(pid), "the background process ends")
+
+    @staticmethod
+    def is_gone(pid: int) -> bool:
+        """Or a zombie, which who should reap it has not reaped yet."""
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+                return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
+        except FileNotFoundError:
+            return True
+
     def test_a_grandchild_that_holds_the_output(self):
         # As a pipe from a program here: its end is the end of the last that holds it.
         status, out, _ = self.run_to_end("exec", "--", "sh", "-c", "(sleep 0.3; echo later) & echo now")

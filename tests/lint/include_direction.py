@@ -44,7 +44,9 @@ MAY_INCLUDE: dict[str, frozenset[str]] = {
     "transports/examples": frozenset(f"transports/{layer}" for layer in TRANSPORTS),
     "proto/frame": frozenset({"proto", "protobuf"}),
     "server/policy": frozenset({*LOW, *MESSAGES, "protobuf"}),
-    "server/session": frozenset({*LOW, *MESSAGES, "protobuf", "transports/loop", "transports/resolver", "server/policy"}),
+    "server/session": frozenset(
+        {*LOW, *MESSAGES, "protobuf", "transports/loop", "transports/resolver", "transports/subprocess", "server/policy"}
+    ),
     "server/rpc": frozenset({*LOW, *MESSAGES, "protobuf", "proto_grpc", "grpc", "server/policy", "server/session"}),
     "server/ops": frozenset(
         {"transports/tls", *LOW, *MESSAGES, "protobuf", "proto_grpc", "grpc", "server/policy", "server/session", "server/rpc"}

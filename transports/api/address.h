@@ -10,6 +10,11 @@ namespace transportd {
 
 enum class AddressFamily { kUnspecified, kInet, kInet6, kUnix };
 
+// Whether it is one of them; what a client sent need not be.
+constexpr bool IsAddressFamily(AddressFamily family) {
+  return family >= AddressFamily::kUnspecified && family <= AddressFamily::kUnix;
+}
+
 // socket(2)'s types, by this system's numbers: the resolver may tell others than these.
 enum class SocketType { kUnspecified = 0, kStream = 1, kDatagram = 2, kRaw = 3, kSeqpacket = 5 };
 

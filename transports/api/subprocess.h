@@ -98,7 +98,8 @@ class SubprocessTransport {
   virtual void Resize(WindowSize size, absl::AnyInvocable<void(absl::Status)> done = nullptr) = 0;
 
   // Closes the pipes and, when the process has not exited, kills it (SIGKILL); a process group of its own is killed as
-  // a whole, also when only its leader has exited. ProcessExited and ConnectionLost follow. Idempotent.
+  // a whole, also when only its leader has exited, and also after ConnectionLost. ProcessExited and ConnectionLost
+  // follow. Idempotent.
   virtual void Close() = 0;
   // Close was called.
   virtual bool IsClosing() const = 0;

@@ -30,6 +30,9 @@ absl::Status ValidateFamily(const CreateDatagramEndpointOptions& options) {
     return InvalidArgument("INVALID_FAMILY", "family", "without an address a family is needed");
   }
   const bool is_unix = options.family == AddressFamily::kUnix;
+  if (!IsAddressFamily(options.family)) {
+    return InvalidArgument("INVALID_FAMILY", "family", "INET, INET6 or UNIX");
+  }
   if ((has_host && is_unix) || (has_path && !is_unix && options.family != AddressFamily::kUnspecified)) {
     return InvalidArgument("INVALID_FAMILY", "family", "not the family of the addresses");
   }

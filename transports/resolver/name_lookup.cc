@@ -34,6 +34,9 @@ const char* CStringOrNull(const std::optional<std::string>& text) { return text.
 }  // namespace
 
 absl::Status ValidateGetaddrinfo(const GetaddrinfoOptions& request) {
+  if (!IsAddressFamily(request.family)) {
+    return InvalidArgument("INVALID_FAMILY", "family", "INET, INET6, UNIX or unspecified");
+  }
   if (absl::Status status = ValidateName(request.host, "INVALID_HOST", "host"); !status.ok()) return status;
   return ValidateName(request.port, "INVALID_PORT", "port");
 }

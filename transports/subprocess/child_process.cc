@@ -77,14 +77,25 @@ absl::Status ChildProcess::SendSignal(int signal_number) {
   return err == ESRCH ? absl::OkStatus() : ErrnoToStatus(err, "send_signal");
 }
 
+bool ChildProcess::HasGroup() const { return owns_group_ && SignalGroup(0); }
+
 void ChildProcess::KillAll() {
   // Both fail when there is nobody left, or nobody who may be killed.
-  if (owns_group_ && running_) {
-    static_cast<void>(::kill(-pid_, SIGKILL));  // An unreaped leader keeps the number.
-  } else if (owns_group_) {
-    static_cast<void>(SendTo(pidfd_, SIGKILL, kPidfdSignalProcessGroup));
-  }
+  if (owns_group_) static_cast<void>(SignalGroup(SIGKILL));
   if (running_) static_cast<void>(SendTo(pidfd_, SIGKILL));
+}
+
+bool ChildProcess::SignalGroup(int signal_number) const {
+  const auto found = [](long result) { return result == 0 || errno == EPERM; };
+  // An unreaped leader keeps the number.
+  if (running_) return found(::kill(-pid_, signal_number));
+  const long result = SendTo(pidfd_, signal_number, kPidfdSignalProcessGroup);
+  if (result == 0 || errno != EINVAL) return found(result);
+  // Before Linux 6.9 there is only the number. Linux gives it to nobody else while the group has a process; a process
+  // that has it is a stranger's, so the group is gone. (A stranger that had it and went, and left a group of its own
+  // behind, all since the last look, would not be noticed.)
+  if (found(::kill(pid_, 0))) return false;
+  return found(::kill(-pid_, signal_number));
 }
 
 }  // namespace transportd

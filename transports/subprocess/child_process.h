@@ -33,12 +33,15 @@ class ChildProcess final {
   // OK when it has exited already. The kernel's error.
   absl::Status SendSignal(int signal_number);
 
-  // SIGKILL to the process, if it was not reaped, and to what is left of its own group. After it was reaped that needs
-  // PIDFD_SIGNAL_PROCESS_GROUP (Linux 6.9): before, the group's number might be a stranger's.
+  // Whether its own group has a process, a zombie included; false when it was given none. Also after it was reaped.
+  bool HasGroup() const;
+  // SIGKILL to the process, if it was not reaped, and to what is left of its own group, also after it was reaped.
   void KillAll();
 
  private:
   void Release();
+  // To every process of its own group; 0: only asks. Whether there is one.
+  bool SignalGroup(int signal_number) const;
 
   int pid_ = 0;
   UniqueFd pidfd_;

@@ -145,7 +145,6 @@ void LocalSubprocess::CallConnectionLost() {
   auto on_lost = std::move(on_lost_);
   StopWatching();
   state_ = State::kLost;
-  process_ = ChildProcess();
   pty_ = nullptr;
   context_->reactor().DeferredDelete(std::exchange(context_, nullptr)->transports().Remove(this));
   protocol->ConnectionLost(end);
@@ -171,7 +170,8 @@ void LocalSubprocess::StopWatching() {
 
 void LocalSubprocess::Close() {
   AssertInLoopThread();
-  if (std::exchange(closing_, true) || context_ == nullptr) return;
+  if (context_ == nullptr) return process_.KillAll();
+  if (std::exchange(closing_, true)) return;
   process_.KillAll();
   EndPipes();
 }

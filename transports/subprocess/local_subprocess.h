@@ -28,7 +28,7 @@ namespace transportd {
 //   Opening    Start was called, ConnectionMade was not.
 //   Open       The process runs or a pipe is open. Close changes nothing of the order of callbacks.
 //   Finishing  The process has exited and all pipes are lost: ConnectionLost is queued.
-//   Lost       ConnectionLost was called; process and protocol are gone.
+//   Lost       ConnectionLost was called; the protocol is gone. Of the process its group is left, for Close.
 //
 // shared_ptr: owned by the loop's registry until ConnectionLost, and by whoever keeps what ConnectionMade handed out.
 // Threading: loop thread only.
@@ -51,6 +51,9 @@ class LocalSubprocess final : public SubprocessTransport,
 
   // Once: calls ConnectionMade in the next turn, `on_ready` in the one after it; then data and exit are looked for.
   void Start(absl::AnyInvocable<void()> on_ready);
+
+  // Whether its own process group has a process left: after ConnectionLost those that outlive it, which Close kills.
+  bool HasGroup() const { return process_.HasGroup(); }
 
   // SubprocessTransport
   int GetPid() const override;

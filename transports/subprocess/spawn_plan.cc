@@ -77,6 +77,11 @@ absl::Status ValidateNumbers(const SubprocessOptions& options) {
   if (options.process_group.value_or(0) < 0) {
     return InvalidArgument("INVALID_PROCESS_GROUP", "process_group", "0 or a process group's number");
   }
+  const bool has_pty = options.stdin_kind == Stdio::kPty || options.stdout_kind == Stdio::kPty;
+  if (options.process_group && (options.start_new_session || has_pty)) {
+    return InvalidArgument("INVALID_PROCESS_GROUP", "process_group",
+                           "unset with a new session or a pseudo-terminal, where the process leads a group of its own");
+  }
   if (options.umask.value_or(0) > kMaxUmask) return InvalidArgument("INVALID_UMASK", "umask", "0 to 0777");
   if (options.pipesize_bytes.value_or(0) > uint32_t{std::numeric_limits<int32_t>::max()}) {
     return InvalidArgument("INVALID_PIPESIZE", "pipesize", "0 to 2147483647");

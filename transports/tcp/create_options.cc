@@ -17,8 +17,14 @@ constexpr uint32_t kMaxInterleave = 1000;
 constexpr size_t kMaxHostCount = 64;
 
 absl::Status ValidateFamily(AddressFamily family) {
-  if (family == AddressFamily::kUnix) return InvalidArgument("INVALID_FAMILY", "family", "TCP has INET and INET6");
-  return absl::OkStatus();
+  switch (family) {
+    case AddressFamily::kUnspecified:
+    case AddressFamily::kInet:
+    case AddressFamily::kInet6:
+      return absl::OkStatus();
+    default:
+      return InvalidArgument("INVALID_FAMILY", "family", "TCP has INET and INET6");
+  }
 }
 
 absl::Status HostAndSock() {

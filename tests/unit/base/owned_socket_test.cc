@@ -77,6 +77,7 @@ TEST(MakeSocketpair, EndsAreConnected) {
 TEST(MakeSocketpair, BadArguments) {
   EXPECT_THAT(MakeSocketpair(AddressFamily::kInet, SocketType::kStream, kNoDescriptorLimit),
               AllOf(HasReason("INVALID_FAMILY"), HasField("family")));
+  EXPECT_THAT(MakeSocketpair(AddressFamily(99), SocketType::kStream, kNoDescriptorLimit), HasReason("INVALID_FAMILY"));
   EXPECT_THAT(MakeSocketpair(AddressFamily::kUnix, SocketType::kRaw, kNoDescriptorLimit),
               AllOf(HasReason("INVALID_SOCKET_TYPE"), HasField("type")));
   EXPECT_THAT(MakeSocketpair(AddressFamily::kUnix, SocketType::kUnspecified, kNoDescriptorLimit),

@@ -70,6 +70,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"PathAndHost", Internet(), [](Options& o) { o.remote_path = "/x"; }, "INVALID_FAMILY", "family"},
         BadInput{"PathAndInet", Unix(), [](Options& o) { o.family = AddressFamily::kInet; }, "INVALID_FAMILY",
                  "family"},
+        BadInput{"NoFamily", Internet(), [](Options& o) { o.family = AddressFamily(99); }, "INVALID_FAMILY", "family"},
         BadInput{"HostAndUnix", Internet(), [](Options& o) { o.family = AddressFamily::kUnix; }, "INVALID_FAMILY",
                  "family"},
         BadInput{"EmptyLocalHost", Internet(), [](Options& o) { o.local->host = ""; }, "INVALID_HOST", "local.host"},

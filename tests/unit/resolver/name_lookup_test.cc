@@ -20,6 +20,8 @@ using testing::ElementsAre;
 TEST(ValidateGetaddrinfo, ByteZeroAndEndlessNamesAreRefused) {
   EXPECT_THAT(ValidateGetaddrinfo({}), IsOk());
   EXPECT_THAT(ValidateGetaddrinfo({.host = "", .port = ""}), IsOk()) << "the system's to answer";
+  EXPECT_THAT(ValidateGetaddrinfo({.family = AddressFamily(99)}),
+              AllOf(HasReason("INVALID_FAMILY"), HasField("family")));
   EXPECT_THAT(ValidateGetaddrinfo({.host = std::string("a\0b", 3)}),
               AllOf(HasReason("INVALID_HOST"), HasField("host")));
   EXPECT_THAT(ValidateGetaddrinfo({.host = std::string(2000, 'a')}), HasReason("INVALID_HOST"));

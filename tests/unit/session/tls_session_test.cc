@@ -255,6 +255,32 @@ TEST_F(TlsSessionTest, SessionThatEndsDuringHandshakesLeavesNothing) {
   EXPECT_TRUE(RunUntil([&] { return ended_; }));
 }
 
+// Nobody has heard of a connection whose handshake is not done; it ends with its server's session all the same.
+TEST_F(TlsSessionTest, SessionThatEndsEndsTheHandshakesOfItsServers) {
+  for (const bool closes_first : {false, true}) {
+    ended_ = false;
+    StartOpen();
+    v1::Command command;
+    command.mutable_create_server()->add_hosts("127.0.0.1");
+    *command.mutable_create_server()->mutable_tls() = ServerTerms();
+    const v1::CreateServerResponse server = Ask(command, 1)->create_server();
+    RawPeer peer = RawPeer::Connect(AddressOf(server));
+    ASSERT_TRUE(RunUntil([&] { return loop_->GetCounts().transports == 1; }));
+    if (closes_first) {
+      command.mutable_server_close()->set_server_id(server.server_id());
+      EXPECT_TRUE(Ask(command, 2)->has_server_close());
+      EXPECT_EQ(loop_->GetCounts().transports, 1u) << "a server that is closed keeps its connections";
+    }
+    stream_->Lose();
+    ASSERT_TRUE(RunUntil([&] { return ended_; }));
+    EXPECT_EQ(loop_->GetCounts().transports, 0u);
+    EXPECT_TRUE(RunUntil([&] {
+      peer.Poll();
+      return peer.eof();
+    }));
+  }
+}
+
 TEST(TlsConvert, OptionsKeepUnsetEmptyAndZeroApart) {
   const TlsOptions unset = FromProto(v1::TlsOptions(), "scope");
   EXPECT_FALSE(unset.trust_roots_pem.has_value());

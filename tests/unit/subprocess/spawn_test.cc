@@ -236,7 +236,7 @@ TEST_F(SpawnTest, SessionAndProcessGroup) {
   options.start_new_session = true;
   EXPECT_EQ(ShellOutputOf("[ \"$(cut -d' ' -f5,6 /proc/$$/stat)\" = \"$$ $$\" ] && echo own", options), "own\n");
   options.process_group = 0;
-  EXPECT_EQ(ErrnoOf(FailedExec({"true"}, options)), EPERM);
+  EXPECT_THAT(FailedExec({"true"}, options), HasReason("INVALID_PROCESS_GROUP"));
   options = {};
   options.process_group = 1;  // Not of this session.
   EXPECT_EQ(ErrnoOf(FailedExec({"true"}, options)), EPERM);

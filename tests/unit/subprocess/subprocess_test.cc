@@ -20,6 +20,7 @@
 #include "tests/unit/subprocess/subprocess_fixture.h"
 #include "transports/api/error.h"
 #include "transports/base/str_cat.h"
+#include "transports/subprocess/local_subprocess.h"
 
 namespace transportd {
 namespace {
@@ -41,6 +42,16 @@ class SubprocessTest : public SubprocessFixture {
     return status;
   }
   static bool Exists(int pid) { return ::kill(pid, 0) == 0; }
+  static UniqueFd OpenPidfd(int pid) {
+    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    EXPECT_TRUE(pidfd.valid());
+    return pidfd;
+  }
+  // Waits for it; false when it does not.
+  static bool HasExited(const UniqueFd& pidfd) {
+    pollfd state{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&state, 1, 10000) == 1;
+  }
 };
 
 // Pipes.
@@ -397,13 +408,30 @@ TEST_F(SubprocessTest, CloseEndsWhatIsLeftOfAGroupWhoseLeaderHasExited) {
   options.start_new_session = true;
   ASSERT_THAT(Shell(record, "sleep 1000 & echo $!", options), IsOk());
   ASSERT_TRUE(RunUntil([&] { return record.exited() && !record.out().empty(); }));
-  const int grandchild = std::stoi(record.out());
-  const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, grandchild, 0)));
-  ASSERT_TRUE(pidfd.valid());
+  const UniqueFd grandchild = OpenPidfd(std::stoi(record.out()));
   record.transport->Close();
   ASSERT_TRUE(RunToEnd(record));
-  pollfd state{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
-  EXPECT_EQ(::poll(&state, 1, 10000), 1) << "the grandchild lives";
+  EXPECT_TRUE(HasExited(grandchild)) << "the grandchild lives";
+}
+
+TEST_F(SubprocessTest, CloseAfterConnectionLostEndsWhatIsLeftOfTheGroup) {
+  SubprocessRecord& record = NewSubprocess();
+  SubprocessOptions options;
+  options.process_group = 0;
+  ASSERT_THAT(Shell(record, "sleep 1000 </dev/null >/dev/null 2>&1 & echo $!", options), IsOk());
+  ASSERT_TRUE(RunToEnd(record));
+  const UniqueFd grandchild = OpenPidfd(std::stoi(record.out()));
+  const auto& subprocess = static_cast<const LocalSubprocess&>(*record.transport);
+  EXPECT_TRUE(subprocess.HasGroup());
+  record.transport->Close();
+  EXPECT_TRUE(HasExited(grandchild)) << "the grandchild lives";
+}
+
+TEST_F(SubprocessTest, WithoutAGroupOfItsOwnNothingIsLeft) {
+  SubprocessRecord& record = NewSubprocess();
+  ASSERT_THAT(Shell(record, "true"), IsOk());
+  ASSERT_TRUE(RunToEnd(record));
+  EXPECT_FALSE(static_cast<const LocalSubprocess&>(*record.transport).HasGroup());
 }
 
 TEST_F(SubprocessTest, CloseEndsThoughSomebodyHoldsStdinAndReadsNothing) {

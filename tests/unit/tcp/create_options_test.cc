@@ -72,6 +72,7 @@ INSTANTIATE_TEST_SUITE_P(
         {"LocalHost", [](Connection& o) { o.local->host = ""; }, "INVALID_HOST", "local.host"},
         {"LocalPort", [](Connection& o) { o.local->port = 70000; }, "INVALID_PORT", "local.port"},
         {"Family", [](Connection& o) { o.family = AddressFamily::kUnix; }, "INVALID_FAMILY", "family"},
+        {"NoFamily", [](Connection& o) { o.family = AddressFamily(99); }, "INVALID_FAMILY", "family"},
         {"Flags", [](Connection& o) { o.flags = 1 << 20; }, "INVALID_FLAGS", "flags"},
         {"Proto", [](Connection& o) { o.proto = 17; }, "INVALID_PROTO", "proto"},
         {"ZeroTimeout", [](Connection& o) { o.timeout = nanoseconds(0); }, "INVALID_TIMEOUT", "timeout"},
