@@ -8,6 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "server/session/convert.h"
+#include "server/session/error_field.h"
 #include "transportd/v1/event_loop.pb.h"
 
 namespace transportd {
@@ -22,6 +23,8 @@ class Call final {
   uint64_t number() const { return number_; }
   uint32_t request_id() const { return request_id_; }
   bool answered() const { return answer_ == nullptr; }
+  // What was asked, for errors to name its fields; null: nothing that has fields.
+  void set_request_type(const google::protobuf::Descriptor* type) { request_type_ = type; }
 
   // Only the first answer counts: a cancelled operation may still say that it was cancelled.
   void Answer(v1::Reply reply) {
@@ -35,6 +38,9 @@ class Call final {
   void Fail(const absl::Status& status) {
     v1::Reply reply;
     *reply.mutable_error() = ErrorProto(status);
+    if (request_type_ != nullptr) {
+      reply.mutable_error()->set_field(RequestField(*request_type_, reply.error().field()));
+    }
     Answer(std::move(reply));
   }
 
@@ -56,6 +62,7 @@ class Call final {
   const uint32_t request_id_;
   absl::AnyInvocable<void(Call&, v1::Reply)> answer_;
   absl::AnyInvocable<void()> cancel_;
+  const google::protobuf::Descriptor* request_type_ = nullptr;
 };
 
 }  // namespace transportd

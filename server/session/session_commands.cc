@@ -76,6 +76,7 @@ void Session::Cancel(uint64_t call_number) {
 
 void Session::Run(const v1::Command& command, const CallPtr& call, bool from_stream) {
   const Access access{.method = CommandMethod(command.command_case()), .request = CommandRequest(command)};
+  if (access.request != nullptr) call->set_request_type(access.request->GetDescriptor());
   if (absl::Status status = options_.authorizer->Authorize(options_.caller, access); !status.ok()) {
     call->Fail(status);
     return;
