@@ -16,8 +16,9 @@ namespace {
 absl::Status ValidatePath(const std::optional<std::string>& path, std::string_view field) {
   if (!path) return absl::OkStatus();
   if (path->empty()) return InvalidArgument("INVALID_PATH", field, "an empty path names nothing");
-  const absl::Status status = ToRawAddress({.family = AddressFamily::kUnix, .path = *path}).status();
-  return status.ok() ? status : InvalidArgument("INVALID_PATH", field, ToTransportError(status).message);
+  if (ToRawAddress({.family = AddressFamily::kUnix, .path = *path}).ok()) return absl::OkStatus();
+  return InvalidArgument("INVALID_PATH", field,
+                         "at most 108 bytes, of which only the first may be 0: an abstract name");
 }
 
 absl::Status ValidateFamily(const CreateDatagramEndpointOptions& options) {
