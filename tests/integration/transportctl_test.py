@@ -109,6 +109,22 @@ class ConnectTest(TransportctlTestCase):
     def test_without_a_command_help_is_named_once(self):
         self.assertEqual(self.run_to_end()[2].count("--help"), 1)
 
+    def test_a_token_that_no_header_can_have(self):
+        commands = (
+            ("connect", "127.0.0.1:1"), ("listen", "127.0.0.1:0"), ("udp", "127.0.0.1:1"), ("exec", "true"),
+            ("sessions",), ("transports",), ("health",), ("version",),
+        )  # fmt: skip
+        for words in commands:
+            for token, what in (("secret\n", "ends with a line break"), ("secreté", "byte 7 of it is not")):
+                with self.subTest(words, token=token):
+                    status, out, err = self.run_to_end(*words, environment={"TRANSPORTD_TOKEN": token})
+                    self.assertEqual((status, out), (USAGE, b""), err)
+                    self.assertIn("(INVALID_TOKEN)", err)
+                    self.assertIn(what, err)
+                    self.assertNotIn("secret", err)
+        status, _, err = self.run_to_end("--token", "abc\n", "health")
+        self.assertEqual(status, USAGE, err)
+
     def test_input_that_cannot_be_read_is_no_end(self):
         for redirection in ("</", "<&-"):
             with self.subTest(redirection):

@@ -7,6 +7,7 @@
 
 #include "clients/cpp/transportctl/option_reader.h"
 #include "transports/base/str_cat.h"
+#include "transports/base/utf8.h"
 
 namespace transportd::ctl {
 namespace {
@@ -215,7 +216,10 @@ constexpr Option kOptions[] = {
      }},
 
     {"--session", Of(Command::kTransports), true,
-     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.session_prefix); }},
+     [](Name name, Name value, Parsed& out) {
+       return IsUtf8(value) ? ReadText(name, value, out.arguments.session_prefix)
+                            : Usage(StrCat(name, " must be UTF-8"));
+     }},
 };
 
 const Option* FindOption(std::string_view name) {

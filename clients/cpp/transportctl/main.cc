@@ -10,6 +10,7 @@
 #include "clients/cpp/transportctl/arguments.h"
 #include "clients/cpp/transportctl/commands.h"
 #include "clients/cpp/transportctl/exit_code.h"
+#include "clients/cpp/transportctl/service_loop.h"
 #include "transports/base/unique_fd.h"
 
 namespace transportd {
@@ -29,6 +30,10 @@ int Print(std::string_view text) {
   return written ? ctl::kOk : ctl::kFailed;
 }
 
+bool NeedsService(ctl::Command command) {
+  return command != ctl::Command::kProgramVersion && command != ctl::Command::kHelp;
+}
+
 int Main(int argc, char** argv) {
   FillStandardFds();
   // A reader that goes away is an error of write(2), and told as one.
@@ -45,6 +50,13 @@ int Main(int argc, char** argv) {
                                             .client_name = "transportctl",
                                             .timeout = arguments->timeout,
                                             .credentials = nullptr});
+  if (NeedsService(arguments->command)) {
+    if (const absl::Status status = CheckToken(service.token); !status.ok()) {
+      ctl::PrintToStderr(ctl::Explain(status, service.target, "Session", service.timeout) +
+                         "\nit is what --token or TRANSPORTD_TOKEN says");
+      return ctl::kUsage;
+    }
+  }
   switch (arguments->command) {
     case ctl::Command::kConnect:
       return ctl::RunConnect(*arguments, service);

@@ -71,6 +71,7 @@ TEST(Arguments, WhatIsWrongIsNamed) {
   EXPECT_THAT(ErrorOf({"connect", "a:1", "--echo"}), HasSubstr("--echo has no meaning for connect"));
   EXPECT_THAT(ErrorOf({"listen", "1", "--source=a:1"}), HasSubstr("--source has no meaning for listen"));
   EXPECT_THAT(ErrorOf({"sessions", "--session=abcdefgh"}), HasSubstr("--session has no meaning for sessions"));
+  EXPECT_THAT(ErrorOf({"transports", "--session=abcdefg\xff"}), HasSubstr("--session must be UTF-8"));
   EXPECT_THAT(ErrorOf({"connect", "a:1", "--family=5"}), HasSubstr("--family must be 4 or 6"));
 }
 
