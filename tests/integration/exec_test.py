@@ -52,6 +52,25 @@ class ExecTest(TransportctlTestCase):
             self.assertEqual((status, out), (USAGE, b""), words)
             self.assertIn(what, err)
 
+    def test_what_others_chose_does_not_drive_the_terminal(self):
+        status, _, err = self.run_to_end("exec", "no\033[31m\nprogram")
+        self.assertEqual(status, NOT_FOUND)
+        self.assertIn("no\\x1b[31m\\nprogram", err)
+        status, _, err = self.run_to_end("exec", "--cwd", "/no\n\x9b", "true")
+        self.assertEqual(status, SERVICE_FAILED)
+        self.assertIn("/no\\n\\xc2\\x9b", err)
+        for target in ("no\033[31m.invalid\n:1", "ipv4:\033", "unix:/\033\n"):
+            with self.subTest(target=target):
+                status, _, err = self.run_to_end("health", target=target)
+                self.assertNotEqual(status, 0)
+                self.assertIn("\\", err)
+                self.assertNotIn("\033", err)
+                self.assertFalse([line for line in err.splitlines() if line.startswith((":", " --"))], err)
+        # The program's own words are data.
+        self.assertEqual(self.run_to_end("exec", "printf", "\033\n")[1], b"\033\n")
+        self.assertEqual(self.run_to_end("exec", "--shell", "printf '\033\n' >&2")[2], "\033\n")
+        self.assertIn("`a\\x1b`", self.run_to_end("a\033")[2])
+
     def test_a_service_that_is_not_there(self):
         status, _, err = self.run_to_end("exec", "true", target=f"127.0.0.1:{free_port()}")
         self.assertEqual(status, SERVICE_FAILED)

@@ -117,6 +117,17 @@ class ConnectTest(TlsTestCase):
         self.assertEqual(process.returncode, 0, err)
         self.assertRegex(err, rb"tls TLSv1\.3, TLS_\w+, peer organizationName=Test, commonName=server\.test\n")
 
+    def test_what_a_certificate_says_does_not_drive_the_terminal(self):
+        self.openssl(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", "evil.key", "-out", "evil.pem", "-subj", "/CN=evil\033[31m\nX", "-days", "2",
+        )  # fmt: skip
+        address = self.server(certificate="evil")
+        process = self.transportctl("-v", "connect", "--tls", "--insecure", "--close-at-eof", address)
+        _, err = process.communicate(b"", timeout=harness.TIMEOUT)
+        self.assertIn(rb"peer commonName=evil\x1b[31m\nX (not verified)", err)
+        self.assertNotIn(b"\033", err)
+
     def test_wrong_certificates(self):
         address = self.server()
         self.expect_failure("CERTIFICATE_VERIFY_FAILED", address)

@@ -9,6 +9,8 @@
 #include "clients/cpp/transportctl/commands.h"
 #include "clients/cpp/transportctl/exit_code.h"
 #include "clients/cpp/transportctl/json.h"
+#include "clients/cpp/transportctl/printable.h"
+#include "clients/cpp/transportctl/standard_error.h"
 #include "clients/cpp/transportctl/table.h"
 #include "google/protobuf/util/json_util.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -28,13 +30,13 @@ void Prepare(const Arguments& arguments, const ConnectOptions& service, grpc::Cl
 
 // `question`: the call that failed.
 int Fail(const absl::Status& status, std::string_view question, const ConnectOptions& service) {
-  std::fprintf(stderr, "transportctl: %s\n", Explain(status, service.target, question, service.timeout).c_str());
+  PrintLinesToStderr(Explain(status, service.target, question, service.timeout));
   return ExitCodeFor(status);
 }
 
 int Print(std::string_view text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  if (!written) std::fprintf(stderr, "transportctl: standard output cannot be written\n");
+  if (!written) PrintToStderr("standard output cannot be written");
   return written ? kOk : kFailed;
 }
 
@@ -159,8 +161,10 @@ int RunVersion(const Arguments& arguments, const ConnectOptions& service) {
   } else {
     std::string text = StrCat("transportctl ", TRANSPORTD_VERSION, "\n");
     if (status.ok()) {
-      text += StrCat("transportd   ", response.version(), " at ", service.target, ", revision ", response.revision(),
-                     ", gRPC ", response.grpc_version(), ", up ", response.uptime().seconds(), " s\n");
+      text += Printable(StrCat("transportd   ", response.version(), " at ", service.target, ", revision ",
+                               response.revision(), ", gRPC ", response.grpc_version(), ", up ",
+                               response.uptime().seconds(), " s")) +
+              "\n";
     }
     Print(text);
   }

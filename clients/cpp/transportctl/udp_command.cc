@@ -94,7 +94,7 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   }
 
   void OnError(const absl::Status& status) {
-    PrintToStderr(service_loop_.Explain(status));
+    PrintLinesToStderr(service_loop_.Explain(status));
     Print("error_received", JsonObject().Add("error", std::string(status.message())));
     failed_ = true;
     // Nobody is there, or nothing was sent: no answer will come.
@@ -118,8 +118,8 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
     if (counts.dropped_sent_count != 0) return kFailed;
     if (udp_.no_reply || answer_count_ != 0) return failed_ && udp_.no_reply ? kFailed : kOk;
     if (failed_) return kFailed;
-    PrintToStderr(StrCat("no answer within ", DurationText(udp_.reply_timeout),
-                         "\ngive it longer with --timeout, or expect none with --no-reply"));
+    PrintLinesToStderr({StrCat("no answer within ", DurationText(udp_.reply_timeout)),
+                        "give it longer with --timeout, or expect none with --no-reply"});
     return kTimedOut;
   }
 
@@ -174,7 +174,7 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   }
 
   void OnOutputFailed(const absl::Status& status) override {
-    if (!service_loop_.stopped()) PrintToStderr(service_loop_.Explain(status));
+    if (!service_loop_.stopped()) PrintLinesToStderr(service_loop_.Explain(status));
     service_loop_.Stop(kFailed);
   }
 
@@ -193,7 +193,7 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
 
   void Fail(const absl::Status& status) {
     if (service_loop_.stopped() || when_written_) return;
-    PrintToStderr(service_loop_.Explain(status));
+    PrintLinesToStderr(service_loop_.Explain(status));
     WhenWritten(ctl::ExitCodeFor(status));
   }
 
