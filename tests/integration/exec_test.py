@@ -31,7 +31,7 @@ class ExecTest(TransportctlTestCase):
             (("/no/such/program",), NOT_FOUND),
             (("no-such-program",), NOT_FOUND),
             (("--cwd", "/no/such/folder", "true"), SERVICE_FAILED),
-            (("--user", "no-such-user", "true"), SERVICE_FAILED),
+            (("--user", "no-such-user:0", "true"), SERVICE_FAILED),
         ):
             with self.subTest(words):
                 status, out, err = self.run_to_end("exec", *words)
@@ -102,8 +102,18 @@ class ExecTest(TransportctlTestCase):
         status, out, _ = self.run_to_end("exec", "--env", "A=5", "/usr/bin/env")
         self.assertEqual((status, out), (0, b"A=5\n"))
         self.assertEqual(self.run_to_end("exec", "--cwd", "/usr/bin", "pwd")[1], b"/usr/bin\n")
-        user = str(os.getuid())
-        self.assertEqual(self.run_to_end("exec", "--user", user, "id", "-u")[1].decode(), user + "\n")
+
+    def test_a_user_leaves_the_services_groups(self):
+        status, out, err = self.run_to_end("exec", "--user", "65534", "id")
+        self.assertEqual((status, out), (USAGE, b""))
+        self.assertIn("must be USER:GROUP", err)
+        self.assertIn("nobody:nogroup", err)
+        status, out, err = self.run_to_end("exec", "-u", "65534:65533", "--shell", "id -u; id -g; id -G")
+        if os.getuid() == 0:
+            self.assertEqual((status, out), (0, b"65534\n65533\n65533\n"), err)
+        else:
+            self.assertEqual(status, SERVICE_FAILED)
+            self.assertIn("EPERM", err)
 
     def test_input_is_read_only_with_i(self):
         self.assertEqual(self.run_to_end("exec", "cat", data=b"x")[:2], (0, b""))

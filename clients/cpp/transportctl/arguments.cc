@@ -122,14 +122,16 @@ AccountId ParseAccount(std::string_view text) {
 
 absl::Status ReadUser(std::string_view name, std::string_view text, Parsed& out) {
   const size_t colon = std::min(text.find(':'), text.size());
-  const bool has_group = colon < text.size();
   const std::string_view user = text.substr(0, colon);
-  const std::string_view group = has_group ? text.substr(colon + 1) : "";
-  if (user.empty() || (has_group && group.empty())) {
-    return Usage(StrCat(name, " must be USER or USER:GROUP, each a name or a number"));
+  const std::string_view group = colon < text.size() ? text.substr(colon + 1) : "";
+  if (user.empty() || group.empty()) {
+    return Usage(
+        StrCat(name,
+               " must be USER:GROUP, each a name or a number: nobody:nogroup; without a group the program would "
+               "keep the service's"));
   }
   out.arguments.exec.user = ParseAccount(user);
-  if (has_group) out.arguments.exec.group = ParseAccount(group);
+  out.arguments.exec.group = ParseAccount(group);
   return absl::OkStatus();
 }
 

@@ -48,7 +48,7 @@ struct ExecArguments {
   std::vector<std::pair<std::string, std::string>> env = {};
   std::optional<std::string> cwd = {};
   std::optional<AccountId> user = {};
-  std::optional<AccountId> group = {};
+  std::optional<AccountId> group = {};   // Set when `user` is.
   std::optional<Duration> timeout = {};  // Unset: for as long as it takes.
   Duration kill_after = std::chrono::seconds(5);
   std::optional<Duration> drain_timeout = {};

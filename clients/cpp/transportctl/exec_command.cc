@@ -118,6 +118,8 @@ class ExecCommand final : public StdinReader::Handler {
     if (!exec_.env.empty()) options.env = exec_.env;
     options.user = exec_.user;
     options.group = exec_.group;
+    // None but that one: those of the service are not the user's.
+    if (exec_.user) options.extra_groups.emplace();
     options.drain_timeout = exec_.drain_timeout;
     auto done = [this](const absl::StatusOr<Subprocess>& subprocess) {
       if (!subprocess.ok()) Fail(subprocess.status());

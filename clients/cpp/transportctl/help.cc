@@ -71,7 +71,7 @@ Options of exec:
   --shell                 PROGRAM is a whole command, for /bin/sh -c
   -e, --env NAME=VALUE    a variable; may be repeated. The environment is then these alone, and not the service's
   --cwd DIR               the folder to begin in
-  -u, --user USER[:GROUP] run as another user, if the service may
+  -u, --user USER:GROUP   run as another user in this group alone, if the service may: nobody:nogroup
   --timeout DURATION      the longest time: then the program gets SIGTERM (default: none)
   --kill-after DURATION   and so long after that it is killed, with its process group (default: 5s)
   --drain-timeout DURATION  how long what the program started may hold its output after its end (default: for ever)
