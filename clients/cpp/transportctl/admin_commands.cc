@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "clients/cpp/convert.h"
 #include "clients/cpp/grpc_status.h"
 #include "clients/cpp/transportctl/commands.h"
 #include "clients/cpp/transportctl/exit_code.h"
@@ -12,6 +11,7 @@
 #include "clients/cpp/transportctl/printable.h"
 #include "clients/cpp/transportctl/standard_error.h"
 #include "clients/cpp/transportctl/table.h"
+#include "clients/cpp/transportctl/transport_row.h"
 #include "google/protobuf/util/json_util.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
@@ -57,8 +57,6 @@ std::string TimeText(const google::protobuf::Timestamp& timestamp) {
   if (gmtime_r(&seconds, &utc) == nullptr) return "?";
   return std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%SZ", &utc) > 0 ? text : "?";
 }
-
-std::string AddressText(const v1::SocketAddress& address) { return remote::FromProto(address).ToString(); }
 
 // Every page of a list call, put together in the first answer.
 template <typename Response, typename Request, typename Call, typename Merge>
@@ -112,20 +110,8 @@ int RunTransports(const Arguments& arguments, const ConnectOptions& service) {
       [](auto& to, const auto& page) { to.mutable_transports()->MergeFrom(page.transports()); });
   if (!all.ok()) return Fail(all.status(), "ListTransports", service);
   if (arguments.json) return PrintJson(*all);
-  std::vector<std::vector<std::string>> rows = {
-      {"SESSION", "ID", "KIND", "LOCAL", "PEER", "SERVER", "RECEIVED", "SENT", "UNACKNOWLEDGED", "TO WRITE", "STATE"}};
-  for (const v1::TransportInfo& transport : all->transports()) {
-    const bool is_server = transport.kind() == v1::TRANSPORT_KIND_SERVER;
-    rows.push_back({transport.session_prefix(), StrCat(transport.transport_id()), is_server ? "server" : "stream",
-                    transport.has_sockname() ? AddressText(transport.sockname()) : "",
-                    transport.has_peername() ? AddressText(transport.peername()) : "",
-                    transport.server_id() == 0 ? "" : StrCat(transport.server_id()), StrCat(transport.received_bytes()),
-                    StrCat(transport.sent_bytes()), StrCat(transport.unacknowledged_bytes()),
-                    StrCat(transport.write_buffer_size_bytes()),
-                    transport.is_closing()       ? "closing"
-                    : transport.reading_paused() ? "paused"
-                                                 : "open"});
-  }
+  std::vector<std::vector<std::string>> rows = {TransportHeading()};
+  for (const v1::TransportInfo& transport : all->transports()) rows.push_back(TransportRow(transport));
   return Print(FormatTable(rows));
 }
 
