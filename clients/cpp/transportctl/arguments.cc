@@ -286,6 +286,11 @@ absl::Status CheckEndpoint(const Parsed& parsed) {
   return absl::OkStatus();
 }
 
+absl::Status CheckUdp(const UdpArguments& udp) {
+  return udp.count && udp.no_reply ? Usage("--count waits for answers, --no-reply for none: give one of them")
+                                   : absl::OkStatus();
+}
+
 absl::Status ReadWords(std::span<const std::string_view> words, Parsed& parsed) {
   Arguments& out = parsed.arguments;
   if (out.command == Command::kExec) {
@@ -385,6 +390,7 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> argum
   if (absl::Status status = ReadWords(words, parsed); !status.ok()) return status;
   if (absl::Status status = CheckEndpoint(parsed); !status.ok()) return status;
   if (absl::Status status = CheckTls(parsed); !status.ok()) return status;
+  if (absl::Status status = CheckUdp(parsed.arguments.udp); !status.ok()) return status;
   if (parsed.timeout) ApplyTimeout(*parsed.timeout, parsed.arguments);
   return std::move(parsed.arguments);
 }

@@ -62,7 +62,7 @@ Options of udp:
   --timeout DURATION      how long to wait for one more answer (default: 2s)
   --whole                 the whole of standard input is one datagram, and answers come as they are, without a line end
   -c, --count N           end when N answers are there
-  --no-reply              wait for no answer: end when all is sent
+  --no-reply              wait for no answer: end when all is sent; not with --count
   --source ADDRESS        the local end, in the service (default: any; unix: an abstract name)
 Options of exec:
   -i, --interactive       standard input to the program's, its end included; without it the program reads nothing

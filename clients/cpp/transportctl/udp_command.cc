@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "clients/cpp/transportctl/json.h"
 #include "clients/cpp/transportctl/service_loop.h"
 #include "clients/cpp/transportctl/stdio.h"
+#include "transports/api/error.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd::ctl {
@@ -97,8 +99,12 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
     PrintLinesToStderr(service_loop_.Explain(status));
     Print("error_received", JsonObject().Add("error", std::string(status.message())));
     failed_ = true;
-    // Nobody is there, or nothing was sent: no answer will come.
-    if (input_ended_ && answer_count_ == 0) End();
+    if (IsOfOneDatagram(ToTransportError(status).errno_number)) {
+      ++unsent_count_;
+    } else {
+      nobody_is_there_ = true;
+    }
+    if (input_ended_ && NoAnswerCanCome()) End();
   }
 
   void OnLost(const DatagramEnd& end) {
@@ -115,12 +121,22 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   }
 
   ExitCode ExitCodeOf(const DatagramCounts& counts) const {
-    if (counts.dropped_sent_count != 0) return kFailed;
-    if (udp_.no_reply || answer_count_ != 0) return failed_ && udp_.no_reply ? kFailed : kOk;
-    if (failed_) return kFailed;
+    if (counts.dropped_sent_count != 0 && !failed_) {
+      PrintToStderr(StrCat(counts.dropped_sent_count, " of the datagrams could not be sent"));
+    }
+    const bool has_failed = failed_ || counts.dropped_sent_count != 0;
+    if (udp_.no_reply || answer_count_ != 0 || NoAnswerCanCome()) return has_failed ? kFailed : kOk;
     PrintLinesToStderr({StrCat("no answer within ", DurationText(udp_.reply_timeout)),
                         "give it longer with --timeout, or expect none with --no-reply"});
-    return kTimedOut;
+    return has_failed ? kFailed : kTimedOut;
+  }
+
+  // Others may have arrived all the same.
+  static bool IsOfOneDatagram(int errno_number) { return errno_number == EMSGSIZE || errno_number == ENOBUFS; }
+
+  // After the end of the input.
+  bool NoAnswerCanCome() const {
+    return failed_ && answer_count_ == 0 && (nobody_is_there_ || unsent_count_ >= datagram_count_);
   }
 
   // --- Standard input and output
@@ -128,10 +144,13 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   void OnInput(std::string_view data) override {
     if (udp_.whole) {
       Keep(data);
-      return;
+      if (!is_too_long_) return;
+      input_->Pause();
+      Send();
+      return End();
     }
     for (size_t end = data.find('\n'); end != std::string_view::npos; end = data.find('\n')) {
-      if (!Keep(data.substr(0, end))) return;
+      Keep(data.substr(0, end));
       Send();
       data.remove_prefix(end + 1);
     }
@@ -143,21 +162,30 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
     if (transport_ == nullptr) return;
     input_ended_ = true;
     // The whole may be empty; a line ends with a line end, but for the last one.
-    if (udp_.whole || !datagram_.empty()) Send();
-    if (udp_.no_reply || (failed_ && answer_count_ == 0)) return End();
+    if (udp_.whole || !datagram_.empty() || is_too_long_) Send();
+    if (udp_.no_reply || NoAnswerCanCome()) return End();
     Wait();
   }
 
-  // False: it is more than any datagram can hold.
-  bool Keep(std::string_view data) {
-    datagram_ += data;
-    if (datagram_.size() <= kMaxDatagramBytes) return true;
-    Fail(absl::InvalidArgumentError(ToAbsl(StrCat(udp_.whole ? "standard input" : "a line", " of more than ",
-                                                  kMaxDatagramBytes, " bytes is too long for a datagram"))));
-    return false;
+  void Keep(std::string_view data) {
+    // No datagram can hold more.
+    is_too_long_ = is_too_long_ || datagram_.size() + data.size() > kMaxDatagramBytes;
+    if (is_too_long_) {
+      datagram_.clear();
+    } else {
+      datagram_ += data;
+    }
   }
 
   void Send() {
+    ++datagram_count_;
+    if (std::exchange(is_too_long_, false)) {
+      PrintToStderr(StrCat(udp_.whole ? "standard input" : "a line", " of more than ", kMaxDatagramBytes,
+                           " bytes is too long for a datagram"));
+      failed_ = true;
+      ++unsent_count_;
+      return;
+    }
     if (transport_ != nullptr) transport_->SendTo(datagram_).IgnoreError();
     datagram_.clear();
   }
@@ -221,8 +249,12 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   std::unique_ptr<StdoutWriter> output_;
   std::shared_ptr<DatagramTransport> transport_;  // Held by the loop, too. Null before it is made and after it is lost.
   std::string datagram_;                          // What has been read of the next one.
+  bool is_too_long_ = false;                      // That, and so it is not kept.
   bool input_ended_ = false;
-  bool failed_ = false;  // error_received told something.
+  bool failed_ = false;           // What it was has been told.
+  bool nobody_is_there_ = false;  // An error was not of one datagram alone.
+  uint64_t datagram_count_ = 0;   // Of the input.
+  uint64_t unsent_count_ = 0;     // Of those, told of by an error of their own.
   uint64_t answer_count_ = 0;
   TimerId timer_ = 0;
   std::optional<ExitCode> when_written_;

@@ -141,6 +141,8 @@ TEST(Arguments, UdpHasATimeoutOfItsOwn) {
   ASSERT_THAT(longer, IsOk());
   EXPECT_EQ(longer->udp.reply_timeout, std::chrono::minutes(1));
   EXPECT_EQ(longer->timeout, std::chrono::minutes(1));
+  EXPECT_THAT(ErrorOf({"udp", "h:1", "-c1"}), HasSubstr("unknown option"));
+  EXPECT_THAT(ErrorOf({"udp", "h:1", "-c", "1", "--no-reply"}), HasSubstr("give one of them"));
   for (const std::string_view count : {"0", "-1", "x", "1x", "99999999999999999999"}) {
     EXPECT_THAT(ErrorOf({"udp", "h:1", "--count", count}), HasSubstr("--count must be a number, 1 or more")) << count;
   }
