@@ -27,6 +27,19 @@ std::string FreshAbstractName() {
   return StrCat(std::string_view("\0transportctl-", 14), number);
 }
 
+// What a datagram can hold: 16 bits of length, less the headers of UDP (8) and, in it, of IPv4 (20). RFC 768, 791,
+// 8200.
+size_t MaxBytes(AddressFamily family) {
+  switch (family) {
+    case AddressFamily::kInet:
+      return 65535 - 8 - 20;
+    case AddressFamily::kInet6:
+      return 65535 - 8;
+    default:
+      return kMaxDatagramBytes;
+  }
+}
+
 // `udp`. Threading: loop thread only.
 class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handler {
  public:
@@ -76,6 +89,7 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
     const ExtraInfo& info = transport_->GetExtraInfo();
     const std::string sockname = info.sockname ? EndpointText(*info.sockname) : "?";
     const std::string peername = info.peername ? EndpointText(*info.peername) : "?";
+    max_bytes_ = MaxBytes(info.peername ? info.peername->family : AddressFamily::kUnspecified);
     Note(StrCat("connection_made ", sockname, " <-> ", peername));
     Print("connection_made", JsonObject().Add("sockname", sockname).Add("peername", peername));
     input_->Resume();
@@ -168,8 +182,7 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   }
 
   void Keep(std::string_view data) {
-    // No datagram can hold more.
-    is_too_long_ = is_too_long_ || datagram_.size() + data.size() > kMaxDatagramBytes;
+    is_too_long_ = is_too_long_ || datagram_.size() + data.size() > max_bytes_;
     if (is_too_long_) {
       datagram_.clear();
     } else {
@@ -180,8 +193,11 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   void Send() {
     ++datagram_count_;
     if (std::exchange(is_too_long_, false)) {
-      PrintToStderr(StrCat(udp_.whole ? "standard input" : "a line", " of more than ", kMaxDatagramBytes,
-                           " bytes is too long for a datagram"));
+      // Told here: what the service says of it may come after the last answer that is waited for.
+      const std::string text = StrCat(udp_.whole ? "standard input" : "a line", " of more than ", max_bytes_,
+                                      " bytes is too long for a datagram (EMSGSIZE)");
+      PrintToStderr(text);
+      Print("error_received", JsonObject().Add("error", text));
       failed_ = true;
       ++unsent_count_;
       return;
@@ -249,7 +265,8 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   std::unique_ptr<StdoutWriter> output_;
   std::shared_ptr<DatagramTransport> transport_;  // Held by the loop, too. Null before it is made and after it is lost.
   std::string datagram_;                          // What has been read of the next one.
-  bool is_too_long_ = false;                      // That, and so it is not kept.
+  size_t max_bytes_ = kMaxDatagramBytes;          // It can have.
+  bool is_too_long_ = false;                      // It is, and so is not kept.
   bool input_ended_ = false;
   bool failed_ = false;           // What it was has been told.
   bool nobody_is_there_ = false;  // An error was not of one datagram alone.
