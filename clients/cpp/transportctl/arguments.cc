@@ -187,6 +187,10 @@ constexpr Option kOptions[] = {
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.tls_arguments.cert_file); }},
     {"--key", kStreams, true,
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.tls_arguments.key_file); }},
+    {"--identity", kStreams, true,
+     [](Name name, Name value, Parsed& out) {
+       return IsUtf8(value) ? ReadText(name, value, out.tls_arguments.identity) : Usage(StrCat(name, " must be UTF-8"));
+     }},
     {"--servername", Of(Command::kConnect), true,
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.tls_arguments.servername.emplace()); }},
     {"--alpn", kStreams, true, ReadAlpn},
@@ -248,16 +252,20 @@ absl::Status CheckTls(Parsed& parsed) {
   TlsArguments& tls = parsed.tls_arguments;
   if (!parsed.tls) {
     for (const std::string_view name : parsed.options) {
-      for (const std::string_view needs_tls : {"--cacert", "--cert", "--key", "--servername", "--alpn", "--insecure"}) {
+      for (const std::string_view needs_tls :
+           {"--cacert", "--cert", "--key", "--identity", "--servername", "--alpn", "--insecure"}) {
         if (name == needs_tls) return Usage(StrCat(name, " needs --tls"));
       }
     }
     return absl::OkStatus();
   }
   const bool is_server = parsed.arguments.command == Command::kListen;
-  if (is_server && tls.cert_file.empty()) return Usage("listen --tls needs --cert FILE and --key FILE");
-  if (tls.cert_file.empty() != tls.key_file.empty()) {
-    return Usage(tls.cert_file.empty() ? "--key needs --cert FILE, too" : "--cert needs --key FILE, too");
+  if (tls.cert_file.empty() && !tls.key_file.empty()) return Usage("--key needs --cert FILE, too");
+  if (!tls.identity.empty() && !tls.cert_file.empty()) {
+    return Usage("--identity is a certificate of the service's, --cert one of yours: give one of them");
+  }
+  if (is_server && tls.cert_file.empty() && tls.identity.empty()) {
+    return Usage("listen --tls needs --cert FILE and --key FILE, or --identity NAME");
   }
   if (tls.insecure && !tls.cacert_file.empty()) {
     return Usage("--insecure trusts everybody, --cacert only whom the file names: give one of them");

@@ -33,7 +33,8 @@ enum class Command {
 struct TlsArguments {
   std::string cacert_file = {};  // Empty: whom the service's machine trusts.
   std::string cert_file = {};
-  std::string key_file = {};
+  std::string key_file = {};  // Empty: the key is in `cert_file`.
+  std::string identity = {};  // Instead of both.
   std::optional<std::string> servername = {};
   std::vector<std::string> alpn_protocols = {};
   bool insecure = false;

@@ -156,12 +156,17 @@ TEST(Arguments, TlsOptionsBelongTogether) {
   EXPECT_EQ(arguments->tls->servername, "s");
   EXPECT_EQ(arguments->tls->cacert_file, "f");
   EXPECT_FALSE(Parse({"connect", "h:1"})->tls.has_value());
-  for (const std::string_view option : {"--cacert", "--cert", "--key", "--servername", "--alpn"}) {
+  for (const std::string_view option : {"--cacert", "--cert", "--key", "--identity", "--servername", "--alpn"}) {
     EXPECT_THAT(ErrorOf({"connect", "h:1", option, "x"}), HasSubstr(StrCat(option, " needs --tls")));
   }
   EXPECT_THAT(ErrorOf({"connect", "h:1", "--insecure"}), HasSubstr("--insecure needs --tls"));
-  EXPECT_THAT(ErrorOf({"listen", "1", "--tls"}), HasSubstr("listen --tls needs --cert FILE and --key FILE"));
-  EXPECT_THAT(ErrorOf({"listen", "1", "--tls", "--cert=x"}), HasSubstr("--cert needs --key FILE"));
+  EXPECT_THAT(ErrorOf({"listen", "1", "--tls"}), HasSubstr("needs --cert FILE and --key FILE, or --identity"));
+  EXPECT_THAT(Parse({"listen", "1", "--tls", "--cert=x"}), IsOk());
+  EXPECT_EQ(Parse({"listen", "1", "--tls", "--identity=x"})->tls->identity, "x");
+  EXPECT_EQ(Parse({"connect", "h:1", "--tls", "--identity=x"})->tls->identity, "x");
+  EXPECT_THAT(ErrorOf({"listen", "1", "--tls", "--identity=x", "--cert=x", "--key=x"}), HasSubstr("give one of them"));
+  EXPECT_THAT(ErrorOf({"connect", "h:1", "--tls", "--identity=x", "--cert=x"}), HasSubstr("give one of them"));
+  EXPECT_THAT(ErrorOf({"connect", "h:1", "--tls", "--identity=\xff"}), HasSubstr("--identity must be UTF-8"));
   EXPECT_THAT(ErrorOf({"connect", "h:1", "--tls", "--key=x"}), HasSubstr("--key needs --cert FILE"));
   EXPECT_THAT(ErrorOf({"connect", "unix:/x", "--tls"}), HasSubstr("needs --servername"));
   EXPECT_THAT(Parse({"connect", "unix:/x", "--tls", "--insecure"}), IsOk());
