@@ -111,6 +111,16 @@ class ConnectTest(TransportctlTestCase):
     def test_without_a_command_help_is_named_once(self):
         self.assertEqual(self.run_to_end()[2].count("--help"), 1)
 
+    def test_help_of_a_command(self):
+        status, overview, err = self.run_to_end("--help")
+        self.assertEqual((status, err), (0, ""))
+        for words in (("exec", "--help"), ("help", "exec"), ("exec", "-i", "-h")):
+            status, out, err = self.run_to_end(*words)
+            self.assertEqual((status, err), (0, ""))
+            self.assertTrue(out.startswith(b"usage: transportctl [OPTION]... exec [--] PROGRAM [ARGUMENT]...\n"), out)
+            self.assertIn(b"Exit status of exec", out)
+            self.assertLess(len(out), len(overview) / 2)
+
     def test_a_token_that_no_header_can_have(self):
         commands = (
             ("connect", "127.0.0.1:1"), ("listen", "127.0.0.1:0"), ("udp", "127.0.0.1:1"), ("exec", "true"),

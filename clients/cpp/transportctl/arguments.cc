@@ -26,25 +26,8 @@ struct Parsed {
 
 // --- Commands
 
-// A set of commands, one bit each.
-using Commands = unsigned;
-constexpr Commands Of(Command command) { return 1u << static_cast<unsigned>(command); }
-constexpr Commands kAll = ~0u;
-constexpr Commands kStreams = Of(Command::kConnect) | Of(Command::kListen);
-constexpr Commands kAddressed = kStreams | Of(Command::kUdp);
-constexpr Commands kExecOnly = Of(Command::kExec);
-
-bool Contains(Commands commands, Command command) { return (commands & Of(command)) != 0; }
-
 absl::StatusOr<Command> ParseCommand(std::string_view word) {
-  constexpr std::pair<std::string_view, Command> kCommands[] = {
-      {"help", Command::kHelp},       {"connect", Command::kConnect},
-      {"listen", Command::kListen},   {"udp", Command::kUdp},
-      {"exec", Command::kExec},       {"sessions", Command::kSessions},
-      {"health", Command::kHealth},   {"transports", Command::kTransports},
-      {"version", Command::kVersion},
-  };
-  for (const auto& [name, command] : kCommands) {
+  for (const auto& [name, command] : kCommandNames) {
     if (word == name) return command;
   }
   return Usage(StrCat("unknown command `", word,
@@ -299,6 +282,14 @@ absl::Status CheckUdp(const UdpArguments& udp) {
                                    : absl::OkStatus();
 }
 
+absl::StatusOr<Arguments> HelpFor(std::string_view topic) {
+  const absl::StatusOr<Command> command = ParseCommand(topic);
+  if (!command.ok()) return command.status();
+  Arguments out;
+  out.help_topic = *command;
+  return out;
+}
+
 absl::Status ReadWords(std::span<const std::string_view> words, Parsed& parsed) {
   Arguments& out = parsed.arguments;
   if (out.command == Command::kExec) {
@@ -377,7 +368,7 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> argum
       }
       continue;
     }
-    if (reader.name() == "--help" || reader.name() == "-h") return Arguments{};
+    if (reader.name() == "--help" || reader.name() == "-h") return HelpFor(words.empty() ? "help" : words.front());
     if (reader.name() == "--version") {
       if (absl::Status status = reader.NoValue(); !status.ok()) return status;
       Arguments out;
@@ -389,6 +380,7 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> argum
   if (words.empty()) return Usage("a command is missing");
   const absl::StatusOr<Command> command = ParseCommand(words.front());
   if (!command.ok()) return command.status();
+  if (*command == Command::kHelp && words.size() == 2) return HelpFor(words.back());
   parsed.arguments.command = *command;
   for (const std::string_view name : parsed.options) {
     if (!Contains(FindOption(name)->commands, *command)) {

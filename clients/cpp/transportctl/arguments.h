@@ -11,23 +11,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "clients/cpp/transportctl/command_set.h"
 #include "clients/cpp/transportctl/endpoint.h"
 #include "transports/api/event_loop.h"
 
 namespace transportd::ctl {
-
-enum class Command {
-  kHelp,
-  kConnect,
-  kListen,
-  kUdp,
-  kExec,
-  kSessions,
-  kTransports,
-  kHealth,
-  kVersion,
-  kProgramVersion
-};
 
 // TLS as the command line has it; see ReadTlsFiles. Threading: a value.
 struct TlsArguments {
@@ -66,7 +54,8 @@ struct UdpArguments {
 // Threading: a value.
 struct Arguments {
   Command command = Command::kHelp;
-  std::string target = {};  // Empty: the environment, then the default.
+  Command help_topic = Command::kHelp;  // help: of which command; kHelp: of all.
+  std::string target = {};              // Empty: the environment, then the default.
   std::string token = {};
   // Until the service has answered, and the connection is there.
   Duration timeout = std::chrono::seconds(10);
@@ -92,8 +81,8 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> argum
 // `5s`, `250ms`, `2m`, `1h`; a number alone is seconds. More than 0, at most 1 h.
 absl::StatusOr<Duration> ParseDuration(std::string_view text);
 
-// What --help prints.
-std::string_view HelpText();
+// What --help prints: kHelp: of all commands, else of this one alone.
+std::string HelpText(Command topic);
 
 }  // namespace transportd::ctl
 

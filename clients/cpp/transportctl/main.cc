@@ -81,7 +81,7 @@ int Main(int argc, char** argv) {
     case ctl::Command::kHelp:
       break;
   }
-  return Print(ctl::HelpText());
+  return Print(ctl::HelpText(arguments->help_topic));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "clients/cpp/transportctl/arguments.h"
 
+#include <algorithm>
+#include <sstream>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -48,6 +50,21 @@ TEST(Arguments, HelpNeedsNothingElse) {
   EXPECT_EQ(Parse({"--help"})->command, Command::kHelp);
   EXPECT_EQ(Parse({"connect", "-h"})->command, Command::kHelp);
   EXPECT_EQ(Parse({"help"})->command, Command::kHelp);
+  EXPECT_EQ(Parse({"--help"})->help_topic, Command::kHelp);
+}
+
+TEST(Arguments, HelpMayBeOfACommand) {
+  for (const auto& [name, command] : kCommandNames) {
+    for (const auto& words : {std::vector{name, std::string_view("--help")}, {name, "-h"}, {"help", name}}) {
+      const auto arguments = Parse(words);
+      ASSERT_THAT(arguments, IsOk());
+      EXPECT_EQ(arguments->command, Command::kHelp);
+      EXPECT_EQ(arguments->help_topic, command) << name;
+    }
+  }
+  EXPECT_THAT(ErrorOf({"conect", "--help"}), HasSubstr("unknown command `conect`"));
+  EXPECT_THAT(ErrorOf({"help", "conect"}), HasSubstr("unknown command `conect`"));
+  EXPECT_THAT(ErrorOf({"help", "exec", "x"}), HasSubstr("one word too many"));
 }
 
 TEST(Arguments, VersionOptionNeedsNothingElse) {
@@ -201,7 +218,68 @@ TEST(DurationText, UnitsAndBounds) {
 TEST(Help, NamesEveryCommandAndExitStatus) {
   for (const char* word : {"connect", "listen", "udp", "exec", "sessions", "transports", "health", "version",
                            "--version", "  124  ", "  125  ", "  126  ", "  127  ", "128 + N"}) {
-    EXPECT_THAT(std::string(HelpText()), HasSubstr(word));
+    EXPECT_THAT(HelpText(Command::kHelp), HasSubstr(word));
+  }
+}
+
+// The options in its first columns.
+std::vector<std::string> OptionsIn(const std::string& text) {
+  std::vector<std::string> options;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("  -")) continue;
+    std::istringstream words(line.substr(0, 26));
+    for (std::string word; words >> word;) {
+      if (word.back() == ',') word.pop_back();
+      if (word.front() == '-') options.push_back(word);
+    }
+  }
+  return options;
+}
+
+TEST(Help, OfACommandIsItsOwnPart) {
+  struct Case {
+    Command command;
+    std::vector<std::string> has;
+    std::vector<std::string> has_not;
+  };
+  const std::vector<Case> cases = {
+      {Command::kConnect, {"connect ADDRESS", "[IPV6]:PORT", "--servername", "  4  "}, {"--echo", "--cwd", "  125  "}},
+      {Command::kListen, {"listen ADDRESS", "--echo", "--identity"}, {"--servername", "--cwd", "  125  "}},
+      {Command::kUdp, {"udp ADDRESS", "--count", "(default: 2s)"}, {"--tls", "--cwd", "(default: 10s)"}},
+      {Command::kExec, {"exec [--] PROGRAM [ARGUMENT]...", "--cwd", "128 + N"}, {"--tls", "--json", "  4  ", "[IPV6]"}},
+      {Command::kTransports, {"--session"}, {"--tls", "--cwd", "[IPV6]"}},
+      {Command::kSessions, {"--json"}, {"--session PREFIX", "--tls"}},
+      {Command::kHealth, {"--timeout"}, {"--tls"}},
+      {Command::kVersion, {"--target"}, {"--tls"}},
+  };
+  for (const Case& c : cases) {
+    const std::string text = HelpText(c.command);
+    EXPECT_THAT(text, testing::StartsWith("usage: transportctl [OPTION]... "));
+    for (const std::string& word : c.has) EXPECT_THAT(text, HasSubstr(word));
+    for (const std::string& word : c.has_not) EXPECT_THAT(text, testing::Not(HasSubstr(word)));
+  }
+}
+
+TEST(Help, NamesTheOptionsThatACommandHas) {
+  const std::vector<std::string> all = OptionsIn(HelpText(Command::kHelp));
+  EXPECT_GE(all.size(), 40u);
+  for (const auto& [name, command] : kCommandNames) {
+    if (command == Command::kHelp) continue;
+    const std::vector<std::string> own = OptionsIn(HelpText(command));
+    EXPECT_THAT(own, testing::IsSubsetOf(all));
+    for (const std::string& option : all) {
+      if (option == "--help" || option == "-h" || option == "--version") continue;
+      // One of the values is one that it takes.
+      bool has_meaning = true;
+      for (const std::string_view value : {"4", "a:1", "A=1"}) {
+        const std::string error = ErrorOf({name, option, value});
+        EXPECT_THAT(error, testing::Not(HasSubstr("unknown option")));
+        if (error.find("has no meaning for") != std::string::npos) has_meaning = false;
+      }
+      const bool is_named = std::find(own.begin(), own.end(), option) != own.end();
+      EXPECT_EQ(is_named, has_meaning) << name << " " << option;
+    }
   }
 }
 
