@@ -123,7 +123,7 @@ class ConnectTest(TransportctlTestCase):
 
     def test_a_token_that_no_header_can_have(self):
         commands = (
-            ("connect", "127.0.0.1:1"), ("listen", "127.0.0.1:0"), ("udp", "127.0.0.1:1"), ("exec", "true"),
+            ("connect", "127.0.0.1:0"), ("listen", "127.0.0.1:0"), ("udp", "127.0.0.1:0"), ("exec", "true"),
             ("sessions",), ("transports",), ("health",), ("version",),
         )  # fmt: skip
         for words in commands:
