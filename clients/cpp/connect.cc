@@ -2,13 +2,18 @@
 
 #include <errno.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <string_view>
 #include <utility>
 
 #include "clients/cpp/grpc_channel.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/support/channel_arguments.h"
+#include "transports/api/error.h"
 #include "transports/base/clock.h"
+#include "transports/base/str_cat.h"
+#include "transports/base/utf8.h"
 
 namespace transportd {
 namespace {
@@ -38,8 +43,19 @@ absl::StatusOr<std::unique_ptr<RemoteEventLoop>> Connect(const ConnectOptions& o
 ConnectOptions WithEnvironment(ConnectOptions options) {
   if (options.target.empty()) options.target = FromEnvironment("TRANSPORTD_TARGET", kDefaultTarget);
   if (options.token.empty()) options.token = FromEnvironment("TRANSPORTD_TOKEN", "");
-  if (options.client_name.empty()) options.client_name = program_invocation_short_name;
+  if (options.client_name.empty()) options.client_name = Utf8OrEscaped(program_invocation_short_name);
   return options;
+}
+
+absl::Status CheckToken(std::string_view token) {
+  const auto bad = std::find_if(token.begin(), token.end(), [](char c) { return c < ' ' || c > '~'; });
+  if (bad == token.end()) return absl::OkStatus();
+  const auto index = static_cast<size_t>(bad - token.begin());
+  const bool only_line_ends = token.find_first_not_of("\r\n", index) == std::string_view::npos;
+  return InvalidArgument(
+      "INVALID_TOKEN", "token",
+      StrCat("must be printable ASCII without a line break; ",
+             only_line_ends ? std::string("it ends with a line break") : StrCat("byte ", index + 1, " of it is not")));
 }
 
 std::shared_ptr<grpc::Channel> CreateServiceChannel(const ConnectOptions& options) {
@@ -59,6 +75,8 @@ std::shared_ptr<grpc::Channel> CreateServiceChannel(const ConnectOptions& option
 
 absl::StatusOr<std::unique_ptr<RemoteEventLoop>> ConnectRemoteEventLoop(ConnectOptions options) {
   options = WithEnvironment(std::move(options));
+  if (absl::Status status = CheckToken(options.token); !status.ok()) return status;
+  if (!IsUtf8(options.client_name)) return InvalidArgument("INVALID_CLIENT_NAME", "client_name", "must be UTF-8");
   const TimePoint deadline = SystemClock().Now() + options.timeout;
   absl::StatusOr<std::unique_ptr<RemoteEventLoop>> loop = Connect(options);
   // gRPC 1.51 looks at the errno of connect(2) only after other calls, which may have set it (a process that has no

@@ -31,7 +31,7 @@ class ExecTest(TransportctlTestCase):
             (("/no/such/program",), NOT_FOUND),
             (("no-such-program",), NOT_FOUND),
             (("--cwd", "/no/such/folder", "true"), SERVICE_FAILED),
-            (("--user", "no-such-user", "true"), SERVICE_FAILED),
+            (("--user", "no-such-user:0", "true"), SERVICE_FAILED),
         ):
             with self.subTest(words):
                 status, out, err = self.run_to_end("exec", *words)
@@ -51,6 +51,25 @@ class ExecTest(TransportctlTestCase):
             status, out, err = self.run_to_end("exec", *words)
             self.assertEqual((status, out), (USAGE, b""), words)
             self.assertIn(what, err)
+
+    def test_what_others_chose_does_not_drive_the_terminal(self):
+        status, _, err = self.run_to_end("exec", "no\033[31m\nprogram")
+        self.assertEqual(status, NOT_FOUND)
+        self.assertIn("no\\x1b[31m\\nprogram", err)
+        status, _, err = self.run_to_end("exec", "--cwd", "/no\n\x9b", "true")
+        self.assertEqual(status, SERVICE_FAILED)
+        self.assertIn("/no\\n\\xc2\\x9b", err)
+        for target in ("no\033[31m.invalid\n:1", "ipv4:\033", "unix:/\033\n"):
+            with self.subTest(target=target):
+                status, _, err = self.run_to_end("health", target=target)
+                self.assertNotEqual(status, 0)
+                self.assertIn("\\", err)
+                self.assertNotIn("\033", err)
+                self.assertFalse([line for line in err.splitlines() if line.startswith((":", " --"))], err)
+        # The program's own words are data.
+        self.assertEqual(self.run_to_end("exec", "printf", "\033\n")[1], b"\033\n")
+        self.assertEqual(self.run_to_end("exec", "--shell", "printf '\033\n' >&2")[2], "\033\n")
+        self.assertIn("`a\\x1b`", self.run_to_end("a\033")[2])
 
     def test_a_service_that_is_not_there(self):
         status, _, err = self.run_to_end("exec", "true", target=f"127.0.0.1:{free_port()}")
@@ -83,8 +102,18 @@ class ExecTest(TransportctlTestCase):
         status, out, _ = self.run_to_end("exec", "--env", "A=5", "/usr/bin/env")
         self.assertEqual((status, out), (0, b"A=5\n"))
         self.assertEqual(self.run_to_end("exec", "--cwd", "/usr/bin", "pwd")[1], b"/usr/bin\n")
-        user = str(os.getuid())
-        self.assertEqual(self.run_to_end("exec", "--user", user, "id", "-u")[1].decode(), user + "\n")
+
+    def test_a_user_leaves_the_services_groups(self):
+        status, out, err = self.run_to_end("exec", "--user", "65534", "id")
+        self.assertEqual((status, out), (USAGE, b""))
+        self.assertIn("must be USER:GROUP", err)
+        self.assertIn("nobody:nogroup", err)
+        status, out, err = self.run_to_end("exec", "-u", "65534:65533", "--shell", "id -u; id -g; id -G")
+        if os.getuid() == 0:
+            self.assertEqual((status, out), (0, b"65534\n65533\n65533\n"), err)
+        else:
+            self.assertEqual(status, SERVICE_FAILED)
+            self.assertIn("EPERM", err)
 
     def test_input_is_read_only_with_i(self):
         self.assertEqual(self.run_to_end("exec", "cat", data=b"x")[:2], (0, b""))

@@ -117,6 +117,17 @@ class ConnectTest(TlsTestCase):
         self.assertEqual(process.returncode, 0, err)
         self.assertRegex(err, rb"tls TLSv1\.3, TLS_\w+, peer organizationName=Test, commonName=server\.test\n")
 
+    def test_what_a_certificate_says_does_not_drive_the_terminal(self):
+        self.openssl(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", "evil.key", "-out", "evil.pem", "-subj", "/CN=evil\033[31m\nX", "-days", "2",
+        )  # fmt: skip
+        address = self.server(certificate="evil")
+        process = self.transportctl("-v", "connect", "--tls", "--insecure", "--close-at-eof", address)
+        _, err = process.communicate(b"", timeout=harness.TIMEOUT)
+        self.assertIn(rb"peer commonName=evil\x1b[31m\nX (not verified)", err)
+        self.assertNotIn(b"\033", err)
+
     def test_wrong_certificates(self):
         address = self.server()
         self.expect_failure("CERTIFICATE_VERIFY_FAILED", address)
@@ -193,7 +204,7 @@ class ConnectTest(TlsTestCase):
         self.openssl("pkey", "-in", "client.key", "-out", encrypted, "-aes256", "-passout", "pass:x")
         for words, what in (
             (("connect", "--cacert", "x", "a:1"), "--cacert needs --tls"),
-            (("connect", "--tls", "--cert", self.file("client.pem"), "a:1"), "--cert needs --key FILE"),
+            (("connect", "--tls", "--cert", self.file("client.pem"), "a:1"), "give the file that has the key with --key"),
             (("connect", "--tls", "--key", self.file("client.key"), "a:1"), "--key needs --cert FILE"),
             (("connect", "--tls", "--insecure", *self.trust(), "a:1"), "give one of them"),
             (("connect", "--tls", "--alpn", "h2,,x", "a:1"), "--alpn must be names"),
@@ -289,6 +300,56 @@ class ListenTest(TlsTestCase):
         self.assertEqual(made["tls"]["peer_subject"], "organizationName=Test, commonName=client.test")
         self.assertTrue(made["tls"]["peer_verified"])
         self.assertEqual(client.stdout.read(16), b"GET /x HTTP/1.1\r")
+
+
+class IdentityTest(TlsTestCase):
+    """Certificates of the service's, by name; and one file with certificate and key."""
+
+    def start_service(self) -> harness.Service:
+        return harness.Service(
+            *(f"--tls-identity={name}={self.file(name)}.pem,{self.file(name)}.key" for name in ("server", "client"))
+        )
+
+    def expect_echo(self, server: tuple[str, ...], client: tuple[str, ...]) -> None:
+        listening = self.transportctl(
+            "listen", "--json", "--tls", "--echo", *self.trust(), *server, "127.0.0.1:0"
+        )  # fmt: skip
+        host, port = self.listening_on(listening)
+        process = self.transportctl("connect", "--tls", "--close-at-eof", *self.trust(), *client, f"{host}:{port}")
+        process.stdin.write(b"hello\n")
+        process.stdin.flush()
+        self.assertEqual(process.stdout.readline(), b"hello\n")
+        _, err = process.communicate(b"", timeout=harness.TIMEOUT)
+        self.assertEqual(process.returncode, 0, err)
+        made = json.loads(listening.stdout.readline())["args"]["tls"]
+        self.assertEqual(made["peer_subject"], "organizationName=Test, commonName=client.test")
+        self.assertTrue(made["peer_verified"])
+        listening.stdout.read()
+        self.assertEqual(listening.wait(harness.TIMEOUT), 0)
+
+    def test_both_sides(self):
+        self.expect_echo(("--identity", "server"), ("--identity", "client"))
+
+    def test_the_key_in_the_certificates_file(self):
+        for name in ("server", "client"):
+            both = Path(self.file(f"{name}.both"))
+            both.write_bytes(Path(self.file(f"{name}.pem")).read_bytes() + Path(self.file(f"{name}.key")).read_bytes())
+        self.expect_echo(("--cert", self.file("server.both")), ("--cert", self.file("client.both")))
+        status, _, err = self.run_to_end("listen", "--tls", "--cert", self.file("server.pem"), "127.0.0.1:0")
+        self.assertEqual(status, USAGE)
+        self.assertIn("give the file that has the key with --key", err)
+
+    def test_what_is_wrong(self):
+        status, _, err = self.run_to_end("listen", "--tls", "--identity", "nobody", "127.0.0.1:0")
+        self.assertEqual(status, FAILED)
+        self.assertIn("UNKNOWN_TLS_IDENTITY", err)
+        for words, what in (
+            (("--tls", "--identity", "server", *self.identity("server")), "give one of them"),
+            (("--identity", "server"), "--identity needs --tls"),
+        ):
+            status, _, err = self.run_to_end("listen", *words, "127.0.0.1:0")
+            self.assertEqual(status, USAGE)
+            self.assertIn(what, err)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,16 @@ FAILED, USAGE, NO_SERVICE, TIMED_OUT = 1, 2, 3, 124
 
 
 class TransportctlTestCase(harness.ServiceTestCase):
-    def transportctl(self, *arguments, stdin=subprocess.PIPE, target=None) -> subprocess.Popen:
-        environment = dict(os.environ, TRANSPORTD_TARGET=target or self.service.target)
+    def transportctl(self, *arguments, stdin=subprocess.PIPE, target=None, environment=None) -> subprocess.Popen:
+        environment = dict(os.environ, TRANSPORTD_TARGET=target or self.service.target, **(environment or {}))
         return self.program(
             os.environ["TRANSPORTCTL_BIN"], *arguments,
             env=environment, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
-    def run_to_end(self, *arguments, data: bytes = b"", target=None) -> tuple[int, bytes, str]:
+    def run_to_end(self, *arguments, data: bytes = b"", target=None, environment=None) -> tuple[int, bytes, str]:
         """(exit status, standard output, standard error)"""
-        process = self.transportctl(*arguments, target=target)
+        process = self.transportctl(*arguments, target=target, environment=environment)
         out, err = process.communicate(data, timeout=harness.TIMEOUT)
         return process.returncode, out, err.decode()
 

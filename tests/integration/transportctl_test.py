@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -12,6 +13,7 @@ import threading
 import harness
 from client import StreamSession
 from harness import LOOPBACK, free_port, pattern, read_all, read_exactly
+from transportd.v1 import pipe_pb2
 from transportctl_case import FAILED, NO_SERVICE, TIMED_OUT, USAGE, TransportctlTestCase
 
 class ConnectTest(TransportctlTestCase):
@@ -108,6 +110,32 @@ class ConnectTest(TransportctlTestCase):
 
     def test_without_a_command_help_is_named_once(self):
         self.assertEqual(self.run_to_end()[2].count("--help"), 1)
+
+    def test_help_of_a_command(self):
+        status, overview, err = self.run_to_end("--help")
+        self.assertEqual((status, err), (0, ""))
+        for words in (("exec", "--help"), ("help", "exec"), ("exec", "-i", "-h")):
+            status, out, err = self.run_to_end(*words)
+            self.assertEqual((status, err), (0, ""))
+            self.assertTrue(out.startswith(b"usage: transportctl [OPTION]... exec [--] PROGRAM [ARGUMENT]...\n"), out)
+            self.assertIn(b"Exit status of exec", out)
+            self.assertLess(len(out), len(overview) / 2)
+
+    def test_a_token_that_no_header_can_have(self):
+        commands = (
+            ("connect", "127.0.0.1:0"), ("listen", "127.0.0.1:0"), ("udp", "127.0.0.1:0"), ("exec", "true"),
+            ("sessions",), ("transports",), ("health",), ("version",),
+        )  # fmt: skip
+        for words in commands:
+            for token, what in (("secret\n", "ends with a line break"), ("secreté", "byte 7 of it is not")):
+                with self.subTest(words, token=token):
+                    status, out, err = self.run_to_end(*words, environment={"TRANSPORTD_TOKEN": token})
+                    self.assertEqual((status, out), (USAGE, b""), err)
+                    self.assertIn("(INVALID_TOKEN)", err)
+                    self.assertIn(what, err)
+                    self.assertNotIn("secret", err)
+        status, _, err = self.run_to_end("--token", "abc\n", "health")
+        self.assertEqual(status, USAGE, err)
 
     def test_input_that_cannot_be_read_is_no_end(self):
         for redirection in ("</", "<&-"):
@@ -304,6 +332,36 @@ class LookTest(TransportctlTestCase):
             for line in out.splitlines():
                 json.loads(line)
             self.assertIn(str(peer.getsockname()[1]).encode(), out)
+
+    def test_what_each_transport_is(self):
+        fifo = self.folder() / "fifo\n"
+        os.mkfifo(fifo)
+        cat = self.transportctl("exec", "-i", "cat")
+        cat.stdin.write(b"x")
+        cat.stdin.flush()
+        self.assertEqual(cat.stdout.read(1), b"x")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer, StreamSession(self.service.target) as session:
+            peer.bind(("127.0.0.1", 0))
+            address = "127.0.0.1:{}".format(peer.getsockname()[1])
+            udp = self.transportctl("-v", "udp", address)
+            self.assertIn(b"connection_made", udp.stderr.readline())
+            session.call(pipe_pb2.ConnectReadPipeRequest(source={"path": os.fsencode(fifo)}))
+            status, out, err = self.run_to_end("transports")
+            self.assertEqual(status, 0, err)
+            self.assertNotIn("(unspecified)", out.decode())
+            rows = [re.split(" {2,}", line) for line in out.decode().splitlines()[1:]]
+            found = {(kind, local, remote) for _, _, kind, local, remote, *_ in rows}
+            (subprocess_id,) = (row[1] for row in rows if row[2] == "subprocess")
+            pid = next(local for kind, local, _ in found if kind == "subprocess")
+            self.assertEqual(os.readlink("/proc/{}/exe".format(pid.removeprefix("pid "))).rsplit("/", 1)[1], "cat")
+            for fd in range(3):
+                self.assertIn(("pipe", "-", f"fd {fd} of subprocess {subprocess_id}"), found)
+            self.assertIn(("pipe", str(fifo).replace("\n", "\\n"), "-"), found)
+            self.assertIn(address, [remote for kind, _, remote in found if kind == "datagram"])
+        for process in (cat, udp):
+            process.stdin.close()
+            process.kill()
+            process.wait()
 
     def test_health_and_version(self):
         self.assertEqual(self.run_to_end("health")[0], 0)

@@ -1,6 +1,7 @@
 """`transportctl udp` against socat and dnsmasq."""
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import threading
 
 import harness
 from harness import eventually, free_port
@@ -126,6 +128,29 @@ class UdpTest(TransportctlTestCase):
             self.assertEqual((status, out), (FAILED, b""))
             self.assertIn(what, err)
 
+    def test_the_others_are_answered_when_one_is_too_long(self):
+        peer = self.peer()
+
+        def echo():
+            with contextlib.suppress(OSError):
+                while True:
+                    data, sender = peer.recvfrom(1 << 16)
+                    peer.sendto(data, sender)
+
+        threading.Thread(target=echo, daemon=True).start()
+        for size in (65_508, 70_000, 300_000):
+            bad, good = b"x" * size + b"\n", b"good\n"
+            for data, options in ((bad + good, ("-c", "1")), (good + bad, ("--timeout", "1s"))):
+                with self.subTest(size=size, options=options):
+                    status, out, err = self.run_to_end("udp", *options, self.address(peer), data=data)
+                    self.assertEqual((status, out), (FAILED, good), err)
+                    self.assertIn("a line of more than 65507 bytes is too long for a datagram (EMSGSIZE)", err)
+        # One that fails, and none that is answered: in time, and with the reason.
+        silent = self.peer()
+        status, out, err = self.run_to_end("udp", "--timeout", "100ms", self.address(silent), data=bad + good)
+        self.assertEqual((status, out), (FAILED, b""))
+        self.assertIn("no answer within 100ms", err)
+
     def test_json(self):
         peer = self.peer()
         process = self.transportctl("udp", "--json", "-c", "1", self.address(peer))
@@ -147,6 +172,7 @@ class UdpTest(TransportctlTestCase):
             (("udp", "host"), "the port is missing"),
             (("udp", "--count", "0", "host:53"), "--count must be a number, 1 or more"),
             (("udp", "--source", "unix:/x", "host:53"), "of one kind"),
+            (("udp", "-c", "1", "--no-reply", "host:53"), "give one of them"),
             (("udp", "-4", "unix:/x"), "-4 has no meaning for a Unix socket"),
             (("udp", "--tls", "host:53"), "--tls has no meaning for udp"),
             (("connect", "--whole", "host:53"), "--whole has no meaning for connect"),

@@ -4,12 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "clients/cpp/convert.h"
 #include "clients/cpp/grpc_status.h"
 #include "clients/cpp/transportctl/commands.h"
 #include "clients/cpp/transportctl/exit_code.h"
 #include "clients/cpp/transportctl/json.h"
+#include "clients/cpp/transportctl/printable.h"
+#include "clients/cpp/transportctl/standard_error.h"
 #include "clients/cpp/transportctl/table.h"
+#include "clients/cpp/transportctl/transport_row.h"
 #include "google/protobuf/util/json_util.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
@@ -28,13 +30,13 @@ void Prepare(const Arguments& arguments, const ConnectOptions& service, grpc::Cl
 
 // `question`: the call that failed.
 int Fail(const absl::Status& status, std::string_view question, const ConnectOptions& service) {
-  std::fprintf(stderr, "transportctl: %s\n", Explain(status, service.target, question, service.timeout).c_str());
+  PrintLinesToStderr(Explain(status, service.target, question, service.timeout));
   return ExitCodeFor(status);
 }
 
 int Print(std::string_view text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  if (!written) std::fprintf(stderr, "transportctl: standard output cannot be written\n");
+  if (!written) PrintToStderr("standard output cannot be written");
   return written ? kOk : kFailed;
 }
 
@@ -55,8 +57,6 @@ std::string TimeText(const google::protobuf::Timestamp& timestamp) {
   if (gmtime_r(&seconds, &utc) == nullptr) return "?";
   return std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%SZ", &utc) > 0 ? text : "?";
 }
-
-std::string AddressText(const v1::SocketAddress& address) { return remote::FromProto(address).ToString(); }
 
 // Every page of a list call, put together in the first answer.
 template <typename Response, typename Request, typename Call, typename Merge>
@@ -110,20 +110,8 @@ int RunTransports(const Arguments& arguments, const ConnectOptions& service) {
       [](auto& to, const auto& page) { to.mutable_transports()->MergeFrom(page.transports()); });
   if (!all.ok()) return Fail(all.status(), "ListTransports", service);
   if (arguments.json) return PrintJson(*all);
-  std::vector<std::vector<std::string>> rows = {
-      {"SESSION", "ID", "KIND", "LOCAL", "PEER", "SERVER", "RECEIVED", "SENT", "UNACKNOWLEDGED", "TO WRITE", "STATE"}};
-  for (const v1::TransportInfo& transport : all->transports()) {
-    const bool is_server = transport.kind() == v1::TRANSPORT_KIND_SERVER;
-    rows.push_back({transport.session_prefix(), StrCat(transport.transport_id()), is_server ? "server" : "stream",
-                    transport.has_sockname() ? AddressText(transport.sockname()) : "",
-                    transport.has_peername() ? AddressText(transport.peername()) : "",
-                    transport.server_id() == 0 ? "" : StrCat(transport.server_id()), StrCat(transport.received_bytes()),
-                    StrCat(transport.sent_bytes()), StrCat(transport.unacknowledged_bytes()),
-                    StrCat(transport.write_buffer_size_bytes()),
-                    transport.is_closing()       ? "closing"
-                    : transport.reading_paused() ? "paused"
-                                                 : "open"});
-  }
+  std::vector<std::vector<std::string>> rows = {TransportHeading()};
+  for (const v1::TransportInfo& transport : all->transports()) rows.push_back(TransportRow(transport));
   return Print(FormatTable(rows));
 }
 
@@ -159,8 +147,10 @@ int RunVersion(const Arguments& arguments, const ConnectOptions& service) {
   } else {
     std::string text = StrCat("transportctl ", TRANSPORTD_VERSION, "\n");
     if (status.ok()) {
-      text += StrCat("transportd   ", response.version(), " at ", service.target, ", revision ", response.revision(),
-                     ", gRPC ", response.grpc_version(), ", up ", response.uptime().seconds(), " s\n");
+      text += Printable(StrCat("transportd   ", response.version(), " at ", service.target, ", revision ",
+                               response.revision(), ", gRPC ", response.grpc_version(), ", up ",
+                               response.uptime().seconds(), " s")) +
+              "\n";
     }
     Print(text);
   }

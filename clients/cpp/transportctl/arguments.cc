@@ -7,6 +7,7 @@
 
 #include "clients/cpp/transportctl/option_reader.h"
 #include "transports/base/str_cat.h"
+#include "transports/base/utf8.h"
 
 namespace transportd::ctl {
 namespace {
@@ -25,25 +26,8 @@ struct Parsed {
 
 // --- Commands
 
-// A set of commands, one bit each.
-using Commands = unsigned;
-constexpr Commands Of(Command command) { return 1u << static_cast<unsigned>(command); }
-constexpr Commands kAll = ~0u;
-constexpr Commands kStreams = Of(Command::kConnect) | Of(Command::kListen);
-constexpr Commands kAddressed = kStreams | Of(Command::kUdp);
-constexpr Commands kExecOnly = Of(Command::kExec);
-
-bool Contains(Commands commands, Command command) { return (commands & Of(command)) != 0; }
-
 absl::StatusOr<Command> ParseCommand(std::string_view word) {
-  constexpr std::pair<std::string_view, Command> kCommands[] = {
-      {"help", Command::kHelp},       {"connect", Command::kConnect},
-      {"listen", Command::kListen},   {"udp", Command::kUdp},
-      {"exec", Command::kExec},       {"sessions", Command::kSessions},
-      {"health", Command::kHealth},   {"transports", Command::kTransports},
-      {"version", Command::kVersion},
-  };
-  for (const auto& [name, command] : kCommands) {
+  for (const auto& [name, command] : kCommandNames) {
     if (word == name) return command;
   }
   return Usage(StrCat("unknown command `", word,
@@ -121,14 +105,16 @@ AccountId ParseAccount(std::string_view text) {
 
 absl::Status ReadUser(std::string_view name, std::string_view text, Parsed& out) {
   const size_t colon = std::min(text.find(':'), text.size());
-  const bool has_group = colon < text.size();
   const std::string_view user = text.substr(0, colon);
-  const std::string_view group = has_group ? text.substr(colon + 1) : "";
-  if (user.empty() || (has_group && group.empty())) {
-    return Usage(StrCat(name, " must be USER or USER:GROUP, each a name or a number"));
+  const std::string_view group = colon < text.size() ? text.substr(colon + 1) : "";
+  if (user.empty() || group.empty()) {
+    return Usage(
+        StrCat(name,
+               " must be USER:GROUP, each a name or a number: nobody:nogroup; without a group the program would "
+               "keep the service's"));
   }
   out.arguments.exec.user = ParseAccount(user);
-  if (has_group) out.arguments.exec.group = ParseAccount(group);
+  out.arguments.exec.group = ParseAccount(group);
   return absl::OkStatus();
 }
 
@@ -184,6 +170,10 @@ constexpr Option kOptions[] = {
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.tls_arguments.cert_file); }},
     {"--key", kStreams, true,
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.tls_arguments.key_file); }},
+    {"--identity", kStreams, true,
+     [](Name name, Name value, Parsed& out) {
+       return IsUtf8(value) ? ReadText(name, value, out.tls_arguments.identity) : Usage(StrCat(name, " must be UTF-8"));
+     }},
     {"--servername", Of(Command::kConnect), true,
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.tls_arguments.servername.emplace()); }},
     {"--alpn", kStreams, true, ReadAlpn},
@@ -215,7 +205,10 @@ constexpr Option kOptions[] = {
      }},
 
     {"--session", Of(Command::kTransports), true,
-     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.session_prefix); }},
+     [](Name name, Name value, Parsed& out) {
+       return IsUtf8(value) ? ReadText(name, value, out.arguments.session_prefix)
+                            : Usage(StrCat(name, " must be UTF-8"));
+     }},
 };
 
 const Option* FindOption(std::string_view name) {
@@ -242,16 +235,20 @@ absl::Status CheckTls(Parsed& parsed) {
   TlsArguments& tls = parsed.tls_arguments;
   if (!parsed.tls) {
     for (const std::string_view name : parsed.options) {
-      for (const std::string_view needs_tls : {"--cacert", "--cert", "--key", "--servername", "--alpn", "--insecure"}) {
+      for (const std::string_view needs_tls :
+           {"--cacert", "--cert", "--key", "--identity", "--servername", "--alpn", "--insecure"}) {
         if (name == needs_tls) return Usage(StrCat(name, " needs --tls"));
       }
     }
     return absl::OkStatus();
   }
   const bool is_server = parsed.arguments.command == Command::kListen;
-  if (is_server && tls.cert_file.empty()) return Usage("listen --tls needs --cert FILE and --key FILE");
-  if (tls.cert_file.empty() != tls.key_file.empty()) {
-    return Usage(tls.cert_file.empty() ? "--key needs --cert FILE, too" : "--cert needs --key FILE, too");
+  if (tls.cert_file.empty() && !tls.key_file.empty()) return Usage("--key needs --cert FILE, too");
+  if (!tls.identity.empty() && !tls.cert_file.empty()) {
+    return Usage("--identity is a certificate of the service's, --cert one of yours: give one of them");
+  }
+  if (is_server && tls.cert_file.empty() && tls.identity.empty()) {
+    return Usage("listen --tls needs --cert FILE and --key FILE, or --identity NAME");
   }
   if (tls.insecure && !tls.cacert_file.empty()) {
     return Usage("--insecure trusts everybody, --cacert only whom the file names: give one of them");
@@ -278,6 +275,19 @@ absl::Status CheckEndpoint(const Parsed& parsed) {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckUdp(const UdpArguments& udp) {
+  return udp.count && udp.no_reply ? Usage("--count waits for answers, --no-reply for none: give one of them")
+                                   : absl::OkStatus();
+}
+
+absl::StatusOr<Arguments> HelpFor(std::string_view topic) {
+  const absl::StatusOr<Command> command = ParseCommand(topic);
+  if (!command.ok()) return command.status();
+  Arguments out;
+  out.help_topic = *command;
+  return out;
 }
 
 absl::Status ReadWords(std::span<const std::string_view> words, Parsed& parsed) {
@@ -358,7 +368,7 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> argum
       }
       continue;
     }
-    if (reader.name() == "--help" || reader.name() == "-h") return Arguments{};
+    if (reader.name() == "--help" || reader.name() == "-h") return HelpFor(words.empty() ? "help" : words.front());
     if (reader.name() == "--version") {
       if (absl::Status status = reader.NoValue(); !status.ok()) return status;
       Arguments out;
@@ -370,6 +380,7 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> argum
   if (words.empty()) return Usage("a command is missing");
   const absl::StatusOr<Command> command = ParseCommand(words.front());
   if (!command.ok()) return command.status();
+  if (*command == Command::kHelp && words.size() == 2) return HelpFor(words.back());
   parsed.arguments.command = *command;
   for (const std::string_view name : parsed.options) {
     if (!Contains(FindOption(name)->commands, *command)) {
@@ -379,6 +390,7 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> argum
   if (absl::Status status = ReadWords(words, parsed); !status.ok()) return status;
   if (absl::Status status = CheckEndpoint(parsed); !status.ok()) return status;
   if (absl::Status status = CheckTls(parsed); !status.ok()) return status;
+  if (absl::Status status = CheckUdp(parsed.arguments.udp); !status.ok()) return status;
   if (parsed.timeout) ApplyTimeout(*parsed.timeout, parsed.arguments);
   return std::move(parsed.arguments);
 }

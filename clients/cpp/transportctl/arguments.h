@@ -11,29 +11,18 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "clients/cpp/transportctl/command_set.h"
 #include "clients/cpp/transportctl/endpoint.h"
 #include "transports/api/event_loop.h"
 
 namespace transportd::ctl {
 
-enum class Command {
-  kHelp,
-  kConnect,
-  kListen,
-  kUdp,
-  kExec,
-  kSessions,
-  kTransports,
-  kHealth,
-  kVersion,
-  kProgramVersion
-};
-
 // TLS as the command line has it; see ReadTlsFiles. Threading: a value.
 struct TlsArguments {
   std::string cacert_file = {};  // Empty: whom the service's machine trusts.
   std::string cert_file = {};
-  std::string key_file = {};
+  std::string key_file = {};  // Empty: the key is in `cert_file`.
+  std::string identity = {};  // Instead of both.
   std::optional<std::string> servername = {};
   std::vector<std::string> alpn_protocols = {};
   bool insecure = false;
@@ -48,7 +37,7 @@ struct ExecArguments {
   std::vector<std::pair<std::string, std::string>> env = {};
   std::optional<std::string> cwd = {};
   std::optional<AccountId> user = {};
-  std::optional<AccountId> group = {};
+  std::optional<AccountId> group = {};   // Set when `user` is.
   std::optional<Duration> timeout = {};  // Unset: for as long as it takes.
   Duration kill_after = std::chrono::seconds(5);
   std::optional<Duration> drain_timeout = {};
@@ -65,7 +54,8 @@ struct UdpArguments {
 // Threading: a value.
 struct Arguments {
   Command command = Command::kHelp;
-  std::string target = {};  // Empty: the environment, then the default.
+  Command help_topic = Command::kHelp;  // help: of which command; kHelp: of all.
+  std::string target = {};              // Empty: the environment, then the default.
   std::string token = {};
   // Until the service has answered, and the connection is there.
   Duration timeout = std::chrono::seconds(10);
@@ -91,8 +81,8 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> argum
 // `5s`, `250ms`, `2m`, `1h`; a number alone is seconds. More than 0, at most 1 h.
 absl::StatusOr<Duration> ParseDuration(std::string_view text);
 
-// What --help prints.
-std::string_view HelpText();
+// What --help prints: kHelp: of all commands, else of this one alone.
+std::string HelpText(Command topic);
 
 }  // namespace transportd::ctl
 

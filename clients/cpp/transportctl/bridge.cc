@@ -5,7 +5,7 @@
 #include "clients/cpp/remote_transport.h"
 #include "clients/cpp/transportctl/endpoint.h"
 #include "clients/cpp/transportctl/json.h"
-#include "clients/cpp/transportctl/service_loop.h"
+#include "clients/cpp/transportctl/standard_error.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd::ctl {

@@ -82,7 +82,7 @@ class ExecCommand final : public StdinReader::Handler {
     }
     const int code = service_loop_.Run();
     terminal_ = nullptr;
-    if (!last_words_.empty()) PrintToStderr(last_words_);
+    if (!last_words_.empty()) PrintLinesToStderr(last_words_);
     return code;
   }
 
@@ -118,6 +118,8 @@ class ExecCommand final : public StdinReader::Handler {
     if (!exec_.env.empty()) options.env = exec_.env;
     options.user = exec_.user;
     options.group = exec_.group;
+    // None but that one: those of the service are not the user's.
+    if (exec_.user) options.extra_groups.emplace();
     options.drain_timeout = exec_.drain_timeout;
     auto done = [this](const absl::StatusOr<Subprocess>& subprocess) {
       if (!subprocess.ok()) Fail(subprocess.status());
@@ -171,7 +173,7 @@ class ExecCommand final : public StdinReader::Handler {
     const int returncode = program_->GetReturncode().value_or(kServiceFailed);
     int code = returncode < 0 ? kSignalBase - returncode : returncode;
     if (timed_out_) {
-      last_words_ = StrCat("timed out after ", DurationText(*exec_.timeout));
+      last_words_ = {StrCat("timed out after ", DurationText(*exec_.timeout))};
       code = kTimedOut;
     }
     // Killed, it is not waited for who reads.
@@ -211,7 +213,7 @@ class ExecCommand final : public StdinReader::Handler {
   void OnTimeout() {
     timed_out_ = true;
     if (program_ == nullptr) {
-      last_words_ = StrCat("not started within ", DurationText(*exec_.timeout));
+      last_words_ = {StrCat("not started within ", DurationText(*exec_.timeout))};
       return service_loop_.Stop(kTimedOut);
     }
     // Its end was in time, but not that of what it left behind.
@@ -261,7 +263,7 @@ class ExecCommand final : public StdinReader::Handler {
   TimerId timer_ = 0;                             // OnTimeout, then what it leads to.
   bool was_signalled_ = false;
   bool timed_out_ = false;
-  std::string last_words_;  // For standard error, when the terminal is as it was.
+  Lines last_words_;  // For standard error, when the terminal is as it was.
 };
 
 // Threading: loop thread only.

@@ -30,29 +30,24 @@ std::string DurationText(Duration duration) {
   return milliseconds % 1000 == 0 ? StrCat(milliseconds / 1000, "s") : StrCat(milliseconds, "ms");
 }
 
-std::string Explain(const absl::Status& status, std::string_view target, std::string_view question, Duration timeout) {
+Lines Explain(const absl::Status& status, std::string_view target, std::string_view question, Duration timeout) {
   const TransportError error = ToTransportError(status);
-  std::string text = std::string(status.message());
-  if (error.reason != "UNKNOWN") text += StrCat(" (", error.reason, ")");
-  for (const TransportError& cause : error.causes) text += StrCat("\n  ", cause.message);
-  switch (ExitCodeFor(status)) {
-    case kUnreachable:
-      if (error.reason != "UNKNOWN") break;
-      return StrCat("no service answers at ", target, ": ", text, "\nstart one with `transportd --listen=", target,
-                    " --dev`, or name another with --target or TRANSPORTD_TARGET");
-    case kDenied:
-      if (status.code() != absl::StatusCode::kUnauthenticated) break;
-      return StrCat(text, "\nthe service wants to know who you are: set --token or TRANSPORTD_TOKEN");
-    case kTimedOut:
-      // Without a reason it is gRPC that speaks, and names neither.
-      if (error.reason == "UNKNOWN") {
-        text = StrCat("no answer from ", target, " within ", DurationText(timeout), " to ", question);
-      }
-      return StrCat(text, "\ngive it longer with --timeout");
-    default:
-      break;
+  const bool has_reason = error.reason != "UNKNOWN";  // Without one it is gRPC that speaks.
+  Lines lines = {has_reason ? StrCat(error.message, " (", error.reason, ")") : error.message};
+  for (const TransportError& cause : error.causes) lines.push_back(StrCat("  ", cause.message));
+  const ExitCode code = ExitCodeFor(status);
+  if (code == kUnreachable && !has_reason) {
+    lines.front() = StrCat("no service answers at ", target, ": ", lines.front());
+    lines.push_back(StrCat("start one with `transportd --listen=", target,
+                           " --dev`, or name another with --target or TRANSPORTD_TARGET"));
+  } else if (code == kDenied && status.code() == absl::StatusCode::kUnauthenticated) {
+    lines.emplace_back("the service wants to know who you are: set --token or TRANSPORTD_TOKEN");
+  } else if (code == kTimedOut) {
+    // gRPC names neither.
+    if (!has_reason) lines = {StrCat("no answer from ", target, " within ", DurationText(timeout), " to ", question)};
+    lines.emplace_back("give it longer with --timeout");
   }
-  return text;
+  return lines;
 }
 
 }  // namespace transportd::ctl

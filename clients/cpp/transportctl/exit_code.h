@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "clients/cpp/transportctl/standard_error.h"
 #include "transports/api/event_loop.h"
 
 namespace transportd::ctl {
@@ -32,7 +33,7 @@ ExitCode ExecExitCodeFor(const absl::Status& status);
 
 // For standard error: what failed, and what to do about it. `target` is where the service was looked for, `question`
 // the call that it was asked, `timeout` how long it had for the answer.
-std::string Explain(const absl::Status& status, std::string_view target, std::string_view question, Duration timeout);
+Lines Explain(const absl::Status& status, std::string_view target, std::string_view question, Duration timeout);
 
 // As ParseDuration reads it: `5s`, `250ms`.
 std::string DurationText(Duration duration);

@@ -1,95 +1,140 @@
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <utility>
+
 #include "clients/cpp/transportctl/arguments.h"
+#include "transports/base/str_cat.h"
 
 namespace transportd::ctl {
+namespace {
 
-std::string_view HelpText() {
-  return R"(usage: transportctl [OPTION]... COMMAND
+struct CommandHelp {
+  Command command;
+  std::string_view usage;
+  std::string_view text;  // Lines, the last without its end.
+};
 
-Uses a running transportd: its sockets and processes, from here.
+// In the order of kCommandNames.
+constexpr CommandHelp kCommandHelp[] = {
+    {Command::kConnect, "connect ADDRESS",
+     R"(standard input to the socket, the socket to standard output, byte for byte; the end of the
+input is the end of what is sent (half-close); ends when both directions have ended)"},
+    {Command::kListen, "listen ADDRESS",
+     R"(as connect, with the first connection that comes; port 0: any free one. The bound address is
+printed on standard error)"},
+    {Command::kUdp, "udp ADDRESS",
+     R"(a datagram for each line of standard input; each answer is a line of standard output. Ends when
+the input has ended and no answer came for a while)"},
+    {Command::kExec, "exec [--] PROGRAM [ARGUMENT]...",
+     R"(runs a program where the service is; its standard output and error are transportctl's, its exit
+status, too. Options of exec come before PROGRAM)"},
+    {Command::kSessions, "sessions", R"(who is connected to the service)"},
+    {Command::kTransports, "transports", R"(what the sessions have open)"},
+    {Command::kHealth, "health", R"(whether the service serves: exit status 0 or 1)"},
+    {Command::kVersion, "version", R"(this program's and the service's version)"},
+    {Command::kHelp, "help [COMMAND]", R"(this text, or that of one command, as COMMAND --help)"},
+};
 
-Commands:
-  connect ADDRESS      standard input to the socket, the socket to standard output, byte for byte; the end of the
-                       input is the end of what is sent (half-close); ends when both directions have ended
-  listen ADDRESS       the same for the first connection that comes; port 0: any free one. The bound address is
-                       printed on standard error
-  udp ADDRESS          a datagram for each line of standard input; each answer is a line of standard output. Ends when
-                       the input has ended and no answer came for a while
-  exec [--] PROGRAM [ARGUMENT]...
-                       runs a program where the service is; its standard output and error are transportctl's, its exit
-                       status, too. Options of exec come before PROGRAM
-  sessions             who is connected to the service
-  transports           what they have open
-  health               whether the service serves: exit status 0 or 1
-  version              this program's and the service's version
-  help                 this text
+// Of the options, and of what is said of them. In the overview all of them stand under their headings, in this order.
+struct Paragraph {
+  std::string_view heading;  // Of this and those that follow, up to the next one that is not empty.
+  Commands commands;         // In whose own help it stands; 0: in none.
+  std::string_view text;
+};
 
-ADDRESS is HOST:PORT, [IPV6]:PORT, for listen also PORT; or unix:PATH, or unix:@NAME for an abstract name. Names and
-paths are those of the service's machine.
+constexpr std::string_view kCommonHeading = "Options";
 
-Options:
-  --target TARGET      the service, a gRPC target: 127.0.0.1:50051, unix:/run/transportd.sock
+constexpr Paragraph kOptionHelp[] = {
+    {"Options", kAll,
+     R"(  --target TARGET      the service, a gRPC target: 127.0.0.1:50051, unix:/run/transportd.sock
                        (default: $TRANSPORTD_TARGET, else 127.0.0.1:50051)
   --token TOKEN        who you are (default: $TRANSPORTD_TOKEN, which no other user can see)
-  --timeout DURATION   the longest time until the connection or the answer is there: 5s, 250ms, 2m (default: 10s);
+)"},
+    {"", kAll & ~kExecOnly & ~Of(Command::kUdp),
+     R"(  --timeout DURATION   the longest time until the connection or the answer is there: 5s, 250ms, 2m (default: 10s);
                        udp and exec: see there
-  --json               connect, listen, udp: one JSON object a callback, one a line, instead of the bytes;
+)"},
+    {"", kAll & ~kExecOnly,
+     R"(  --json               connect, listen, udp: one JSON object a callback, one a line, instead of the bytes;
                        sessions, transports, health, version: one JSON object each
-  -v, --verbose        tell on standard error what happens
-  --version            this program's version; the service is not asked
-  -h, --help           this text
+)"},
+    {"", kAll,
+     R"(  -v, --verbose        tell on standard error what happens
+)"},
+    {"", 0,
+     R"(  --version            this program's version; the service is not asked
+  -h, --help           this text; after a command the text of that one alone
 
-Options of connect, listen and udp:
-  -4, -6, --family 4|6    only addresses of this family
-Options of connect and listen:
-  --no-half-close         do not tell the other side that the input has ended
+)"},
+    {"Options of connect, listen and udp", kAddressed,
+     R"(  -4, -6, --family 4|6    only addresses of this family
+)"},
+    {"Options of connect and listen", kStreams,
+     R"(  --no-half-close         do not tell the other side that the input has ended
   --close-at-eof          when the input has ended, close the connection: for TLS, which has no half-close, and waits
                           for the other side otherwise
   --tls                   over TLS. --json and -v tell what came of it: version, cipher, ALPN, the peer's name
   --cacert FILE           whom to trust, PEM; connect: instead of whom the service's machine trusts; listen: ask each
                           client for a certificate, and take only those that these have signed
-  --cert FILE, --key FILE our certificate and its key, PEM, without a passphrase; listen needs both
+  --cert FILE, --key FILE our certificate and its key, PEM, without a passphrase; without --key it is in the first file,
+                          too. listen needs these or --identity
+  --identity NAME         instead: a certificate that the service was started with (transportd --tls-identity)
   --alpn LIST             protocols to agree on, the most wanted first: h2,http/1.1
                           The files are read here and sent to the service.
-Options of connect:
-  --servername NAME         whom to ask for, and whom the certificate must name (default: HOST)
-  --insecure                take any certificate
-  --source HOST:PORT        the local end, in the service; port 0: any
-  --happy-eyeballs DELAY    try the next address after this time (RFC 8305)
-Options of listen:
-  --echo                  send back what comes, instead of using standard input and output
+)"},
+    {"Options of connect", Of(Command::kConnect),
+     R"(  --servername NAME       whom to ask for, and whom the certificate must name (default: HOST)
+  --insecure              take any certificate
+  --source HOST:PORT      the local end, in the service; port 0: any
+  --happy-eyeballs DELAY  try the next address after this time (RFC 8305)
+)"},
+    {"Options of listen", Of(Command::kListen),
+     R"(  --echo                  send back what comes, instead of using standard input and output
   -k, --keep              go on after the first connection
-Options of udp:
-  --timeout DURATION      how long to wait for one more answer (default: 2s)
+)"},
+    {"Options of udp", Of(Command::kUdp),
+     R"(  --timeout DURATION      how long to wait for one more answer (default: 2s)
   --whole                 the whole of standard input is one datagram, and answers come as they are, without a line end
   -c, --count N           end when N answers are there
-  --no-reply              wait for no answer: end when all is sent
+  --no-reply              wait for no answer: end when all is sent; not with --count
   --source ADDRESS        the local end, in the service (default: any; unix: an abstract name)
-Options of exec:
-  -i, --interactive       standard input to the program's, its end included; without it the program reads nothing
+)"},
+    {"Options of exec", kExecOnly,
+     R"(  -i, --interactive       standard input to the program's, its end included; without it the program reads nothing
   -t, --tty               a pseudo-terminal: standard output and error are one; with -i the local terminal passes every
                           key on. To set its type: exec -it -- env TERM=$TERM PROGRAM
   --shell                 PROGRAM is a whole command, for /bin/sh -c
   -e, --env NAME=VALUE    a variable; may be repeated. The environment is then these alone, and not the service's
   --cwd DIR               the folder to begin in
-  -u, --user USER[:GROUP] run as another user, if the service may
+  -u, --user USER:GROUP   run as another user in this group alone, if the service may: nobody:nogroup
   --timeout DURATION      the longest time: then the program gets SIGTERM (default: none)
   --kill-after DURATION   and so long after that it is killed, with its process group (default: 5s)
   --drain-timeout DURATION  how long what the program started may hold its output after its end (default: for ever)
                           SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on to the program; the second one ends
                           transportctl, and thereby the program and its process group
-Options of transports:
-  --session PREFIX        only those of the session whose id begins so (8 characters at least)
+)"},
+    {"Options of transports", Of(Command::kTransports),
+     R"(  --session PREFIX        only those of the session whose id begins so (8 characters at least)
+)"},
+};
 
-Everything that is not data goes to standard error.
+constexpr std::string_view kAddressHelp =
+    R"(ADDRESS is HOST:PORT, [IPV6]:PORT, for listen also PORT; or unix:PATH, or unix:@NAME for an abstract name. Names and
+paths are those of the service's machine.
+)";
 
-Exit status:
+constexpr std::string_view kStatusHelp = R"(Exit status:
   0    it worked; the connection ended in order, and everything was sent
   1    it failed: refused, reset, unknown host, input not readable, output lost; health: not serving
   2    the command line is wrong
   3    no service at the target, or the session with it was lost
   4    the service refused: who you are, or what you ask
   124  timed out; udp: no answer came
-Exit status of exec: the program's own, or
+)";
+
+constexpr std::string_view kExecStatusHelp = R"(Exit status of exec: the program's own, or
   2    the command line is wrong
   124  timed out
   125  the service failed: not reachable, refused, lost; or the program's input or output was lost here
@@ -97,6 +142,56 @@ Exit status of exec: the program's own, or
   127  the program is not there
   128 + N  signal N ended it: 143 for SIGTERM
 )";
+
+constexpr std::string_view kStandardErrorHelp = "Everything that is not data goes to standard error.\n";
+
+// Where a command's text begins in the overview.
+constexpr size_t kTextColumn = 23;
+
+std::string Overview() {
+  std::string out = R"(usage: transportctl [OPTION]... COMMAND
+
+Uses a running transportd: its sockets and processes, from here.
+
+Commands:
+)";
+  for (const CommandHelp& command : kCommandHelp) {
+    std::string line = StrCat("  ", command.usage);
+    if (line.size() + 2 > kTextColumn) out += std::exchange(line, "") + "\n";
+    line.resize(kTextColumn, ' ');
+    for (const char c : command.text) {
+      line += c;
+      if (c == '\n') line.append(kTextColumn, ' ');
+    }
+    out += line + "\n";
+  }
+  out += StrCat("\n", kAddressHelp, "\n");
+  for (const Paragraph& paragraph : kOptionHelp) {
+    if (!paragraph.heading.empty()) out += StrCat(paragraph.heading, ":\n");
+    out += paragraph.text;
+  }
+  return out + StrCat("\n", kStandardErrorHelp, "\n", kStatusHelp, kExecStatusHelp);
+}
+
+}  // namespace
+
+std::string HelpText(Command topic) {
+  const CommandHelp* const found = std::find_if(std::begin(kCommandHelp), std::end(kCommandHelp),
+                                                [&](const CommandHelp& command) { return command.command == topic; });
+  if (topic == Command::kHelp || found == std::end(kCommandHelp)) return Overview();
+  std::string own;
+  std::string common;
+  bool is_common = false;
+  for (const Paragraph& paragraph : kOptionHelp) {
+    if (!paragraph.heading.empty()) is_common = paragraph.heading == kCommonHeading;
+    if (Contains(paragraph.commands, topic)) (is_common ? common : own) += paragraph.text;
+  }
+  const std::string_view name = found->usage.substr(0, found->usage.find(' '));
+  std::string out = StrCat("usage: transportctl [OPTION]... ", found->usage, "\n\n", found->text, "\n\n");
+  if (Contains(kAddressed, topic)) out += StrCat(kAddressHelp, "\n");
+  if (!own.empty()) out += StrCat("Options of ", name, ":\n", own, "\n");
+  out += StrCat("Common options:\n", common, "\n", kStandardErrorHelp, "\n");
+  return out + std::string(topic == Command::kExec ? kExecStatusHelp : kStatusHelp);
 }
 
 }  // namespace transportd::ctl

@@ -4,12 +4,14 @@
 
 #include <csignal>
 #include <cstdio>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "clients/cpp/transportctl/arguments.h"
 #include "clients/cpp/transportctl/commands.h"
 #include "clients/cpp/transportctl/exit_code.h"
+#include "clients/cpp/transportctl/standard_error.h"
 #include "transports/base/unique_fd.h"
 
 namespace transportd {
@@ -29,15 +31,19 @@ int Print(std::string_view text) {
   return written ? ctl::kOk : ctl::kFailed;
 }
 
+bool NeedsService(ctl::Command command) {
+  return command != ctl::Command::kProgramVersion && command != ctl::Command::kHelp;
+}
+
 int Main(int argc, char** argv) {
   FillStandardFds();
   // A reader that goes away is an error of write(2), and told as one.
   std::signal(SIGPIPE, SIG_IGN);
+  ctl::TakeGrpcLog();
   const std::vector<std::string_view> words(argv + 1, argv + argc);
   const absl::StatusOr<ctl::Arguments> arguments = ctl::ParseArguments(words);
   if (!arguments.ok()) {
-    std::fprintf(stderr, "transportctl: %s\ntry `transportctl --help`\n",
-                 std::string(arguments.status().message()).c_str());
+    ctl::PrintLinesToStderr({std::string(arguments.status().message()), "try `transportctl --help`"});
     return ctl::kUsage;
   }
   ConnectOptions service = WithEnvironment({.target = arguments->target,
@@ -45,6 +51,14 @@ int Main(int argc, char** argv) {
                                             .client_name = "transportctl",
                                             .timeout = arguments->timeout,
                                             .credentials = nullptr});
+  if (NeedsService(arguments->command)) {
+    if (const absl::Status status = CheckToken(service.token); !status.ok()) {
+      ctl::Lines lines = ctl::Explain(status, service.target, "Session", service.timeout);
+      lines.emplace_back("it is what --token or TRANSPORTD_TOKEN says");
+      ctl::PrintLinesToStderr(lines);
+      return ctl::kUsage;
+    }
+  }
   switch (arguments->command) {
     case ctl::Command::kConnect:
       return ctl::RunConnect(*arguments, service);
@@ -67,7 +81,7 @@ int Main(int argc, char** argv) {
     case ctl::Command::kHelp:
       break;
   }
-  return Print(ctl::HelpText());
+  return Print(ctl::HelpText(arguments->help_topic));
 }
 
 }  // namespace

@@ -2,17 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <utility>
 
 #include "clients/cpp/transportctl/exit_code.h"
 #include "transports/base/clock.h"
 
 namespace transportd::ctl {
-
-void PrintToStderr(std::string_view text) {
-  std::fprintf(stderr, "transportctl: %.*s\n", static_cast<int>(text.size()), text.data());
-}
 
 ServiceLoop::ServiceLoop(const ConnectOptions& service)
     : service_(service), deadline_(SystemClock().Now() + service.timeout) {}
@@ -31,7 +26,7 @@ Duration ServiceLoop::Remaining() const {
   return std::max<Duration>(deadline_ - SystemClock().Now(), std::chrono::milliseconds(1));
 }
 
-std::string ServiceLoop::Explain(const absl::Status& status) const {
+Lines ServiceLoop::Explain(const absl::Status& status) const {
   // The one call that all goes over.
   return ctl::Explain(status, service_.target, "Session", service_.timeout);
 }

@@ -3,17 +3,13 @@
 #define TRANSPORTD_CLIENTS_CPP_TRANSPORTCTL_SERVICE_LOOP_H_
 
 #include <memory>
-#include <string>
-#include <string_view>
 
 #include "absl/status/status.h"
 #include "clients/cpp/connect.h"
+#include "clients/cpp/transportctl/standard_error.h"
 #include "transports/api/time.h"
 
 namespace transportd::ctl {
-
-// A line on standard error.
-void PrintToStderr(std::string_view text);
 
 // Threading: loop thread only.
 class ServiceLoop final {
@@ -30,7 +26,7 @@ class ServiceLoop final {
   Duration Remaining() const;
 
   // For standard error: see ctl::Explain.
-  std::string Explain(const absl::Status& status) const;
+  Lines Explain(const absl::Status& status) const;
 
   // The first one counts.
   void Stop(int exit_code);

@@ -1,9 +1,7 @@
 #include <unistd.h>
 
-#include <cstdio>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "clients/cpp/transportctl/bridge.h"
@@ -83,7 +81,7 @@ class StreamCommand final {
     if (arguments_.tls) {
       absl::StatusOr<TlsOptions> tls = ReadTlsFiles(*arguments_.tls, arguments_.command == Command::kListen);
       if (!tls.ok()) {
-        Fail(kUsage, std::string(tls.status().message()));
+        Fail(kUsage, {std::string(tls.status().message())});
         return false;
       }
       tls_ = *std::move(tls);
@@ -114,11 +112,11 @@ class StreamCommand final {
     if (!server.ok()) return Fail(server.status());
     server_ = *std::move(server);
     for (const SocketAddress& address : server_->Sockets()) {
-      std::fprintf(stderr, "listening on %s\n", EndpointText(address).c_str());
+      PrintBareToStderr(StrCat("listening on ", EndpointText(address)));
     }
     // With --keep it ends only when the service is lost.
     server_->WaitClosed([this] {
-      if (!service_loop_.loop().IsConnected()) Fail(kUnreachable, "the session with the service is lost");
+      if (!service_loop_.loop().IsConnected()) Fail(kUnreachable, {"the session with the service is lost"});
     });
   }
 
@@ -136,26 +134,26 @@ class StreamCommand final {
     const ExitCode code = ExitCodeFor(end);
     // As asyncio, it takes that for an end in order; whoever relies on the end should know.
     if (end.cause == EndCause::kRaggedEof) PrintToStderr("the peer ended without ending TLS: something may be missing");
-    std::string text;
+    Lines lines;
     if (!end.status.ok()) {
-      text = service_loop_.Explain(end.status);
+      lines = service_loop_.Explain(end.status);
     } else if (end.dropped_bytes != 0) {
-      text = StrCat(end.dropped_bytes, " bytes could not be sent any more");
+      lines = {StrCat(end.dropped_bytes, " bytes could not be sent any more")};
     }
     // Whoever keeps listening outlives a connection that fails.
     if (arguments_.keep && code != kUnreachable) {
-      if (!text.empty()) PrintToStderr(text);
+      if (!lines.empty()) PrintLinesToStderr(lines);
       return;
     }
-    if (code != kOk) return Fail(code, text);
+    if (code != kOk) return Fail(code, lines);
     console_->WhenWritten([this] { service_loop_.Stop(kOk); });
   }
 
   void Fail(const absl::Status& status) { Fail(ctl::ExitCodeFor(status), service_loop_.Explain(status)); }
 
-  void Fail(ExitCode code, std::string_view text) {
+  void Fail(ExitCode code, const Lines& lines) {
     if (service_loop_.stopped()) return;
-    PrintToStderr(text);
+    PrintLinesToStderr(lines);
     if (console_ == nullptr) return service_loop_.Stop(code);
     console_->WhenWritten([this, code] { service_loop_.Stop(code); });
   }

@@ -7,7 +7,7 @@
 
 namespace transportd::ctl {
 
-// The first row is the heading. Cells are made printable: a control character becomes `?`.
+// The first row is the heading. Cells are made Printable; an empty one is `-`.
 std::string FormatTable(const std::vector<std::vector<std::string>>& rows);
 
 }  // namespace transportd::ctl

@@ -56,15 +56,23 @@ absl::StatusOr<std::string> ReadCertificates(std::string_view option, const std:
   return content;
 }
 
+// `otherwise`: what else can be done about a key that is missing.
+absl::Status CheckKey(std::string_view option, const std::string& file, std::string_view content,
+                      std::string_view otherwise) {
+  if (content.find("PRIVATE KEY-----") == std::string_view::npos) {
+    return Bad(option, file, StrCat("it must be PEM, with -----BEGIN PRIVATE KEY----- in it", otherwise));
+  }
+  if (content.find("ENCRYPTED") != std::string_view::npos) {
+    return Bad(option, file,
+               "its key must not be encrypted; `openssl pkey -in FILE -out NEW` takes the passphrase away");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::string> ReadKey(std::string_view option, const std::string& file) {
   absl::StatusOr<std::string> content = ReadFile(option, file);
   if (!content.ok()) return content;
-  if (content->find("PRIVATE KEY-----") == std::string::npos) {
-    return Bad(option, file, "it must be PEM, with -----BEGIN PRIVATE KEY----- in it");
-  }
-  if (content->find("ENCRYPTED") != std::string::npos) {
-    return Bad(option, file, "it must not be encrypted; `openssl pkey -in FILE -out NEW` takes the passphrase away");
-  }
+  if (absl::Status status = CheckKey(option, file, *content, ""); !status.ok()) return status;
   return content;
 }
 
@@ -81,10 +89,17 @@ absl::StatusOr<TlsOptions> ReadTlsFiles(const TlsArguments& arguments, bool is_s
     absl::StatusOr<std::string> chain = ReadCertificates("--cert", arguments.cert_file);
     if (!chain.ok()) return chain.status();
     out.certificate_chain_pem = *std::move(chain);
-    absl::StatusOr<std::string> key = ReadKey("--key", arguments.key_file);
-    if (!key.ok()) return key.status();
-    out.private_key_pem = *std::move(key);
+    if (!arguments.key_file.empty()) {
+      absl::StatusOr<std::string> key = ReadKey("--key", arguments.key_file);
+      if (!key.ok()) return key.status();
+      out.private_key_pem = *std::move(key);
+    } else if (absl::Status status = CheckKey("--cert", arguments.cert_file, out.certificate_chain_pem,
+                                              "; give the file that has the key with --key");
+               !status.ok()) {
+      return status;
+    }
   }
+  out.identity = arguments.identity;
   if (is_server) {
     out.verify_mode = arguments.cacert_file.empty() ? TlsVerifyMode::kNone : TlsVerifyMode::kRequired;
   } else {

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "clients/cpp/transportctl/json.h"
 #include "clients/cpp/transportctl/service_loop.h"
 #include "clients/cpp/transportctl/stdio.h"
+#include "transports/api/error.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd::ctl {
@@ -23,6 +25,19 @@ std::string FreshAbstractName() {
   std::random_device random;
   const uint64_t number = (uint64_t{random()} << 32) | random();
   return StrCat(std::string_view("\0transportctl-", 14), number);
+}
+
+// What a datagram can hold: 16 bits of length, less the headers of UDP (8) and, in it, of IPv4 (20). RFC 768, 791,
+// 8200.
+size_t MaxBytes(AddressFamily family) {
+  switch (family) {
+    case AddressFamily::kInet:
+      return 65535 - 8 - 20;
+    case AddressFamily::kInet6:
+      return 65535 - 8;
+    default:
+      return kMaxDatagramBytes;
+  }
 }
 
 // `udp`. Threading: loop thread only.
@@ -74,6 +89,7 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
     const ExtraInfo& info = transport_->GetExtraInfo();
     const std::string sockname = info.sockname ? EndpointText(*info.sockname) : "?";
     const std::string peername = info.peername ? EndpointText(*info.peername) : "?";
+    max_bytes_ = MaxBytes(info.peername ? info.peername->family : AddressFamily::kUnspecified);
     Note(StrCat("connection_made ", sockname, " <-> ", peername));
     Print("connection_made", JsonObject().Add("sockname", sockname).Add("peername", peername));
     input_->Resume();
@@ -94,11 +110,15 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   }
 
   void OnError(const absl::Status& status) {
-    PrintToStderr(service_loop_.Explain(status));
+    PrintLinesToStderr(service_loop_.Explain(status));
     Print("error_received", JsonObject().Add("error", std::string(status.message())));
     failed_ = true;
-    // Nobody is there, or nothing was sent: no answer will come.
-    if (input_ended_ && answer_count_ == 0) End();
+    if (IsOfOneDatagram(ToTransportError(status).errno_number)) {
+      ++unsent_count_;
+    } else {
+      nobody_is_there_ = true;
+    }
+    if (input_ended_ && NoAnswerCanCome()) End();
   }
 
   void OnLost(const DatagramEnd& end) {
@@ -115,12 +135,22 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   }
 
   ExitCode ExitCodeOf(const DatagramCounts& counts) const {
-    if (counts.dropped_sent_count != 0) return kFailed;
-    if (udp_.no_reply || answer_count_ != 0) return failed_ && udp_.no_reply ? kFailed : kOk;
-    if (failed_) return kFailed;
-    PrintToStderr(StrCat("no answer within ", DurationText(udp_.reply_timeout),
-                         "\ngive it longer with --timeout, or expect none with --no-reply"));
-    return kTimedOut;
+    if (counts.dropped_sent_count != 0 && !failed_) {
+      PrintToStderr(StrCat(counts.dropped_sent_count, " of the datagrams could not be sent"));
+    }
+    const bool has_failed = failed_ || counts.dropped_sent_count != 0;
+    if (udp_.no_reply || answer_count_ != 0 || NoAnswerCanCome()) return has_failed ? kFailed : kOk;
+    PrintLinesToStderr({StrCat("no answer within ", DurationText(udp_.reply_timeout)),
+                        "give it longer with --timeout, or expect none with --no-reply"});
+    return has_failed ? kFailed : kTimedOut;
+  }
+
+  // Others may have arrived all the same.
+  static bool IsOfOneDatagram(int errno_number) { return errno_number == EMSGSIZE || errno_number == ENOBUFS; }
+
+  // After the end of the input.
+  bool NoAnswerCanCome() const {
+    return failed_ && answer_count_ == 0 && (nobody_is_there_ || unsent_count_ >= datagram_count_);
   }
 
   // --- Standard input and output
@@ -128,10 +158,13 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   void OnInput(std::string_view data) override {
     if (udp_.whole) {
       Keep(data);
-      return;
+      if (!is_too_long_) return;
+      input_->Pause();
+      Send();
+      return End();
     }
     for (size_t end = data.find('\n'); end != std::string_view::npos; end = data.find('\n')) {
-      if (!Keep(data.substr(0, end))) return;
+      Keep(data.substr(0, end));
       Send();
       data.remove_prefix(end + 1);
     }
@@ -143,21 +176,32 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
     if (transport_ == nullptr) return;
     input_ended_ = true;
     // The whole may be empty; a line ends with a line end, but for the last one.
-    if (udp_.whole || !datagram_.empty()) Send();
-    if (udp_.no_reply || (failed_ && answer_count_ == 0)) return End();
+    if (udp_.whole || !datagram_.empty() || is_too_long_) Send();
+    if (udp_.no_reply || NoAnswerCanCome()) return End();
     Wait();
   }
 
-  // False: it is more than any datagram can hold.
-  bool Keep(std::string_view data) {
-    datagram_ += data;
-    if (datagram_.size() <= kMaxDatagramBytes) return true;
-    Fail(absl::InvalidArgumentError(ToAbsl(StrCat(udp_.whole ? "standard input" : "a line", " of more than ",
-                                                  kMaxDatagramBytes, " bytes is too long for a datagram"))));
-    return false;
+  void Keep(std::string_view data) {
+    is_too_long_ = is_too_long_ || datagram_.size() + data.size() > max_bytes_;
+    if (is_too_long_) {
+      datagram_.clear();
+    } else {
+      datagram_ += data;
+    }
   }
 
   void Send() {
+    ++datagram_count_;
+    if (std::exchange(is_too_long_, false)) {
+      // Told here: what the service says of it may come after the last answer that is waited for.
+      const std::string text = StrCat(udp_.whole ? "standard input" : "a line", " of more than ", max_bytes_,
+                                      " bytes is too long for a datagram (EMSGSIZE)");
+      PrintToStderr(text);
+      Print("error_received", JsonObject().Add("error", text));
+      failed_ = true;
+      ++unsent_count_;
+      return;
+    }
     if (transport_ != nullptr) transport_->SendTo(datagram_).IgnoreError();
     datagram_.clear();
   }
@@ -174,7 +218,7 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   }
 
   void OnOutputFailed(const absl::Status& status) override {
-    if (!service_loop_.stopped()) PrintToStderr(service_loop_.Explain(status));
+    if (!service_loop_.stopped()) PrintLinesToStderr(service_loop_.Explain(status));
     service_loop_.Stop(kFailed);
   }
 
@@ -193,7 +237,7 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
 
   void Fail(const absl::Status& status) {
     if (service_loop_.stopped() || when_written_) return;
-    PrintToStderr(service_loop_.Explain(status));
+    PrintLinesToStderr(service_loop_.Explain(status));
     WhenWritten(ctl::ExitCodeFor(status));
   }
 
@@ -221,8 +265,13 @@ class UdpCommand final : public StdinReader::Handler, public StdoutWriter::Handl
   std::unique_ptr<StdoutWriter> output_;
   std::shared_ptr<DatagramTransport> transport_;  // Held by the loop, too. Null before it is made and after it is lost.
   std::string datagram_;                          // What has been read of the next one.
+  size_t max_bytes_ = kMaxDatagramBytes;          // It can have.
+  bool is_too_long_ = false;                      // It is, and so is not kept.
   bool input_ended_ = false;
-  bool failed_ = false;  // error_received told something.
+  bool failed_ = false;           // What it was has been told.
+  bool nobody_is_there_ = false;  // An error was not of one datagram alone.
+  uint64_t datagram_count_ = 0;   // Of the input.
+  uint64_t unsent_count_ = 0;     // Of those, told of by an error of their own.
   uint64_t answer_count_ = 0;
   TimerId timer_ = 0;
   std::optional<ExitCode> when_written_;

@@ -1,5 +1,7 @@
 #include "clients/cpp/transportctl/arguments.h"
 
+#include <algorithm>
+#include <sstream>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -48,6 +50,21 @@ TEST(Arguments, HelpNeedsNothingElse) {
   EXPECT_EQ(Parse({"--help"})->command, Command::kHelp);
   EXPECT_EQ(Parse({"connect", "-h"})->command, Command::kHelp);
   EXPECT_EQ(Parse({"help"})->command, Command::kHelp);
+  EXPECT_EQ(Parse({"--help"})->help_topic, Command::kHelp);
+}
+
+TEST(Arguments, HelpMayBeOfACommand) {
+  for (const auto& [name, command] : kCommandNames) {
+    for (const auto& words : {std::vector{name, std::string_view("--help")}, {name, "-h"}, {"help", name}}) {
+      const auto arguments = Parse(words);
+      ASSERT_THAT(arguments, IsOk());
+      EXPECT_EQ(arguments->command, Command::kHelp);
+      EXPECT_EQ(arguments->help_topic, command) << name;
+    }
+  }
+  EXPECT_THAT(ErrorOf({"conect", "--help"}), HasSubstr("unknown command `conect`"));
+  EXPECT_THAT(ErrorOf({"help", "conect"}), HasSubstr("unknown command `conect`"));
+  EXPECT_THAT(ErrorOf({"help", "exec", "x"}), HasSubstr("one word too many"));
 }
 
 TEST(Arguments, VersionOptionNeedsNothingElse) {
@@ -71,6 +88,7 @@ TEST(Arguments, WhatIsWrongIsNamed) {
   EXPECT_THAT(ErrorOf({"connect", "a:1", "--echo"}), HasSubstr("--echo has no meaning for connect"));
   EXPECT_THAT(ErrorOf({"listen", "1", "--source=a:1"}), HasSubstr("--source has no meaning for listen"));
   EXPECT_THAT(ErrorOf({"sessions", "--session=abcdefgh"}), HasSubstr("--session has no meaning for sessions"));
+  EXPECT_THAT(ErrorOf({"transports", "--session=abcdefg\xff"}), HasSubstr("--session must be UTF-8"));
   EXPECT_THAT(ErrorOf({"connect", "a:1", "--family=5"}), HasSubstr("--family must be 4 or 6"));
 }
 
@@ -112,7 +130,6 @@ TEST(Arguments, UserIsANameOrANumber) {
   ASSERT_THAT(numbers, IsOk());
   EXPECT_EQ(numbers->exec.user, AccountId(65534u));
   EXPECT_EQ(numbers->exec.group, AccountId(0u));
-  EXPECT_FALSE(Parse({"exec", "-u", "1", "true"})->exec.group.has_value());
 }
 
 TEST(Arguments, WhatIsWrongWithExecIsNamed) {
@@ -120,8 +137,10 @@ TEST(Arguments, WhatIsWrongWithExecIsNamed) {
   EXPECT_THAT(ErrorOf({"exec", "--"}), HasSubstr("exec needs a command"));
   EXPECT_THAT(ErrorOf({"exec", "--shell", "a", "b"}), HasSubstr("--shell takes one word"));
   EXPECT_THAT(ErrorOf({"exec", "--env", "=x", "a"}), HasSubstr("--env must be NAME=VALUE"));
-  EXPECT_THAT(ErrorOf({"exec", "--user", ":x", "a"}), HasSubstr("--user must be USER or USER:GROUP"));
-  EXPECT_THAT(ErrorOf({"exec", "--user", "x:", "a"}), HasSubstr("--user must be USER or USER:GROUP"));
+  for (const std::string_view account : {"x", "1", ":x", "x:", ":"}) {
+    EXPECT_THAT(ErrorOf({"exec", "--user", account, "a"}), HasSubstr("--user must be USER:GROUP")) << account;
+  }
+  EXPECT_THAT(ErrorOf({"exec", "-u", "x", "a"}), HasSubstr("would keep the service's"));
   EXPECT_THAT(ErrorOf({"exec", "--tls", "a"}), HasSubstr("--tls has no meaning for exec"));
   EXPECT_THAT(ErrorOf({"exec", "--json", "a"}), HasSubstr("--json has no meaning for exec"));
   EXPECT_THAT(ErrorOf({"connect", "-t", "a:1"}), HasSubstr("-t has no meaning for connect"));
@@ -139,6 +158,8 @@ TEST(Arguments, UdpHasATimeoutOfItsOwn) {
   ASSERT_THAT(longer, IsOk());
   EXPECT_EQ(longer->udp.reply_timeout, std::chrono::minutes(1));
   EXPECT_EQ(longer->timeout, std::chrono::minutes(1));
+  EXPECT_THAT(ErrorOf({"udp", "h:1", "-c1"}), HasSubstr("unknown option"));
+  EXPECT_THAT(ErrorOf({"udp", "h:1", "-c", "1", "--no-reply"}), HasSubstr("give one of them"));
   for (const std::string_view count : {"0", "-1", "x", "1x", "99999999999999999999"}) {
     EXPECT_THAT(ErrorOf({"udp", "h:1", "--count", count}), HasSubstr("--count must be a number, 1 or more")) << count;
   }
@@ -152,12 +173,17 @@ TEST(Arguments, TlsOptionsBelongTogether) {
   EXPECT_EQ(arguments->tls->servername, "s");
   EXPECT_EQ(arguments->tls->cacert_file, "f");
   EXPECT_FALSE(Parse({"connect", "h:1"})->tls.has_value());
-  for (const std::string_view option : {"--cacert", "--cert", "--key", "--servername", "--alpn"}) {
+  for (const std::string_view option : {"--cacert", "--cert", "--key", "--identity", "--servername", "--alpn"}) {
     EXPECT_THAT(ErrorOf({"connect", "h:1", option, "x"}), HasSubstr(StrCat(option, " needs --tls")));
   }
   EXPECT_THAT(ErrorOf({"connect", "h:1", "--insecure"}), HasSubstr("--insecure needs --tls"));
-  EXPECT_THAT(ErrorOf({"listen", "1", "--tls"}), HasSubstr("listen --tls needs --cert FILE and --key FILE"));
-  EXPECT_THAT(ErrorOf({"listen", "1", "--tls", "--cert=x"}), HasSubstr("--cert needs --key FILE"));
+  EXPECT_THAT(ErrorOf({"listen", "1", "--tls"}), HasSubstr("needs --cert FILE and --key FILE, or --identity"));
+  EXPECT_THAT(Parse({"listen", "1", "--tls", "--cert=x"}), IsOk());
+  EXPECT_EQ(Parse({"listen", "1", "--tls", "--identity=x"})->tls->identity, "x");
+  EXPECT_EQ(Parse({"connect", "h:1", "--tls", "--identity=x"})->tls->identity, "x");
+  EXPECT_THAT(ErrorOf({"listen", "1", "--tls", "--identity=x", "--cert=x", "--key=x"}), HasSubstr("give one of them"));
+  EXPECT_THAT(ErrorOf({"connect", "h:1", "--tls", "--identity=x", "--cert=x"}), HasSubstr("give one of them"));
+  EXPECT_THAT(ErrorOf({"connect", "h:1", "--tls", "--identity=\xff"}), HasSubstr("--identity must be UTF-8"));
   EXPECT_THAT(ErrorOf({"connect", "h:1", "--tls", "--key=x"}), HasSubstr("--key needs --cert FILE"));
   EXPECT_THAT(ErrorOf({"connect", "unix:/x", "--tls"}), HasSubstr("needs --servername"));
   EXPECT_THAT(Parse({"connect", "unix:/x", "--tls", "--insecure"}), IsOk());
@@ -192,7 +218,68 @@ TEST(DurationText, UnitsAndBounds) {
 TEST(Help, NamesEveryCommandAndExitStatus) {
   for (const char* word : {"connect", "listen", "udp", "exec", "sessions", "transports", "health", "version",
                            "--version", "  124  ", "  125  ", "  126  ", "  127  ", "128 + N"}) {
-    EXPECT_THAT(std::string(HelpText()), HasSubstr(word));
+    EXPECT_THAT(HelpText(Command::kHelp), HasSubstr(word));
+  }
+}
+
+// The options in its first columns.
+std::vector<std::string> OptionsIn(const std::string& text) {
+  std::vector<std::string> options;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("  -")) continue;
+    std::istringstream words(line.substr(0, 26));
+    for (std::string word; words >> word;) {
+      if (word.back() == ',') word.pop_back();
+      if (word.front() == '-') options.push_back(word);
+    }
+  }
+  return options;
+}
+
+TEST(Help, OfACommandIsItsOwnPart) {
+  struct Case {
+    Command command;
+    std::vector<std::string> has;
+    std::vector<std::string> has_not;
+  };
+  const std::vector<Case> cases = {
+      {Command::kConnect, {"connect ADDRESS", "[IPV6]:PORT", "--servername", "  4  "}, {"--echo", "--cwd", "  125  "}},
+      {Command::kListen, {"listen ADDRESS", "--echo", "--identity"}, {"--servername", "--cwd", "  125  "}},
+      {Command::kUdp, {"udp ADDRESS", "--count", "(default: 2s)"}, {"--tls", "--cwd", "(default: 10s)"}},
+      {Command::kExec, {"exec [--] PROGRAM [ARGUMENT]...", "--cwd", "128 + N"}, {"--tls", "--json", "  4  ", "[IPV6]"}},
+      {Command::kTransports, {"--session"}, {"--tls", "--cwd", "[IPV6]"}},
+      {Command::kSessions, {"--json"}, {"--session PREFIX", "--tls"}},
+      {Command::kHealth, {"--timeout"}, {"--tls"}},
+      {Command::kVersion, {"--target"}, {"--tls"}},
+  };
+  for (const Case& c : cases) {
+    const std::string text = HelpText(c.command);
+    EXPECT_THAT(text, testing::StartsWith("usage: transportctl [OPTION]... "));
+    for (const std::string& word : c.has) EXPECT_THAT(text, HasSubstr(word));
+    for (const std::string& word : c.has_not) EXPECT_THAT(text, testing::Not(HasSubstr(word)));
+  }
+}
+
+TEST(Help, NamesTheOptionsThatACommandHas) {
+  const std::vector<std::string> all = OptionsIn(HelpText(Command::kHelp));
+  EXPECT_GE(all.size(), 40u);
+  for (const auto& [name, command] : kCommandNames) {
+    if (command == Command::kHelp) continue;
+    const std::vector<std::string> own = OptionsIn(HelpText(command));
+    EXPECT_THAT(own, testing::IsSubsetOf(all));
+    for (const std::string& option : all) {
+      if (option == "--help" || option == "-h" || option == "--version") continue;
+      // One of the values is one that it takes.
+      bool has_meaning = true;
+      for (const std::string_view value : {"4", "a:1", "A=1"}) {
+        const std::string error = ErrorOf({name, option, value});
+        EXPECT_THAT(error, testing::Not(HasSubstr("unknown option")));
+        if (error.find("has no meaning for") != std::string::npos) has_meaning = false;
+      }
+      const bool is_named = std::find(own.begin(), own.end(), option) != own.end();
+      EXPECT_EQ(is_named, has_meaning) << name << " " << option;
+    }
   }
 }
 

@@ -10,7 +10,7 @@ TEST(Table, ColumnsAreAligned) {
 }
 
 TEST(Table, ControlCharactersDoNotReachTheTerminal) {
-  EXPECT_EQ(FormatTable({{"A"}, {"\x1b[2J\n\x7f"}}), "A\n?[2J??\n");
+  EXPECT_EQ(FormatTable({{"A"}, {"\x1b[2J\n\x7f"}}), "A\n\\x1b[2J\\n\\x7f\n");
 }
 
 }  // namespace

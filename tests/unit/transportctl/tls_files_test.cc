@@ -45,6 +45,27 @@ TEST_F(TlsFilesTest, FilesAreSentAsTheyAre) {
   EXPECT_EQ(client->verify_mode, TlsVerifyMode::kRequired);
 }
 
+TEST_F(TlsFilesTest, TheKeyMayBeInTheCertificatesFile) {
+  const std::string both = std::string(kCertificate) + kKey;
+  const auto options = ReadTlsFiles({.cert_file = File("both", both)}, true);
+  ASSERT_THAT(options, IsOk());
+  EXPECT_EQ(options->certificate_chain_pem, both);
+  EXPECT_EQ(options->private_key_pem, "");
+  const std::string certificate = File("certificate", kCertificate);
+  EXPECT_THAT(ErrorOf({.cert_file = certificate}),
+              HasSubstr("--cert " + certificate + ": it must be PEM, with -----BEGIN PRIVATE KEY----- in it; give"));
+  const std::string encrypted =
+      File("encrypted", std::string(kCertificate) + "-----BEGIN ENCRYPTED PRIVATE KEY-----\n");
+  EXPECT_THAT(ErrorOf({.cert_file = encrypted}), HasSubstr("its key must not be encrypted"));
+}
+
+TEST_F(TlsFilesTest, AnIdentityIsTheServices) {
+  const auto options = ReadTlsFiles({.identity = "name"}, true);
+  ASSERT_THAT(options, IsOk());
+  EXPECT_EQ(options->identity, "name");
+  EXPECT_EQ(options->certificate_chain_pem, "");
+}
+
 TEST_F(TlsFilesTest, WhoIsVerified) {
   EXPECT_EQ(ReadTlsFiles({}, false)->verify_mode, TlsVerifyMode::kRequired);
   EXPECT_EQ(ReadTlsFiles({.insecure = true}, false)->verify_mode, TlsVerifyMode::kNone);
@@ -60,7 +81,8 @@ TEST_F(TlsFilesTest, WhatIsWrongIsNamed) {
   const std::string certificate = File("certificate", kCertificate);
   EXPECT_THAT(ErrorOf({.cert_file = certificate, .key_file = certificate}), HasSubstr("-----BEGIN PRIVATE KEY-----"));
   const std::string encrypted = File("encrypted", "-----BEGIN ENCRYPTED PRIVATE KEY-----\n");
-  EXPECT_THAT(ErrorOf({.cert_file = certificate, .key_file = encrypted}), HasSubstr("must not be encrypted"));
+  EXPECT_THAT(ErrorOf({.cert_file = certificate, .key_file = encrypted}),
+              HasSubstr("--key " + encrypted + ": its key must not be encrypted"));
 }
 
 }  // namespace

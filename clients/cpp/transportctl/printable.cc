@@ -1,0 +1,51 @@
+#include "clients/cpp/transportctl/printable.h"
+
+#include <algorithm>
+
+#include "absl/strings/escaping.h"
+#include "transports/base/str_cat.h"
+
+namespace transportd::ctl {
+namespace {
+
+// `character`: one, well-formed.
+bool IsControl(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character.front());
+  if (character.size() == 1) return first < 0x20 || first == 0x7f;
+  if (character.size() == 2) return first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0;
+  return character == "\u2028" || character == "\u2029";
+}
+
+}  // namespace
+
+size_t Utf8Length(std::string_view text) {
+  const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = at(0);
+  const size_t length = lead < 0x80 ? 1 : lead >> 5 == 0x6 ? 2 : lead >> 4 == 0xe ? 3 : lead >> 3 == 0x1e ? 4 : 0;
+  if (length == 0 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if (at(i) >> 6 != 0x2) return 0;
+  }
+  // Overlong forms, surrogates, and what is beyond U+10FFFF.
+  if (length == 2 && lead < 0xc2) return 0;
+  if (length == 3 && ((lead == 0xe0 && at(1) < 0xa0) || (lead == 0xed && at(1) >= 0xa0))) return 0;
+  if (length == 4 && ((lead == 0xf0 && at(1) < 0x90) || lead > 0xf4 || (lead == 0xf4 && at(1) >= 0x90))) return 0;
+  return length;
+}
+
+std::string Printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t length = Utf8Length(text);
+    const std::string_view piece = text.substr(0, std::max<size_t>(length, 1));
+    if (length == 0 || IsControl(piece)) {
+      out += absl::CHexEscape(ToAbsl(piece));
+    } else {
+      out += piece;
+    }
+    text.remove_prefix(piece.size());
+  }
+  return out;
+}
+
+}  // namespace transportd::ctl
