@@ -170,10 +170,9 @@ void LocalSubprocess::StopWatching() {
 
 void LocalSubprocess::Close() {
   AssertInLoopThread();
-  if (context_ == nullptr) return process_.KillAll();
-  if (std::exchange(closing_, true)) return;
+  if (std::exchange(closing_, true) && context_ != nullptr) return;
   process_.KillAll();
-  EndPipes();
+  if (context_ != nullptr) EndPipes();
 }
 
 void LocalSubprocess::EndPipes() {
