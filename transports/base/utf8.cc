@@ -1,40 +1,30 @@
 #include "transports/base/utf8.h"
 
-#include <cstdint>
-
 #include "absl/strings/escaping.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd {
 
+size_t Utf8Length(std::string_view text) {
+  const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = at(0);
+  const size_t length = lead < 0x80 ? 1 : lead >> 5 == 0x6 ? 2 : lead >> 4 == 0xe ? 3 : lead >> 3 == 0x1e ? 4 : 0;
+  if (length == 0 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i) {
+    if (at(i) >> 6 != 0x2) return 0;
+  }
+  // Overlong forms, surrogates, and what is beyond U+10FFFF.
+  if (length == 2 && lead < 0xc2) return 0;
+  if (length == 3 && ((lead == 0xe0 && at(1) < 0xa0) || (lead == 0xed && at(1) >= 0xa0))) return 0;
+  if (length == 4 && ((lead == 0xf0 && at(1) < 0x90) || lead > 0xf4 || (lead == 0xf4 && at(1) >= 0x90))) return 0;
+  return length;
+}
+
 bool IsUtf8(std::string_view text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    size_t count = 0;
-    uint32_t code = 0;
-    uint32_t least = 0;
-    if (lead < 0x80) {
-      ++i;
-      continue;
-    }
-    if (lead >> 5 == 0x6) {
-      count = 1, code = lead & 0x1f, least = 0x80;
-    } else if (lead >> 4 == 0xe) {
-      count = 2, code = lead & 0x0f, least = 0x800;
-    } else if (lead >> 3 == 0x1e) {
-      count = 3, code = lead & 0x07, least = 0x10000;
-    } else {
-      return false;
-    }
-    if (text.size() - i <= count) return false;
-    for (size_t k = 1; k <= count; ++k) {
-      const auto next = static_cast<unsigned char>(text[i + k]);
-      if (next >> 6 != 0x2) return false;
-      code = code << 6 | (next & 0x3f);
-    }
-    if (code < least || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return false;
-    i += count + 1;
+  while (!text.empty()) {
+    const size_t length = Utf8Length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
   }
   return true;
 }

@@ -4,8 +4,8 @@
 #include <cstdio>
 
 #include "absl/strings/escaping.h"
-#include "clients/cpp/transportctl/printable.h"
 #include "transports/base/str_cat.h"
+#include "transports/base/utf8.h"
 
 namespace transportd::ctl {
 std::string JsonString(std::string_view text) {

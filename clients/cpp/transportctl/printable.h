@@ -2,14 +2,10 @@
 #ifndef TRANSPORTD_CLIENTS_CPP_TRANSPORTCTL_PRINTABLE_H_
 #define TRANSPORTD_CLIENTS_CPP_TRANSPORTCTL_PRINTABLE_H_
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace transportd::ctl {
-
-// How many bytes of well-formed UTF-8 (RFC 3629) begin `text`, one character; 0: none. `text` is not empty.
-size_t Utf8Length(std::string_view text);
 
 // `text` on one line: control characters (those of ISO 6429 beyond ASCII, U+0080 to U+009F, and U+2028 and U+2029 as
 // well) and bytes that are no UTF-8 as `\n`, `\r`, `\t` or, each byte, `\x1b`: as SocketAddress::ToString has them. All
