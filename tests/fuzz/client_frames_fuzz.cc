@@ -56,7 +56,9 @@ class Grammar {
     CHECK(transport_->IsReading());
   }
   bool Eof() {
-    CHECK(transport_ != nullptr && !eof_ && !lost_ && transport_->IsReading());
+    CHECK(transport_ != nullptr && !eof_ && !lost_);
+    // The peer's answer to TLS's leave is told while the transport closes.
+    CHECK(transport_->IsReading() || (transport_->IsClosing() && transport_->GetExtraInfo().tls != nullptr));
     eof_ = true;
     return keeps_open_;
   }
