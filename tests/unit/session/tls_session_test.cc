@@ -185,6 +185,12 @@ TEST_F(TlsSessionTest, StartTlsAnswersWithWhatTheHandshakeTold) {
   OpensslPeer peer(context.get(), std::move(raw), OpensslPeer::Role::kServer);
   ASSERT_TRUE(RunWithPeer(peer, [&] { return stream_->FindReply(1) != nullptr; }));
   EXPECT_EQ(stream_->FindReply(1)->start_tls().tls().version(), "TLSv1.3");
+  // TLS has no half-close: refused, and nothing is changed.
+  v1::Command command;
+  command.mutable_write_eof()->set_transport_id(id);
+  Tell(command, 2);
+  ASSERT_TRUE(RunWithPeer(peer, [&] { return stream_->FindReply(2) != nullptr; }));
+  EXPECT_EQ(stream_->FindReply(2)->error().reason(), "WRONG_KIND");
   Write(id, "secret");
   ASSERT_TRUE(RunWithPeer(peer, [&] { return peer.received() == "secret"; }));
 }
