@@ -145,6 +145,8 @@ void LocalSubprocess::CallConnectionLost() {
   auto on_lost = std::move(on_lost_);
   StopWatching();
   state_ = State::kLost;
+  // Without a group it has nothing to be kept for, and holds a descriptor.
+  if (!process_.HasGroup()) process_ = ChildProcess();
   pty_ = nullptr;
   context_->reactor().DeferredDelete(std::exchange(context_, nullptr)->transports().Remove(this));
   protocol->ConnectionLost(end);

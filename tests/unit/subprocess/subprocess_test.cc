@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -427,11 +428,20 @@ TEST_F(SubprocessTest, CloseAfterConnectionLostEndsWhatIsLeftOfTheGroup) {
   EXPECT_TRUE(HasExited(grandchild)) << "the grandchild lives";
 }
 
-TEST_F(SubprocessTest, WithoutAGroupOfItsOwnNothingIsLeft) {
-  SubprocessRecord& record = NewSubprocess();
-  ASSERT_THAT(Shell(record, "true"), IsOk());
-  ASSERT_TRUE(RunToEnd(record));
-  EXPECT_FALSE(static_cast<const LocalSubprocess&>(*record.transport).HasGroup());
+TEST_F(SubprocessTest, WithoutAGroupNothingIsLeft) {
+  for (const bool has_group : {false, true}) {
+    SubprocessRecord& record = NewSubprocess();
+    SubprocessOptions options;
+    if (has_group) options.process_group = 0;
+    ASSERT_THAT(Shell(record, "true", options), IsOk());
+    ASSERT_TRUE(RunToEnd(record));
+    EXPECT_FALSE(static_cast<const LocalSubprocess&>(*record.transport).HasGroup());
+    // The transport is held, its descriptor is not.
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;  // The iterator's own.
+      EXPECT_NE(std::filesystem::read_symlink(entry.path(), gone), "anon_inode:[pidfd]");
+    }
+  }
 }
 
 TEST_F(SubprocessTest, CloseEndsThoughSomebodyHoldsStdinAndReadsNothing) {
