@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What deploy/quickstart, tests/run and .ci/run share: messages, packages, build. To be sourced by bash.
+# What deploy/quickstart, tests/run, tests/bench/run and .ci/run share: messages, packages, build. To be sourced by bash.
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 

@@ -1,0 +1,183 @@
+"""The run: starts every peer, measures each row through each of them in turn, and reports. tests/bench/run calls it."""
+
+import contextlib
+import os
+import signal
+import sys
+
+import curves
+import machine
+import metrics
+import micro
+import options as command_line
+import peers
+import ratios
+import report
+import works
+from peer import Unavailable
+from processes import CannotRun, Failed
+from progress import Progress, clock
+from samples import Sample, Samples
+from setting import Setting
+
+_BUSY_LOAD_PER_CORE = 0.5
+
+
+def selected_rows(options) -> list[works.Row]:
+    """With --quick: the rows that have ratios, and the peers that these need."""
+    rows = [row for row in works.ROWS if options.only is None or options.only.search(row.name)]
+    rows = [row for row in rows if options.soak or not row.soak]
+    if not options.quick:
+        return rows
+    needed = ratios.cells()
+    rows = [row.with_peers(tuple(peer for peer in row.peers if (row.name, peer) in needed)) for row in rows]
+    return [row for row in rows if row.peers]
+
+
+def print_list(rows: list[works.Row]) -> None:
+    needed = ratios.cells()
+    for row in rows:
+        who = " ".join(f"{peer}*" if (row.name, peer) in needed else peer for peer in row.peers)
+        print(f"{row.name:<24} {row.title}\n{'':<24}   {who}")
+    print("* what the required ratios and limits are made of; --quick measures these")
+
+
+class Run:
+    """Entered: bench_peer and all peers that the rows need run. Left: nothing does."""
+
+    def __init__(self, options, rows: list[works.Row]):
+        self.options = options
+        self.rows = rows
+        self.samples = Samples()
+        self.peers: dict[str, peers.Peer] = {}
+        self.setting = Setting(options.build, options.output / "tools", options.seconds, options.quick)
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "Run":
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.setting)
+            for name in peers.PEERS:
+                if any(name in row.peers for row in self.rows):
+                    self._start(name, stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stack.close()
+
+    def _start(self, name: str, stack: contextlib.ExitStack) -> None:
+        peer = peers.create(name, self.setting)
+        print(f"starting {name}: {peer.title}", flush=True)
+        try:
+            self.peers[name] = stack.enter_context(peer)
+        except Unavailable as reason:
+            print(f"without {name}: {reason}", flush=True)
+            self.rows = [row.with_peers(tuple(one for one in row.peers if one != name)) for row in self.rows]
+        except (CannotRun, Failed) as error:
+            peer.stop()
+            raise CannotRun(f"{name} did not start: {error}") from None
+
+    def measure(self) -> None:
+        """Each row: a sample through each peer, then the next repeat."""
+        cells = self._cells()
+        progress = Progress([row.expected_seconds(self.setting) for row, _, _ in cells])
+        for row, name, repeat in cells:
+            start = progress.seconds()
+            progress.begin(f"{row.name} {name} {repeat + 1}/{self._repeats(row)}")
+            try:
+                result = row.measure(self.peers[name], row)
+            except Failed as error:
+                progress.end("FAILED")
+                self._check_alive(name)
+                self.samples.failures.append((row.name, name, str(error)))
+                continue
+            self.samples.all.append(Sample(row.name, name, repeat, round(progress.seconds() - start, 2), result))
+            progress.end(", ".join(metrics.text(key, result[key]) for key in row.metrics if key in result))
+        print(f"measured in {clock(progress.seconds())}")
+
+    def _cells(self) -> list[tuple[works.Row, str, int]]:
+        cells = []
+        for row in self.rows:
+            fitting = []
+            for name in row.peers:
+                if row.descriptors(name) <= self.setting.descriptor_limit:
+                    fitting.append(name)
+                    continue
+                reason = f"needs {row.descriptors(name)} open files; the limit is {self.setting.descriptor_limit}"
+                self.samples.failures.append((row.name, name, f"{reason}: raise it with ulimit -n, as root"))
+            cells += [(row, name, repeat) for repeat in range(self._repeats(row)) for name in fitting]
+        return cells
+
+    def _repeats(self, row: works.Row) -> int:
+        return min(self.options.repeat, row.most_repeats[self.options.quick])
+
+    def _check_alive(self, name: str) -> None:
+        """A dead peer ends the run: what is left could not be compared."""
+        self.setting.far_end.check_alive()
+        self.peers[name].check_alive()
+
+
+def report_all(run: Run, facts: dict) -> int:
+    """Prints and writes what was measured; the exit status."""
+    options = run.options
+    verdicts = ratios.judge(run.samples, {row.name for row in run.rows})
+    print(f"\n{report.heading(facts)}")
+    print(report.table(run.rows, run.peers, run.samples))
+    print(report.requirements(verdicts))
+    if options.quick:
+        print(
+            f"\n--quick: only the rows and peers with ratios, {options.repeat} samples of {options.seconds:g} s; "
+            "for figures to believe run it without"
+        )
+    report.write_json(options.output / "results.json", facts, options, run.rows, run.samples, verdicts)
+    print(f"\nwritten: {options.output / 'results.json'}")
+    for path in curves.draw(options.output, run.rows, run.peers, run.samples):
+        print(f"written: {path}")
+    for row, peer, reason in run.samples.failures:
+        print(f"not measured: {row} through {peer}: {reason}", file=sys.stderr)
+    missed = [verdict for verdict in verdicts if not verdict.reached]
+    if options.check:
+        for verdict in missed:
+            print(f"missed: {verdict.line()}", flush=True)
+        if not missed:
+            print(f"all {len(verdicts)} requirements reached")
+    if run.samples.failures:
+        return 3
+    return 1 if options.check and missed else 0
+
+
+def main() -> int:
+    options = command_line.parse()
+    rows = selected_rows(options)
+    if options.list:
+        print_list(rows)
+        return 0
+    if not rows and not options.micro:
+        print("error: no row has such a name; --list names them", file=sys.stderr)
+        return 2
+    options.output.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    if os.getloadavg()[0] > _BUSY_LOAD_PER_CORE * os.cpu_count():
+        print(f"warning: other programs use this machine: load average {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    if options.micro:
+        return micro.run(options)
+    run = Run(options, rows)
+    facts = {}
+    try:
+        with run:
+            facts = machine.facts(run.setting, run.peers.values())
+            run.measure()
+        return report_all(run, facts)
+    except (CannotRun, Failed) as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        status = 3
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        status = 130
+    if run.samples.all:
+        report_all(run, facts)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

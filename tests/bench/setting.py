@@ -1,0 +1,80 @@
+"""What every part of a run knows: programs, the temporary folder, the servers at the far end, how long to measure."""
+
+import contextlib
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from processes import CannotRun, Program
+
+
+@dataclass
+class Setting:
+    """Entered: the temporary folder is there and bench_peer runs. Left: neither is."""
+
+    build: Path
+    tools: Path  # What is fetched once and kept.
+    seconds: float
+    quick: bool = False
+    folder: Path = Path()
+    far_ports: dict[str, int] = field(default_factory=dict)  # Of bench_peer.
+    far_end: Program | None = None
+    descriptor_limit: int = 0
+    certificate: Path = Path()
+    key: Path = Path()
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def __enter__(self) -> "Setting":
+        with contextlib.ExitStack() as stack:
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="transportd-bench-")))
+            self.descriptor_limit = raise_descriptor_limit()
+            self.certificate, self.key = make_certificate(self.folder)
+            command = [self.program("bench_peer"), f"--certificate={self.certificate}", f"--key={self.key}"]
+            self.far_end = stack.enter_context(Program(self.folder, "bench_peer", command))
+            self.far_ports = self.far_end.first_line()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stack.close()
+
+    @property
+    def warmup(self) -> float:
+        return 0.2 if self.quick else 0.5
+
+    def program(self, name: str) -> Path:
+        """One of this project's, by name."""
+        path = self.build / ("bin" if name == "transportd" else "tests/bench") / name
+        if not path.exists():
+            raise CannotRun(f"there is no {path}. Run tests/bench/run without --build, or build its target {name}.")
+        return path
+
+
+def installed(name: str, package: str) -> str:
+    """A program of the machine, as an absolute path."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
+    if path is None:
+        raise CannotRun(f"{name} is not installed. Run without --no-install, or: apt-get install {package}")
+    return path
+
+
+def raise_descriptor_limit() -> int:
+    """As many open files as this user may have, for this process and all that it starts."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else 1 << 20
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Self-signed, so it is its own authority."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    words = [installed("openssl", "openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    words += ["-nodes", "-days", "7", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    done = subprocess.run([*words, "-keyout", key, "-out", certificate], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise CannotRun(f"openssl made no certificate. It said:\n{done.stderr}")
+    return certificate, key
