@@ -98,11 +98,14 @@ void FdPoller::ArmDelayed() {
   });
 }
 
+std::optional<Duration> FdPoller::PrepareToWait(std::optional<Duration> timeout) {
+  if (delayed_.empty()) return timeout;
+  ArmDelayed();
+  const bool is_late = !timeout.has_value() || *timeout > kRearmInterval;
+  return is_late && !delayed_.empty() ? kRearmInterval : timeout;
+}
+
 void FdPoller::Wait(std::optional<Duration> timeout) {
-  if (!delayed_.empty()) {
-    ArmDelayed();
-    if (!delayed_.empty() && (!timeout.has_value() || *timeout > kRearmInterval)) timeout = kRearmInterval;
-  }
   event_count_ = WaitForEvents(epoll_fd_.get(), events_.data(), kMaxEventCount, timeout);
   if (event_count_ < 0) {
     CHECK(errno == EINTR);

@@ -20,7 +20,7 @@ class FdHandler;
 
 // Which descriptors are watched, for what, and for whom. What epoll hands back is a watch's id, so an event of a
 // watch that has ended, or of the descriptor that had its number before, finds nothing and is dropped.
-// Threading: loop thread only.
+// Threading: loop thread only, but for what Wait says.
 class FdPoller final {
  public:
   // `wake_fd`, which must outlive this, ends a Wait when it becomes readable (edge-triggered); no handler is called.
@@ -32,8 +32,12 @@ class FdPoller final {
   void Set(uint64_t watch, bool readable, bool writable);
   void Remove(uint64_t watch);
   size_t watch_count() const { return watches_.size(); }
+  int epoll_fd() const { return epoll_fd_.get(); }
 
+  // How long Wait may sleep, of `timeout` (unset: for ever): less when a watch waits for the kernel's memory.
+  std::optional<Duration> PrepareToWait(std::optional<Duration> timeout);
   // Waits until something is ready or `timeout` has passed: unset for ever, 0 not at all. A signal may end it early.
+  // Meanwhile Add, Set and Remove may be called on another thread.
   void Wait(std::optional<Duration> timeout);
   // Calls the handlers of what the last Wait found ready.
   void Dispatch();

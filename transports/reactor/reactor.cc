@@ -6,6 +6,12 @@
 #include "transports/base/check.h"
 
 namespace transportd {
+namespace {
+
+// What one callback leads to is mostly done in one or two turns; the lender has other things to do.
+constexpr int kMaxLentTurnCount = 3;
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Reactor>> Reactor::Create(Clock& clock) {
   absl::StatusOr<std::shared_ptr<TaskQueue>> task_queue = TaskQueue::Create();
@@ -50,6 +56,20 @@ void Reactor::CallSoonThreadsafe(absl::AnyInvocable<void()> callback) {
   }
 }
 
+void Reactor::CallNowThreadsafe(absl::AnyInvocable<void()> callback) {
+  if (InTurnOfThisThread()) {
+    CallSoon(std::move(callback));
+    return;
+  }
+  if (!task_queue_->PostQuietly(std::move(callback))) return;
+  if (turn_mutex_.TryLock()) {
+    LendTurns();
+    turn_mutex_.Unlock();
+  } else {
+    task_queue_->Signal();  // The loop's thread is between two turns: about to sleep, or about to wake.
+  }
+}
+
 TimerId Reactor::CallLater(Duration delay, absl::AnyInvocable<void()> callback) {
   const TimePoint now = Time();
   const bool never = delay > TimePoint::max() - now;
@@ -80,24 +100,57 @@ void Reactor::Stop() {
 }
 
 bool Reactor::RunOnce(Duration longest_wait) {
-  CHECK(loop_thread_.exchange(std::this_thread::get_id()) == std::thread::id());  // One thread, and not from inside.
+  CHECK(!is_run_.exchange(true));  // One thread, and not from inside.
+  loop_thread_.store(std::this_thread::get_id());
   Turn(longest_wait < Duration::zero() ? std::nullopt : std::optional<Duration>(longest_wait));
   loop_thread_.store(std::thread::id());
+  is_run_.store(false);
   return stop_.exchange(false);
 }
 
 void Reactor::Turn(std::optional<Duration> longest_wait) {
-  poller_.Wait(WaitTime(longest_wait));
+  std::optional<Duration> wait;
+  {
+    MutexLock lock(turn_mutex_);
+    wait = poller_.PrepareToWait(WaitTime(longest_wait));
+    wake_time_ = wait.has_value() ? clock_.Now() + *wait : TimePoint::max();
+  }
+  if (sleeper_ == nullptr) {
+    poller_.Wait(wait);
+  } else if (sleeper_->Sleep(wait)) {
+    poller_.Wait(Duration::zero());
+  }
+  MutexLock lock(turn_mutex_);
   task_queue_->TakeInto(ready_);  // From here on nobody needs to wake this thread.
   turn_time_ = clock_.Now();
   in_turn_ = true;
+  if (sleeper_ != nullptr) sleeper_->Dispatch();
   poller_.Dispatch();
   timers_.RunDue(turn_time_);
   task_queue_->TakeInto(ready_);
+  FinishTurn();
+}
+
+void Reactor::FinishTurn() {
   RunCallbacks();
   RunTurnEnd();
   DeleteDeferred();
   in_turn_ = false;
+}
+
+void Reactor::LendTurns() {
+  const std::thread::id sleeper = loop_thread_.exchange(std::this_thread::get_id());
+  for (int count = 0; count < kMaxLentTurnCount; ++count) {
+    task_queue_->TakeInto(ready_);
+    turn_time_ = clock_.Now();
+    in_turn_ = true;
+    FinishTurn();
+    if (ready_.empty()) break;
+  }
+  // The rest, and a timer that was added, are the sleeper's, which must then wake.
+  const std::optional<Duration> wait = WaitTime(std::nullopt);
+  if (wait.has_value() && clock_.Now() + *wait < wake_time_) task_queue_->Signal();
+  loop_thread_.store(sleeper);
 }
 
 std::optional<Duration> Reactor::WaitTime(std::optional<Duration> longest_wait) {
@@ -135,6 +188,11 @@ void Reactor::DeleteDeferred() {
     std::vector<std::shared_ptr<void>> doomed;
     doomed.swap(deferred_);  // A destructor may hand over more.
   }
+}
+
+void Reactor::SetSleeper(Sleeper* sleeper) {
+  AssertInLoopThread();
+  sleeper_ = sleeper;
 }
 
 void Reactor::AtTurnEnd(absl::AnyInvocable<void()> callback) {

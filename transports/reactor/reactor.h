@@ -3,6 +3,10 @@
 // One turn: wait for file descriptors or the next timer; call the ready watchers; run the due timers; run the
 // callbacks that were queued when this step began; run the turn-end callbacks; destroy what was handed to
 // DeferredDelete. The time of Time() is taken once a turn, after the wait.
+//
+// A turn can be lent: while the loop's thread sleeps, another thread that has something for the loop may run it itself,
+// in a turn without the wait (CallNowThreadsafe), and spares the two a wake-up. One turn runs at a time, whosever it
+// is; "the loop thread" is the one that runs it.
 #ifndef TRANSPORTD_TRANSPORTS_REACTOR_REACTOR_H_
 #define TRANSPORTD_TRANSPORTS_REACTOR_REACTOR_H_
 
@@ -14,11 +18,14 @@
 #include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "transports/api/event_loop.h"
 #include "transports/base/clock.h"
+#include "transports/base/mutex.h"
 #include "transports/reactor/fd_poller.h"
+#include "transports/reactor/sleeper.h"
 #include "transports/reactor/task_queue.h"
 #include "transports/reactor/timer_queue.h"
 
@@ -37,8 +44,9 @@ class FdHandler {
 // Names one watch. Never used twice, so that an event of a closed descriptor cannot reach the next one's handler.
 using WatchId = uint64_t;
 
-// Threading: loop thread only, but for CallSoonThreadsafe and Stop. The thread that calls RunForever is the loop
-// thread while it runs; before and between, any one thread may use the reactor.
+// Threading: loop thread only, but for CallSoonThreadsafe, CallNowThreadsafe and Stop. The thread that calls RunForever
+// is the loop thread while it runs, but for turns that it lends; before and between, any one thread may use the
+// reactor.
 class Reactor final {
  public:
   // `clock` must outlive the reactor. Fails with the kernel's error when epoll or eventfd cannot be had.
@@ -50,6 +58,10 @@ class Reactor final {
   // As in EventLoop (transports/api/event_loop.h).
   void CallSoon(absl::AnyInvocable<void()> callback);
   void CallSoonThreadsafe(absl::AnyInvocable<void()> callback);
+  // As CallSoonThreadsafe. But while the loop's thread sleeps in RunForever, `callback` is called in a turn of this
+  // thread's, before this returns: for the loops of which no program expects that their callbacks come on one thread,
+  // and for threads that can wait for as long as a turn takes. Any thread; it must hold no lock that a callback takes.
+  void CallNowThreadsafe(absl::AnyInvocable<void()> callback);
   // The queue behind CallSoonThreadsafe, for a thread that may outlive the reactor: what it posts then is destroyed
   // uncalled. Any thread.
   std::shared_ptr<TaskQueue> task_queue() const { return task_queue_; }
@@ -81,6 +93,12 @@ class Reactor final {
   // Ends the watch, before `fd` is closed. No call of the handler comes after it, not even in this turn.
   void RemoveWatch(WatchId watch);
 
+  // From now on the loop's thread sleeps in `sleeper`, which must outlive its time here; null: in epoll, as at first.
+  // Loops with a sleeper lend no turns.
+  void SetSleeper(Sleeper* sleeper);
+  // Readable while a watched descriptor is ready, or a callback or Stop of another thread wants the loop to wake.
+  int pollable_fd() const { return poller_.epoll_fd(); }
+
   Clock& clock() { return clock_; }
 
   // CHECK-fails when another thread runs the reactor.
@@ -100,8 +118,11 @@ class Reactor final {
   Reactor(Clock& clock, std::shared_ptr<TaskQueue> task_queue, FdPoller poller);
 
   void Turn(std::optional<Duration> longest_wait);
+  void LendTurns() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   // How long the turn may sleep; unset: for ever.
   std::optional<Duration> WaitTime(std::optional<Duration> longest_wait);
+  // What a turn does after the descriptors and the timers.
+  void FinishTurn();
   void RunCallbacks();
   void RunTurnEnd();
   void DeleteDeferred();
@@ -111,6 +132,7 @@ class Reactor final {
   Clock& clock_;
   const std::shared_ptr<TaskQueue> task_queue_;
   FdPoller poller_;
+  Sleeper* sleeper_ = nullptr;
   TimerQueue timers_;
 
   Callbacks ready_;     // What CallSoon queued.
@@ -119,10 +141,14 @@ class Reactor final {
   std::vector<std::shared_ptr<void>> deferred_;
   size_t running_left_count_ = 0;
 
+  // Held for a turn, but for its wait. It guards all that is the loop thread's: what is lent.
+  Mutex turn_mutex_;
+  TimePoint wake_time_;  // When the wait of the loop's thread ends at the latest.
   TimePoint turn_time_;
   bool in_turn_ = false;
   bool closed_ = false;
   std::atomic<bool> stop_{false};
+  std::atomic<bool> is_run_{false};
   std::atomic<std::thread::id> loop_thread_{};  // None while nobody runs it.
 };
 

@@ -22,15 +22,14 @@ absl::StatusOr<std::shared_ptr<TaskQueue>> TaskQueue::Create() {
 }
 
 void TaskQueue::Post(Task task) {
-  {
-    MutexLock lock(mutex_);
-    if (!closed_) {
-      tasks_.push_back(std::move(task));
-      if (!std::exchange(sleeping_, false)) return;
-    }
-  }
-  // Here the queue is closed (nobody sleeps; a needless signal does no harm), or the taker sleeps.
-  Signal();
+  if (PostQuietly(std::move(task))) Signal();
+}
+
+bool TaskQueue::PostQuietly(Task task) {
+  MutexLock lock(mutex_);
+  if (closed_) return false;
+  tasks_.push_back(std::move(task));
+  return std::exchange(sleeping_, false);
 }
 
 void TaskQueue::Wake() {

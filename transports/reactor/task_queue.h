@@ -27,6 +27,9 @@ class TaskQueue final {
 
   // Queues `task`; FIFO for each posting thread. After Close it is destroyed uncalled, on this thread.
   void Post(Task task);
+  // The same without waking the taker. True: it sleeps, and nobody else will wake it: the caller must see to the task,
+  // or Signal.
+  [[nodiscard]] bool PostQuietly(Task task);
   // Ends the taker's sleep; nothing when it is awake.
   void Wake();
   size_t size() const;
@@ -39,11 +42,11 @@ class TaskQueue final {
   bool PrepareToSleep();
   // Destroys what is queued, uncalled.
   void Close();
+  // Makes wake_fd() readable.
+  void Signal();
 
  private:
   explicit TaskQueue(UniqueFd wake_fd) : wake_fd_(std::move(wake_fd)) {}
-
-  void Signal();
 
   const UniqueFd wake_fd_;
   mutable Mutex mutex_;

@@ -39,12 +39,15 @@ IoResult RawSocket::DoRead(std::span<char> buffer) {
 }
 
 IoResult RawSocket::DoWrite(std::span<const iovec> pieces) {
+  // One piece is the rule, and send(2) the shorter way for it.
+  const bool is_one = pieces.size() == 1;
   msghdr message{};
   // sendmsg(2) does not write through it; POSIX only forgot the const.
   message.msg_iov = const_cast<iovec*>(pieces.data());
   message.msg_iovlen = pieces.size();
   while (true) {
-    const ssize_t size = ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+    const ssize_t size = is_one ? ::send(fd_.get(), pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL)
+                                : ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
     const int err = errno;
     if (size > 0) return IoResult::Bytes(static_cast<size_t>(size));
     if (size == 0) return IoResult::WouldBlock();

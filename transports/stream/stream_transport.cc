@@ -140,6 +140,7 @@ void StreamTransport::ReadOnce() {
   std::span<char> buffer;
   if (buffered_protocol != nullptr) {
     buffer = buffered_protocol->GetBuffer(0);
+    if (buffer.empty() && !IsReading()) return;  // It paused instead.
     if (buffer.empty()) {
       const absl::Status status =
           MakeError(absl::StatusCode::kInternal, "EMPTY_BUFFER", "the protocol's GetBuffer returned an empty buffer");
