@@ -25,7 +25,7 @@ FrameBuffer& FrameBuffer::operator=(FrameBuffer&& other) noexcept {
 
 std::span<char> FrameBuffer::Reserve(size_t count_bytes) {
   if (capacity_bytes_ - size_bytes_ < count_bytes) {
-    const size_t capacity_bytes = std::max({kSmallestCapacityBytes, 2 * capacity_bytes_, size_bytes_ + count_bytes});
+    const size_t capacity_bytes = std::max({kSmallestCapacityBytes, 4 * capacity_bytes_, size_bytes_ + count_bytes});
     auto* grown = static_cast<char*>(std::realloc(bytes_.get(), capacity_bytes));
     if (grown == nullptr) throw std::bad_alloc();
     static_cast<void>(bytes_.release());

@@ -13,13 +13,16 @@ bool ReadFrame(std::string_view bytes, FrameView& frame) {
   frame.opening.reset();
   frame.sequence = 0;
   frame.acknowledged_sequence = 0;
+  frame.prompt_write_progress = false;
   frame.entries.clear();
   frame.acknowledgements.clear();
   FieldReader reader(bytes);
   for (Field field; reader.Next(field);) {
     const bool is_message = field.type == Type::kLengthDelimited;
-    if (field.number > kAcknowledgements) continue;
-    if (is_message != (field.number == kOpening || field.number >= kEntries)) return false;
+    if (field.number > kPromptWriteProgress) continue;
+    if (is_message != (field.number == kOpening || field.number == kEntries || field.number == kAcknowledgements)) {
+      return false;
+    }
     if (!is_message && field.type != Type::kVarint) return false;
     switch (field.number) {
       case kOpening:
@@ -36,8 +39,11 @@ bool ReadFrame(std::string_view bytes, FrameView& frame) {
       case kEntries:
         frame.entries.push_back(field.bytes);
         break;
-      default:
+      case kAcknowledgements:
         frame.acknowledgements.push_back(field.bytes);
+        break;
+      default:
+        frame.prompt_write_progress = field.varint != 0;
     }
   }
   return reader.ok();

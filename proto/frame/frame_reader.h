@@ -14,6 +14,7 @@ struct FrameView {
   std::optional<std::string_view> opening;  // A serialized v1::Open or v1::Opened.
   uint64_t sequence = 0;
   uint64_t acknowledged_sequence = 0;
+  bool prompt_write_progress = false;
   std::vector<std::string_view> entries;           // Serialized v1::Command or v1::Callback, in order.
   std::vector<std::string_view> acknowledgements;  // Serialized v1::Acknowledgement, in order.
 };

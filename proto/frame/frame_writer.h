@@ -43,8 +43,8 @@ class FrameWriter final {
   std::span<char> BeginDataReceived(uint32_t transport_id, size_t size_bytes);
   void EndDataReceived(size_t used_bytes);
 
-  // Takes the frame; the writer is empty then. Numbers of 0 are left out.
-  FrameBuffer Seal(uint64_t sequence, uint64_t acknowledged_sequence);
+  // Takes the frame; the writer is empty then. Numbers of 0 are left out. `prompt_write_progress`: requests only.
+  FrameBuffer Seal(uint64_t sequence, uint64_t acknowledged_sequence, bool prompt_write_progress = false);
 
  private:
   void AppendMessage(uint32_t field_number, const google::protobuf::MessageLite& message);
