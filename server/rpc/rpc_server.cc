@@ -40,6 +40,10 @@ void SetChannelArguments(const RpcServer::Options& options, grpc::ServerBuilder&
   // What a client may send ahead on one stream. Fixed, so the probes that would tune it are not needed.
   set(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1024 * 1024);
   set(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  // In pieces as large as a client likes: each costs.
+  set(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 1024 * 1024);
+  // Statistics that nobody reads.
+  set(GRPC_ARG_ENABLE_CHANNELZ, 0);
   // A compressed message could grow without bound: such calls are refused (UNIMPLEMENTED), and nothing is compressed.
   set(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE);
 }

@@ -31,6 +31,30 @@ void ServerCall::Write(const grpc::ByteBuffer& message, Completion completion) {
   stream_.Write(message, write_tag_.Arm(shared_from_this(), std::move(completion)));
 }
 
+std::optional<bool> ServerCall::WriteNow(const grpc::ByteBuffer& message, Completion completion) {
+  void* const tag = write_tag_.Arm(shared_from_this(), std::move(completion));
+  const auto completed = BeginAndTakeCompletion(queue_, [&] { stream_.Write(message, tag); });
+  if (!completed.has_value()) return std::nullopt;
+  if (completed->tag == tag) {
+    write_tag_.Disarm();
+    return completed->ok;
+  }
+  HandOver(*completed);
+  return std::nullopt;
+}
+
+void ServerCall::HandOver(const GrpcCompletion& completion) {
+  // An alarm of the past comes through the queue, and so to its thread. It and its tag free themselves.
+  struct Relay {
+    grpc::Alarm alarm;
+    Tag tag;
+  };
+  auto relay = std::make_shared<Relay>();
+  void* const tag =
+      relay->tag.Arm(relay, [completion](bool) { static_cast<Tag*>(completion.tag)->Complete(completion.ok); });
+  relay->alarm.Set(&queue_, gpr_inf_past(GPR_CLOCK_MONOTONIC), tag);
+}
+
 void ServerCall::WriteAndFinish(const grpc::ByteBuffer& message, const grpc::Status& status) {
   stream_.WriteAndFinish(message, grpc::WriteOptions(), status, finish_tag_.Arm(shared_from_this(), nullptr));
 }

@@ -9,9 +9,11 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
+#include "proto/grpc/immediate_completion.h"
 #include "server/rpc/live_calls.h"
 #include "server/rpc/tag.h"
 
@@ -48,6 +50,9 @@ class ServerCall final : public std::enable_shared_from_this<ServerCall> {
 
   // ok: gRPC has taken the message past flow control, and takes the next. !ok: the call is broken.
   void Write(const grpc::ByteBuffer& message, Completion completion);
+  // The same. But when it is over at once, as most writes are, this returns what `completion`, which is then destroyed
+  // uncalled, would have been told, and the queue's thread is not woken.
+  [[nodiscard]] std::optional<bool> WriteNow(const grpc::ByteBuffer& message, Completion completion);
   void WriteAndFinish(const grpc::ByteBuffer& message, const grpc::Status& status);
   void Finish(const grpc::Status& status);
 
@@ -62,6 +67,8 @@ class ServerCall final : public std::enable_shared_from_this<ServerCall> {
 
  private:
   void HandleDone();
+  // A completion that came to a thread which is not the queue's.
+  void HandOver(const GrpcCompletion& completion);
 
   grpc::ServerCompletionQueue& queue_;
   LiveCalls& live_calls_;

@@ -15,6 +15,9 @@ namespace {
 
 // How long a client may take to accept the last frame before its status.
 constexpr std::chrono::seconds kLastFrameTimeout(10);
+// A frame of up to this size, a few small writes, is carried out sooner than another thread wakes. With more, answers
+// come while it is carried out, and the loop's thread would wake for nothing.
+constexpr size_t kShortFrameBytes = 512;
 
 }  // namespace
 
@@ -24,13 +27,13 @@ std::shared_ptr<SessionStream> SessionStream::Make(std::shared_ptr<ServerCall> c
   return stream;
 }
 
-void SessionStream::Start(EventLoop& loop, std::weak_ptr<Handler> handler) {
+void SessionStream::Start(Reactor& reactor, std::weak_ptr<Handler> handler) {
   handler_ = std::move(handler);
   bool over = false;
   {
     MutexLock lock(mutex_);
-    CHECK(loop_ == nullptr && !ended_);
-    loop_ = &loop;
+    CHECK(reactor_ == nullptr && !ended_);
+    reactor_ = &reactor;
     over = over_;
   }
   if (over) Post<&SessionStream::DeliverLost>();
@@ -47,7 +50,15 @@ void SessionStream::SendFrame(FrameBuffer frame) {
     if (ended_) return;  // A frame that was too large ended the stream; OnLost is on its way.
     writing_ = true;
   }
-  call_->Write(ToByteBuffer(std::move(frame)), [self = shared_from_this()](bool ok) { self->HandleWritten(ok); });
+  const std::optional<bool> written = call_->WriteNow(
+      ToByteBuffer(std::move(frame)), [self = shared_from_this()](bool ok) { self->HandleWritten(ok); });
+  if (!written.has_value() || !EndWrite(*written)) return;
+  Reactor* reactor = nullptr;
+  {
+    MutexLock lock(mutex_);
+    reactor = reactor_;
+  }
+  reactor->AtTurnEnd([self = shared_from_this()] { self->DeliverFrameSent(); });
 }
 
 void SessionStream::Finish(absl::Status status) {
@@ -83,10 +94,14 @@ void SessionStream::HandleRead(bool ok) {
     return;
   }
   frame_ = TakeSingleSlice(call_->message());
-  Post<&SessionStream::DeliverFrame>();
+  Post<&SessionStream::DeliverFrame>(/*is_short=*/size_bytes <= kShortFrameBytes);
 }
 
 void SessionStream::HandleWritten(bool ok) {
+  if (EndWrite(ok)) Post<&SessionStream::DeliverFrameSent>();
+}
+
+bool SessionStream::EndWrite(bool ok) {
   std::optional<grpc::Status> status;
   {
     MutexLock lock(mutex_);
@@ -96,16 +111,16 @@ void SessionStream::HandleWritten(bool ok) {
   if (status) {
     call_->StopCancelTimer();
     call_->Finish(*status);
-  } else if (ok) {
-    Post<&SessionStream::DeliverFrameSent>();
-  }  // Else the call is about to be over, and the handler hears OnLost.
+    return false;
+  }
+  return ok;  // Else the call is about to be over, and the handler hears OnLost.
 }
 
 void SessionStream::HandleOver() {
   {
     MutexLock lock(mutex_);
     over_ = true;
-    if (ended_ || loop_ == nullptr) return;
+    if (ended_ || reactor_ == nullptr) return;
   }
   Post<&SessionStream::DeliverLost>();
 }
@@ -135,15 +150,20 @@ void SessionStream::DeliverLost() {
 }
 
 template <void (SessionStream::*kDeliver)()>
-void SessionStream::Post() {
-  EventLoop* loop = nullptr;
+void SessionStream::Post(bool is_short) {
+  Reactor* reactor = nullptr;
   {
     MutexLock lock(mutex_);
     // What comes after the status is nobody's; the loop may be gone then.
     if (ended_ && kDeliver != &SessionStream::DeliverLost) return;
-    loop = loop_;
+    reactor = reactor_;
   }
-  loop->CallSoonThreadsafe([self = shared_from_this()] { ((*self).*kDeliver)(); });
+  auto deliver = [self = shared_from_this()] { ((*self).*kDeliver)(); };
+  if (is_short) {
+    reactor->CallNowThreadsafe(std::move(deliver));
+  } else {
+    reactor->CallSoonThreadsafe(std::move(deliver));
+  }
 }
 
 }  // namespace transportd

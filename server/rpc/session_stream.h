@@ -34,7 +34,7 @@ class SessionStream final : public FrameStream, public std::enable_shared_from_t
       : call_(std::move(call)), max_frame_bytes_(max_frame_bytes) {}
 
   // FrameStream
-  void Start(EventLoop& loop, std::weak_ptr<Handler> handler) override;
+  void Start(Reactor& reactor, std::weak_ptr<Handler> handler) override;
   void ReadFrame() override;
   void SendFrame(FrameBuffer frame) override;
   void Finish(absl::Status status) override;
@@ -43,6 +43,8 @@ class SessionStream final : public FrameStream, public std::enable_shared_from_t
   // On the queue's thread.
   void HandleRead(bool ok);
   void HandleWritten(bool ok);
+  // The write is over. True: the stream goes on.
+  bool EndWrite(bool ok);
   void HandleOver();
 
   // On the loop's thread.
@@ -52,8 +54,9 @@ class SessionStream final : public FrameStream, public std::enable_shared_from_t
   void DeliverLost();
 
   void End(grpc::Status status);
+  // Calls it on the loop's thread, which this one may become for a turn: worth it for what is done soon.
   template <void (SessionStream::*kDeliver)()>
-  void Post();
+  void Post(bool is_short = true);
 
   const std::shared_ptr<ServerCall> call_;
   const uint64_t max_frame_bytes_;
@@ -65,7 +68,7 @@ class SessionStream final : public FrameStream, public std::enable_shared_from_t
   grpc::Slice frame_;
 
   Mutex mutex_;
-  EventLoop* loop_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  Reactor* reactor_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;                          // A status was decided.
   bool over_ ABSL_GUARDED_BY(mutex_) = false;                           // The call is over.

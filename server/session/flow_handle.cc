@@ -20,7 +20,11 @@ absl::Status FlowHandle::SetPausedByClient(bool paused) {
 }
 
 void FlowHandle::UpdateReading() {
-  const bool reading = !paused_by_client_ && !window_.Spent() && session_->MayReceive();
+  bool reading = !paused_by_client_ && !window_.Spent();
+  if (reading && !SessionMayReceive()) {
+    reading = false;
+    if (!std::exchange(waits_to_receive_, true)) session_->AddWaitingToReceive(id());
+  }
   if (reading == reading_) return;
   reading_ = reading;
   if (reading) {
@@ -28,6 +32,14 @@ void FlowHandle::UpdateReading() {
   } else {
     PauseTransport();
   }
+}
+
+bool FlowHandle::SessionMayReceive() const { return session_->MayReceive(IsQuiet()); }
+
+bool FlowHandle::ResumeReceiving() {
+  waits_to_receive_ = false;
+  UpdateReading();
+  return reading_;
 }
 
 bool FlowHandle::Acknowledge(uint64_t data_bytes, uint64_t data_count) {
@@ -61,6 +73,7 @@ void FlowHandle::Wrote() {
 }
 
 void FlowHandle::SetSentBytes(uint64_t sent_bytes) {
+  if (announced()) session_->AddUnreported(sent_bytes - sent_bytes_);
   sent_bytes_ = sent_bytes;
   MarkUnsettled();
 }

@@ -31,8 +31,11 @@ class FlowHandle : public Handle {
   bool paused_by_client() const { return paused_by_client_; }
   bool reading() const { return reading_; }
 
-  // Reads or does not, as the three reasons have it now.
+  // Reads or does not, as the three reasons have it now. While the session may not receive, each notices when it would
+  // read: many are open, and few have something.
   void UpdateReading();
+  // The session may receive again, and it is this one's turn. True: it reads.
+  bool ResumeReceiving();
 
   // What the client has consumed, all told; false: more than it was sent.
   bool Acknowledge(uint64_t data_bytes, uint64_t data_count);
@@ -55,6 +58,11 @@ class FlowHandle : public Handle {
   // The session has an id for it, and it is not lost.
   bool announced() const { return id() != 0 && session_ != nullptr; }
 
+  // The session has room for what it would read.
+  bool SessionMayReceive() const;
+
+  // It reads little, and nothing of it is on its way: what it has to say need not wait for others' bulk.
+  virtual bool IsQuiet() const { return false; }
   // What the transport itself does and knows.
   virtual void PauseTransport() = 0;
   virtual void ResumeTransport() = 0;
@@ -80,6 +88,7 @@ class FlowHandle : public Handle {
   ReceiveWindow window_;
   bool paused_by_client_ = false;
   bool reading_ = true;
+  bool waits_to_receive_ = false;
   bool over_send_window_ = false;
   uint64_t write_buffer_bytes_ = 0;
   uint64_t sent_bytes_ = 0;

@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "proto/frame/frame_buffer.h"
-#include "transports/api/event_loop.h"
+#include "transports/reactor/reactor.h"
 
 namespace transportd {
 
@@ -32,9 +32,9 @@ class FrameStream {
 
   virtual ~FrameStream() = default;
 
-  // Once, first, from any thread. `loop` must outlive the stream's last call of the handler; a handler that is gone is
-  // not called.
-  virtual void Start(EventLoop& loop, std::weak_ptr<Handler> handler) = 0;
+  // Once, first, from any thread. `reactor` is the loop's, and must outlive the stream's last call of the handler; a
+  // handler that is gone is not called.
+  virtual void Start(Reactor& reactor, std::weak_ptr<Handler> handler) = 0;
 
   // Asks for the client's next frame; at most one request at a time. A frame larger than the limit set on the carrier
   // is the carrier's to refuse.

@@ -19,11 +19,13 @@ void Outbox::MakeRoom(uint64_t size_bytes) {
 
 void Outbox::Append(const v1::Callback& callback) {
   MakeRoom(callback.ByteSizeLong());
+  only_data_ = false;
   open_.AppendEntry(callback);
 }
 
 void Outbox::AppendWriteProgress(uint32_t transport_id, uint64_t sent_bytes) {
   MakeRoom(0);
+  only_data_ = false;
   open_.AppendWriteProgress(transport_id, sent_bytes);
 }
 
@@ -61,6 +63,7 @@ void Outbox::AddShare(uint32_t transport_id, uint64_t data_bytes) {
 FrameBuffer Outbox::TakeFrame(uint64_t acknowledged_sequence) {
   FrameWriter writer;
   if (sealed_.empty()) {
+    only_data_ = true;
     writer = std::exchange(open_, FrameWriter());
     sending_shares_ = std::exchange(open_shares_, {});
   } else {

@@ -29,7 +29,10 @@ class Outbox final {
   // `max_frame_bytes`: no frame grows beyond it, unless one callback alone does. `keep_shares`: remember DataShares.
   Outbox(uint64_t max_frame_bytes, bool keep_shares) : max_frame_bytes_(max_frame_bytes), keep_shares_(keep_shares) {}
 
-  void AppendOpened(const v1::Opened& opened) { open_.AppendOpening(opened); }
+  void AppendOpened(const v1::Opened& opened) {
+    open_.AppendOpening(opened);
+    only_data_ = false;
+  }
   void Append(const v1::Callback& callback);
   // False, and nothing is appended: it is longer than a frame may be. `address` as FrameWriter has it.
   [[nodiscard]] bool AppendDatagramReceived(uint32_t transport_id, std::string_view data,
@@ -44,6 +47,8 @@ class Outbox final {
   uint64_t size_bytes() const { return open_.size_bytes() + sealed_bytes_ + sending_bytes_; }
   bool empty() const { return open_.empty() && sealed_.empty(); }
   bool sending() const { return sending_; }
+  // What waits is data of transports, and nothing that a client might wait for.
+  bool only_data() const { return only_data_ && sealed_.empty(); }
 
   // The next frame to send; nothing is being sent, and it is not empty.
   FrameBuffer TakeFrame(uint64_t acknowledged_sequence);
@@ -70,6 +75,7 @@ class Outbox final {
   std::vector<DataShare> open_shares_;
   std::deque<Sealed> sealed_;
   uint64_t sealed_bytes_ = 0;
+  bool only_data_ = true;  // Of the open frame.
   bool sending_ = false;
   uint64_t sending_bytes_ = 0;
   std::vector<DataShare> sending_shares_;

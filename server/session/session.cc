@@ -25,8 +25,21 @@ constexpr Duration kEndTimeout = std::chrono::seconds(5);
 // A frame with up to this many commands is carried out at once; a longer one is looked at every so often, and goes on
 // in the next turn when it has had its slice of this one.
 constexpr size_t kEntriesAtOnce = 256;
+constexpr size_t kShortFrameBytes = 4096;
 constexpr size_t kEntriesBetweenLooks = 16;
 constexpr Duration kSlice = std::chrono::milliseconds(2);
+// When data alone goes out although an earlier frame of data is not acknowledged; as
+// SessionRequest.acknowledged_sequence says.
+constexpr uint64_t kWorthyFrameBytes = 16 * 1024;
+constexpr Duration kLongestHold = std::chrono::milliseconds(1);
+// What may wait to be sent, and what one read of bulk adds to it. More would only add to how long a small message waits
+// behind it.
+constexpr int64_t kMostOutboxBytes = 2 * 1024 * 1024;
+constexpr int64_t kUsualReadBytes = 64 * 1024;
+// When write_progress alone makes a frame, unless the client wants it at once: a small reply mostly comes sooner, and
+// takes it along. As SessionRequest.prompt_write_progress says.
+constexpr uint64_t kWorthyProgressBytes = 16 * 1024;
+constexpr Duration kLongestProgressDelay = std::chrono::milliseconds(5);
 // How often a session that the service's budget holds up looks again.
 constexpr Duration kBudgetRetry = std::chrono::milliseconds(10);
 
@@ -46,7 +59,7 @@ Session::~Session() { options_.budget->AddBufferedBytes(-accounted_bytes_); }
 
 void Session::StartStreaming(std::shared_ptr<FrameStream> stream) {
   stream_ = std::move(stream);
-  stream_->Start(loop_, weak_from_this());
+  stream_->Start(loop_.reactor(), weak_from_this());
   AskForFrame();
 }
 
@@ -126,7 +139,7 @@ void Session::AttachCallbacks(std::shared_ptr<FrameStream> stream) {
     return;
   }
   stream_ = std::move(stream);
-  stream_->Start(loop_, weak_from_this());
+  stream_->Start(loop_.reactor(), weak_from_this());
   RestartLease();
   ScheduleFlush();
 }
@@ -153,7 +166,9 @@ void Session::OnFrame(std::string_view bytes) {
   absl::Status status = ReadFrame(bytes, frame_) ? BeginFrame(frame_) : BadFrame("the message is no SessionRequest");
   if (status.ok()) {
     next_entry_ = 0;
-    if (frame_.entries.size() <= kEntriesAtOnce) AskForFrame();  // The next one travels while this one runs.
+    // The next one travels while this one runs, unless this one is run sooner than asked: gRPC answers the client with
+    // a packet of its own.
+    if (bytes.size() > kShortFrameBytes && frame_.entries.size() <= kEntriesAtOnce) AskForFrame();
     status = RunEntries();
   }
   if (status.ok() && frame_unfinished_) {
@@ -214,6 +229,8 @@ absl::Status Session::BeginFrame(const FrameView& frame) {
     return BadFrame(StrCat("acknowledged_sequence ", frame.acknowledged_sequence, " where ", outbox_->sequence(),
                            " was the last sent"));
   }
+  acknowledged_data_frame_ = std::max(acknowledged_data_frame_, frame.acknowledged_sequence);
+  prompt_progress_ = frame.prompt_write_progress;
   for (std::string_view bytes : frame.acknowledgements) {
     if (absl::Status status = RunAcknowledgement(bytes); !status.ok()) return status;
   }
@@ -304,7 +321,7 @@ void Session::AddUnacknowledged(int64_t delta_bytes) {
   unacknowledged_bytes_ += delta_bytes;
   AccountBuffers();
   // Not at the end of the turn: many sockets may be readable in this one.
-  if (delta_bytes > 0 && may_receive_) UpdateReceiving();
+  if (delta_bytes > 0) UpdateReceiving();
 }
 
 void Session::AddWriteBuffer(int64_t delta_bytes) {
@@ -331,19 +348,65 @@ void Session::Flush() {
     if (FlowHandle* const flow = FindFlow(id); flow != nullptr) flow->SettleWrites();
   }
   AccountBuffers();
-  UpdateReceiving();
   SendNextFrame();
+  UpdateReceiving();
+  ResumeReceiving();
   AskForFrame();
   CheckEnded();
 }
 
 void Session::SendNextFrame() {
   if (stream_ == nullptr || outbox_ == nullptr || outbox_->sending()) return;
-  for (const uint32_t id : std::exchange(progress_due_, {})) {
-    if (FlowHandle* const flow = FindFlow(id); flow != nullptr) flow->EmitProgress();
+  if (MustTellProgress()) {
+    for (const uint32_t id : progress_due_) {
+      if (FlowHandle* const flow = FindFlow(id); flow != nullptr) flow->EmitProgress();
+    }
+    progress_due_.clear();
+    unreported_bytes_ = 0;
+    progress_is_late_ = false;
   }
   server_exception_told_ = false;
-  if (!outbox_->empty()) stream_->SendFrame(outbox_->TakeFrame(client_sequence_));
+  if (outbox_->empty() || MustHoldFrame()) return;
+  if (outbox_->only_data()) {
+    data_frame_ = outbox_->sequence() + 1;
+    data_frame_time_ = loop_.Time();
+  }
+  stream_->SendFrame(outbox_->TakeFrame(client_sequence_));
+}
+
+// As TCP holds a small segment while one is unacknowledged (RFC 896): what a frame costs, it costs once for all the
+// transports whose data is in it. A client that answers what it was sent acknowledges with its answer.
+bool Session::MustHoldFrame() {
+  if (!acknowledged_ || !outbox_->only_data() || OutboxBytes() >= kWorthyFrameBytes) return false;
+  if (acknowledged_data_frame_ >= data_frame_) return false;
+  if (loop_.Time() - data_frame_time_ >= kLongestHold) return false;
+  if (hold_timer_ == 0) {
+    hold_timer_ = loop_.CallLater(kLongestHold, [this] {
+      hold_timer_ = 0;
+      ScheduleFlush();
+    });
+  }
+  return true;
+}
+
+bool Session::MustTellProgress() {
+  if (progress_due_.empty()) return false;
+  if (prompt_progress_ || progress_is_late_ || state_ != State::kOpen) return true;
+  if (unreported_bytes_ >= std::min(kWorthyProgressBytes, options_.limits.send_window_bytes / 4)) return true;
+  if (progress_timer_ == 0) StartProgressTimer();
+  progress_waited_ = true;
+  return false;
+}
+
+void Session::StartProgressTimer() {
+  progress_timer_ = loop_.CallLater(kLongestProgressDelay, [this] {
+    progress_timer_ = 0;
+    // Among many small writes it stays set: a timer that is set in a turn that was lent wakes the loop's thread.
+    if (std::exchange(progress_waited_, false)) StartProgressTimer();
+    if (progress_due_.empty()) return;
+    progress_is_late_ = true;
+    ScheduleFlush();
+  });
 }
 
 void Session::OnFrameSent() {
@@ -357,11 +420,11 @@ void Session::OnFrameSent() {
 
 void Session::UpdateReceiving() {
   const auto limit_bytes = static_cast<int64_t>(options_.limits.session_receive_window_bytes);
-  // Once stopped, it begins again only when a quarter is free.
-  const int64_t mark_bytes = may_receive_ ? limit_bytes : limit_bytes / 4 * 3;
-  const auto outbox_bytes = static_cast<int64_t>(OutboxBytes());
+  const auto outbox_limit_bytes = std::min(limit_bytes, kMostOutboxBytes);
   const bool over_budget = options_.budget->OverBufferedBytes();
-  const bool may_receive = unacknowledged_bytes_ < mark_bytes && outbox_bytes < mark_bytes && !over_budget;
+  // Once stopped, each begins again only when a quarter is free.
+  window_is_open_ = unacknowledged_bytes_ < limit_bytes / 4 * (window_is_open_ ? 4 : 3) && !over_budget;
+  outbox_has_room_ = static_cast<int64_t>(OutboxBytes()) < outbox_limit_bytes / 4 * (outbox_has_room_ ? 4 : 3);
   if (over_budget && budget_timer_ == 0) {
     // What frees the budget may be another loop's, which does not tell.
     budget_timer_ = loop_.CallLater(kBudgetRetry, [this] {
@@ -369,10 +432,24 @@ void Session::UpdateReceiving() {
       ScheduleFlush();
     });
   }
-  if (may_receive == may_receive_) return;
-  may_receive_ = may_receive;
-  for (const auto& [id, handle] : handles_) {
-    if (FlowHandle* const flow = handle->flow(); flow != nullptr) flow->UpdateReading();
+}
+
+bool Session::MayReceive(bool is_quiet) const {
+  if (!window_is_open_) return false;
+  const auto limit_bytes = static_cast<int64_t>(options_.limits.session_receive_window_bytes);
+  return outbox_has_room_ ||
+         (is_quiet && static_cast<int64_t>(OutboxBytes()) < std::min(limit_bytes, 2 * kMostOutboxBytes));
+}
+
+void Session::ResumeReceiving() {
+  if (!window_is_open_ || !outbox_has_room_) return;
+  // With nothing to send there will be no other occasion.
+  const bool all = OutboxBytes() == 0;
+  int64_t room_bytes = kMostOutboxBytes - static_cast<int64_t>(OutboxBytes());
+  for (size_t count = waiting_to_receive_.size(); count > 0 && (all || room_bytes > 0); --count) {
+    FlowHandle* const flow = FindFlow(waiting_to_receive_.front());
+    waiting_to_receive_.pop_front();
+    if (flow != nullptr && flow->ResumeReceiving()) room_bytes -= kUsualReadBytes;
   }
 }
 
@@ -438,6 +515,8 @@ void Session::CheckEnded() {
   state_ = State::kEnded;
   loop_.CancelTimer(std::exchange(end_timer_, 0));
   loop_.CancelTimer(std::exchange(budget_timer_, 0));
+  loop_.CancelTimer(std::exchange(hold_timer_, 0));
+  loop_.CancelTimer(std::exchange(progress_timer_, 0));
   for (auto& ended : std::exchange(end_waiters_, {})) ended();
   std::exchange(options_.on_ended, nullptr)();
 }

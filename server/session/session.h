@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -111,7 +112,10 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
 
   // For handles.
   Outbox& outbox() { return *outbox_; }
-  bool MayReceive() const { return may_receive_; }
+  // `is_quiet`: FlowHandle::IsQuiet.
+  bool MayReceive(bool is_quiet) const;
+  // A transport that would read if the session might receive; it is told when it may.
+  void AddWaitingToReceive(uint32_t id) { waiting_to_receive_.push_back(id); }
   // Gives the handle an id, and a place when it has none. False: there is no room for it.
   bool Adopt(std::shared_ptr<Handle> handle);
   void Remove(Handle& handle);
@@ -122,6 +126,8 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void EmitConnectionLost(uint32_t id, const ConnectionEnd& end, const DatagramCounts* datagrams = nullptr);
   void AddUnsettled(uint32_t id);
   void AddProgressDue(uint32_t id) { progress_due_.push_back(id); }
+  // A transport's socket has taken so much more.
+  void AddUnreported(uint64_t delta_bytes) { unreported_bytes_ += delta_bytes; }
   void AddUnacknowledged(int64_t delta_bytes);
   void AddWriteBuffer(int64_t delta_bytes);
   void AddOverSendWindow(int delta_count) { over_send_window_count_ += delta_count; }
@@ -144,9 +150,16 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void EndStream(absl::Status status);
   void Flush();
   void SendNextFrame();
+  // What is in the outbox had better wait for more.
+  bool MustHoldFrame();
+  // write_progress is worth a frame of its own; when it is not yet, it will be.
+  bool MustTellProgress();
+  void StartProgressTimer();
   void AskForFrame();
   bool MayReadFrame() const;
   void UpdateReceiving();
+  // Of those that wait as many as there is room for, first come, first served.
+  void ResumeReceiving();
   void CheckEnded();
   // The lease runs while a unary session has neither an unanswered call nor a reader of its callbacks.
   void RestartLease();
@@ -191,6 +204,10 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   DatagramHandle* gathering_ = nullptr;  // Has gathered datagrams that are to be sent. In the table.
   std::unique_ptr<Outbox> outbox_;
   bool flush_scheduled_ = false;
+  uint64_t data_frame_ = 0;  // The last frame that was sent with data only, and when.
+  TimePoint data_frame_time_;
+  uint64_t acknowledged_data_frame_ = 0;  // The last that the client has; others than those with data, too.
+  TimerId hold_timer_ = 0;
   TimerId budget_timer_ = 0;
 
   absl::flat_hash_map<uint32_t, std::shared_ptr<Handle>> handles_;
@@ -200,12 +217,19 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   const std::shared_ptr<uint32_t> place_count_ = std::make_shared<uint32_t>(0);
   std::vector<uint32_t> unsettled_;     // Handles whose writes are to be settled at the end of the turn.
   std::vector<uint32_t> progress_due_;  // Handles whose write_progress goes into the next frame.
-  std::map<uint64_t, CallPtr> calls_;   // Unanswered, by number.
+  uint64_t unreported_bytes_ = 0;       // What it will tell, all transports together.
+  bool prompt_progress_ = false;        // SessionRequest.prompt_write_progress of the last frame.
+  bool progress_is_late_ = false;
+  bool progress_waited_ = false;  // For another frame, since the timer was set.
+  TimerId progress_timer_ = 0;
+  std::map<uint64_t, CallPtr> calls_;                        // Unanswered, by number.
   absl::flat_hash_map<uint32_t, uint64_t> stream_requests_;  // Of those from the stream: request id to number.
   uint64_t last_call_number_ = 0;
   uint64_t ignored_command_count_ = 0;  // SessionInfo.ignored_command_count.
 
-  bool may_receive_ = true;
+  bool window_is_open_ = true;   // The session's and the service's: data may be read at all.
+  bool outbox_has_room_ = true;  // Of bulk, too.
+  std::deque<uint32_t> waiting_to_receive_;
   int64_t unacknowledged_bytes_ = 0;
   int64_t write_buffer_bytes_ = 0;
   int64_t accounted_bytes_ = 0;  // What the service's budget was told.

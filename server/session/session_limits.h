@@ -14,10 +14,10 @@ struct SessionLimits {
   uint64_t max_server_frame_bytes = 1024 * 1024;
   uint32_t max_transport_count = 16384;
   uint32_t max_request_count = 16384;
-  uint64_t receive_window_bytes = 256 * 1024;
+  uint64_t receive_window_bytes = 1024 * 1024;
   uint64_t callback_charge_bytes = 64;
   uint64_t session_receive_window_bytes = 64 * 1024 * 1024;
-  uint64_t send_window_bytes = 256 * 1024;
+  uint64_t send_window_bytes = 1024 * 1024;
   uint64_t session_send_window_bytes = 64 * 1024 * 1024;
   std::chrono::nanoseconds default_create_timeout = std::chrono::seconds(60);
 };

@@ -12,8 +12,10 @@ namespace transportd {
 
 namespace {
 
-// The most that one read takes: more adds latency for the session's other transports and no throughput.
-constexpr size_t kReadBytes = 64 * 1024;
+// What one read may take. A read that fills its buffer is followed by a larger one: few large frames for bulk, small
+// blocks for the rest.
+constexpr size_t kSmallestReadBytes = 4 * 1024;
+constexpr size_t kLargestReadBytes = 256 * 1024;
 
 }  // namespace
 
@@ -21,7 +23,8 @@ StreamHandle::StreamHandle(std::shared_ptr<Session> session, Origin origin)
     : FlowHandle(kKind, std::move(session), origin.server_id),
       request_id_(origin.request_id),
       subprocess_id_(origin.subprocess_id),
-      close_on_eof_(origin.close_on_eof) {
+      close_on_eof_(origin.close_on_eof),
+      read_bytes_(kSmallestReadBytes) {
   SetPlace(std::move(origin.place));
 }
 
@@ -74,12 +77,24 @@ void StreamHandle::ResumeWriting() {
 
 void StreamHandle::BytesSent(uint64_t sent_bytes) { SetSentBytes(sent_bytes); }
 
+bool StreamHandle::IsQuiet() const { return read_bytes_ == kSmallestReadBytes && window().WeightBytes() == 0; }
+
 std::span<char> StreamHandle::GetBuffer(size_t /*size_hint_bytes*/) {
-  // Reading is paused while the room is not worth a read, so that it is never empty here.
-  return session()->outbox().BeginDataReceived(id(), std::min<uint64_t>(kReadBytes, window().RoomBytes()));
+  // Reading is paused while the window's room is not worth a read; the session's is noticed here.
+  if (!SessionMayReceive()) {
+    UpdateReading();
+    return {};
+  }
+  offered_bytes_ = std::min<uint64_t>(read_bytes_, window().RoomBytes());
+  return session()->outbox().BeginDataReceived(id(), offered_bytes_);
 }
 
 void StreamHandle::BufferUpdated(size_t size_bytes) {
+  if (size_bytes == read_bytes_) {
+    read_bytes_ = std::min(4 * read_bytes_, kLargestReadBytes);
+  } else if (size_bytes < read_bytes_ / 4 && offered_bytes_ == read_bytes_) {
+    read_bytes_ = std::max(read_bytes_ / 2, kSmallestReadBytes);
+  }
   session()->outbox().EndDataReceived(id(), size_bytes);
   DataSent(size_bytes);
 }

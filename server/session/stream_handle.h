@@ -71,6 +71,7 @@ class StreamHandle final : public BufferedProtocol, public FlowHandle {
 
  private:
   // FlowHandle
+  bool IsQuiet() const override;
   void PauseTransport() override { transport_->PauseReading(); }
   void ResumeTransport() override { transport_->ResumeReading(); }
   uint64_t TransportBufferBytes() const override { return transport_->GetWriteBufferSize(); }
@@ -83,6 +84,8 @@ class StreamHandle final : public BufferedProtocol, public FlowHandle {
   const uint32_t request_id_;
   const uint32_t subprocess_id_;
   const bool close_on_eof_;
+  size_t read_bytes_;         // What the next read is offered, if the window has room for it.
+  size_t offered_bytes_ = 0;  // What the last one was.
   std::shared_ptr<Transport> transport_;
 };
 

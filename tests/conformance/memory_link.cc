@@ -45,7 +45,7 @@ class Wire final : public std::enable_shared_from_this<Wire> {
   }
 
   // --- The service's end.
-  void StartService(EventLoop& loop, std::weak_ptr<FrameStream::Handler> handler) {
+  void StartService(Reactor& loop, std::weak_ptr<FrameStream::Handler> handler) {
     MutexLock lock(mutex_);
     loop_ = &loop;
     service_ = std::move(handler);
@@ -152,7 +152,7 @@ class Wire final : public std::enable_shared_from_this<Wire> {
   // Null: not started, or left.
   Reactor* reactor_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::weak_ptr<FrameChannel::Handler> client_ ABSL_GUARDED_BY(mutex_);
-  EventLoop* loop_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  Reactor* loop_ ABSL_GUARDED_BY(mutex_) = nullptr;
   std::weak_ptr<FrameStream::Handler> service_ ABSL_GUARDED_BY(mutex_);
   std::optional<FrameBuffer> to_service_ ABSL_GUARDED_BY(mutex_);
   bool service_is_reading_ ABSL_GUARDED_BY(mutex_) = false;
@@ -182,9 +182,7 @@ class MemoryChannel final : public FrameChannel {
 class MemoryStream final : public FrameStream {
  public:
   explicit MemoryStream(std::shared_ptr<Wire> wire) : wire_(std::move(wire)) {}
-  void Start(EventLoop& loop, std::weak_ptr<Handler> handler) override {
-    wire_->StartService(loop, std::move(handler));
-  }
+  void Start(Reactor& loop, std::weak_ptr<Handler> handler) override { wire_->StartService(loop, std::move(handler)); }
   void ReadFrame() override { wire_->ServiceReads(); }
   void SendFrame(FrameBuffer frame) override { wire_->ServiceSends(std::move(frame)); }
   void Finish(absl::Status status) override { wire_->ServiceFinishes(std::move(status)); }

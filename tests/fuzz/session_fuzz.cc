@@ -59,7 +59,7 @@ class InputStream final : public FrameStream {
  public:
   explicit InputStream(uint64_t max_frame_bytes) : max_frame_bytes_(max_frame_bytes) {}
 
-  void Start(EventLoop&, std::weak_ptr<Handler> handler) override { handler_ = std::move(handler); }
+  void Start(Reactor&, std::weak_ptr<Handler> handler) override { handler_ = std::move(handler); }
   void ReadFrame() override {
     CHECK(!read_asked_ && !finished_);
     read_asked_ = true;

@@ -15,6 +15,7 @@ TEST(ReadFrame, FindsEveryPart) {
   request.mutable_open()->set_revision(1);
   request.set_sequence(300);
   request.set_acknowledged_sequence(2);
+  request.set_prompt_write_progress(true);
   request.add_commands()->set_write("one");
   request.add_commands()->mutable_close()->set_transport_id(4);
   request.add_acknowledgements()->set_data_bytes(5);
@@ -24,6 +25,7 @@ TEST(ReadFrame, FindsEveryPart) {
   EXPECT_EQ(frame.opening, request.open().SerializeAsString());
   EXPECT_EQ(frame.sequence, 300u);
   EXPECT_EQ(frame.acknowledged_sequence, 2u);
+  EXPECT_TRUE(frame.prompt_write_progress);
   ASSERT_EQ(frame.entries.size(), 2u);
   EXPECT_EQ(frame.entries[0], request.commands(0).SerializeAsString());
   EXPECT_EQ(frame.entries[1], request.commands(1).SerializeAsString());
@@ -37,12 +39,14 @@ TEST(ReadFrame, ForgetsTheFrameBefore) {
   request.set_sequence(1);
   request.add_commands();
   request.add_acknowledgements();
+  request.set_prompt_write_progress(true);
   FrameView frame;
   const std::string bytes = request.SerializeAsString();
   ASSERT_TRUE(ReadFrame(bytes, frame));
   ASSERT_TRUE(ReadFrame("", frame));
   EXPECT_FALSE(frame.opening.has_value());
   EXPECT_EQ(frame.sequence, 0u);
+  EXPECT_FALSE(frame.prompt_write_progress);
   EXPECT_TRUE(frame.entries.empty());
   EXPECT_TRUE(frame.acknowledgements.empty());
 }

@@ -183,6 +183,15 @@ TEST(FrameWriter, LeavesOutNumbersThatAreZero) {
   EXPECT_EQ(request.acknowledged_sequence(), 1u);
 }
 
+TEST(FrameWriter, AsksForPromptProgress) {
+  FrameWriter writer;
+  v1::SessionRequest request;
+  const FrameBuffer asks = writer.Seal(1, 0, /*prompt_write_progress=*/true);
+  ASSERT_TRUE(request.ParseFromArray(asks.data(), static_cast<int>(asks.size())));
+  EXPECT_TRUE(request.prompt_write_progress());
+  EXPECT_FALSE(Request(writer).prompt_write_progress());
+}
+
 TEST(FrameWriter, IsEmptyAfterSeal) {
   FrameWriter writer;
   writer.AppendWrite(1, "data");

@@ -158,7 +158,7 @@ void FakeSessionManager::Begin(std::shared_ptr<FrameStream> stream, bool reads) 
     MutexLock lock(mutex_);
     sessions_.insert(session);
   }
-  stream->Start(*loop_, session);
+  stream->Start(loop_->reactor(), session);
   loop_->CallSoonThreadsafe([weak = std::weak_ptr<Session>(session)] {
     if (auto alive = weak.lock()) alive->Begin();
   });

@@ -22,8 +22,8 @@ class MemoryFrameStream final : public FrameStream {
   explicit MemoryFrameStream(bool takes_frames = true) : takes_frames_(takes_frames) {}
 
   // FrameStream
-  void Start(EventLoop& loop, std::weak_ptr<Handler> handler) override {
-    loop_ = &loop;
+  void Start(Reactor& reactor, std::weak_ptr<Handler> handler) override {
+    reactor_ = &reactor;
     handler_ = std::move(handler);
   }
   void ReadFrame() override {
@@ -42,7 +42,7 @@ class MemoryFrameStream final : public FrameStream {
     acknowledged_sequence_ = response.acknowledged_sequence();
     if (response.has_opened()) opened_ = response.opened();
     for (const v1::Callback& callback : response.callbacks()) callbacks_.push_back(callback);
-    if (takes_frames_) loop_->CallSoon([this] { FrameSent(); });
+    if (takes_frames_) reactor_->CallSoon([this] { FrameSent(); });
   }
   void Finish(absl::Status status) override {
     EXPECT_FALSE(finished_.has_value()) << "finished twice";
@@ -50,6 +50,7 @@ class MemoryFrameStream final : public FrameStream {
   }
 
   // The client's side.
+  void SetTakesFrames(bool takes_frames) { takes_frames_ = takes_frames; }
   void FrameSent() {
     sending_ = false;
     if (auto handler = handler_.lock(); handler != nullptr && !finished_.has_value()) handler->OnFrameSent();
@@ -116,8 +117,8 @@ class MemoryFrameStream final : public FrameStream {
   }
 
  private:
-  const bool takes_frames_;
-  EventLoop* loop_ = nullptr;
+  bool takes_frames_;
+  Reactor* reactor_ = nullptr;
   std::weak_ptr<Handler> handler_;
   bool read_asked_ = false;
   bool sending_ = false;
