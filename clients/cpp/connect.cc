@@ -20,6 +20,8 @@ namespace {
 
 // No lower than any Limits.max_server_frame_bytes.
 constexpr int kMaxFrameBytes = 64 * 1024 * 1024;
+constexpr int kLookaheadBytes = 1024 * 1024;
+constexpr int kMaxHttp2FrameBytes = 1024 * 1024;
 // A dead service, or a dead network in between, is noticed within their sum.
 constexpr int kKeepaliveTimeMs = 30'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
@@ -66,6 +68,13 @@ std::shared_ptr<grpc::Channel> CreateServiceChannel(const ConnectOptions& option
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // What the service may send ahead. The session's own windows bound it already; fixed, so that the probes that would
+  // tune it are not needed. And in pieces as large as HTTP/2 has them, each of which costs.
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookaheadBytes);
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kMaxHttp2FrameBytes);
+  // Statistics that nobody reads.
+  arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
   // The service is reached as it is named, not through a proxy meant for web pages.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(

@@ -74,7 +74,9 @@ void FrameOutbox::MakeRoom(size_t entry_bytes) {
   if (!writer_.empty() && writer_.size_bytes() + entry_bytes + kOverheadBytes > limit_bytes) Seal();
 }
 
-void FrameOutbox::Seal() { sealed_.push_back(writer_.Seal(++sequence_, received_sequence_)); }
+void FrameOutbox::Seal() {
+  sealed_.push_back(writer_.Seal(++sequence_, received_sequence_, acknowledgements_.WantsPromptProgress()));
+}
 
 void FrameOutbox::FlushAtTurnEnd() {
   if (flush_is_due_ || closed_) return;

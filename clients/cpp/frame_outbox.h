@@ -28,6 +28,8 @@ class FrameOutbox final {
     virtual bool HasUrgentAcknowledgements() const = 0;
     // Calls outbox.AppendAcknowledgement for each that is due.
     virtual void AppendAcknowledgements() = 0;
+    // SessionRequest.prompt_write_progress.
+    virtual bool WantsPromptProgress() const = 0;
   };
 
   // All must outlive the outbox.

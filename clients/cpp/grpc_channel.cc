@@ -2,19 +2,18 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 #include "clients/cpp/grpc_status.h"
+#include "clients/cpp/queue_sleeper.h"
 #include "grpcpp/alarm.h"
 #include "grpcpp/client_context.h"
-#include "grpcpp/completion_queue.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/slice.h"
 #include "transports/base/check.h"
-#include "transports/base/mutex.h"
 
 namespace transportd {
 namespace {
@@ -29,211 +28,171 @@ grpc::ByteBuffer ToByteBuffer(FrameBuffer frame) {
   return grpc::ByteBuffer(&slice, 1);
 }
 
-// The stream, and what is on its way. The queue's thread takes completions; while the handler listens it posts them to
-// the loop, which does the rest; once the channel is being destroyed it ends the stream by itself. shared_ptr: owned by
-// the channel, and by what the thread has posted. Threading: any thread, through `mutex_`.
-class SessionCall final : public std::enable_shared_from_this<SessionCall> {
+// Threading: loop thread only.
+class GrpcFrameChannel final : public FrameChannel {
  public:
-  enum class Tag : intptr_t { kStart = 1, kRead, kWrite, kWritesDone, kFinish, kLinger };
-
-  SessionCall(std::shared_ptr<grpc::Channel> channel, const std::string& token) : stub_(std::move(channel)) {
+  GrpcFrameChannel(std::shared_ptr<grpc::Channel> channel, const std::string& token) : stub_(std::move(channel)) {
     if (!token.empty()) context_.AddMetadata("authorization", "Bearer " + token);
-    stream_ = stub_.PrepareCall(&context_, kSessionMethod, &queue_);
+  }
+  ~GrpcFrameChannel() override {
+    if (sleeper_.has_value()) Destroy();
   }
 
-  void Start(Reactor& reactor, std::weak_ptr<FrameChannel::Handler> handler) {
-    {
-      MutexLock lock(mutex_);
-      reactor_ = &reactor;
-      handler_ = std::move(handler);
-      is_started_ = true;
-      stream_->StartCall(ToTag(Tag::kStart));
-    }
-    thread_ = std::thread([this] { Run(); });
+  // FrameChannel
+  void Start(Reactor& reactor, std::weak_ptr<Handler> handler) override {
+    reactor_ = &reactor;
+    handler_ = std::move(handler);
+    sleeper_.emplace(reactor, [this](const GrpcCompletion& completion) { OnCompletion(completion); });
+    reactor.SetSleeper(&*sleeper_);
+    stream_ = stub_.PrepareCall(&context_, kSessionMethod, &sleeper_->queue());
+    stream_->StartCall(ToTag(Operation::kStart));
   }
-
-  void SendFrame(FrameBuffer frame) {
-    MutexLock lock(mutex_);
-    CHECK(!has_frame_);
-    has_frame_ = true;
+  void SendFrame(FrameBuffer frame) override {
+    CHECK(!frame_.has_value());
     frame_ = ToByteBuffer(std::move(frame));
     WriteWhatIsDue();
   }
-
-  void HalfClose() {
-    MutexLock lock(mutex_);
+  void HalfClose() override {
     wants_half_close_ = true;
     WriteWhatIsDue();
   }
 
-  // No call of the handler comes after it; waits until gRPC is done with the stream.
+ private:
+  enum class Operation : intptr_t { kStart = 1, kRead, kWrite, kWritesDone, kFinish, kLinger };
+
+  static void* ToTag(Operation operation) { return reinterpret_cast<void*>(operation); }
+
+  // Waits until gRPC is done with the stream, and calls nobody.
   void Destroy() {
-    {
-      MutexLock lock(mutex_);
-      handler_.reset();
-      reactor_ = nullptr;
-      is_destroyed_ = true;
-      if (!is_started_) {
-        queue_.Shutdown();
+    reactor_->SetSleeper(nullptr);
+    sleeper_->Leave();
+    handler_.reset();
+    reactor_ = nullptr;
+    if (!wants_half_close_) context_.TryCancel();
+    if (!is_finished_) {
+      linger_.Set(&sleeper_->queue(), std::chrono::system_clock::now() + kLingerTime, ToTag(Operation::kLinger));
+    }
+    if (read_is_due_) Read();
+    while (!is_finished_) {
+      if (taken_.has_value()) {
+        OnTaken();
       } else {
-        if (!wants_half_close_) context_.TryCancel();
-        if (!is_finished_) {
-          linger_.Set(&queue_, std::chrono::system_clock::now() + kLingerTime, ToTag(Tag::kLinger));
-          linger_is_set_ = true;
-        }
-        // The loop, which asks for the next frame otherwise, will not come any more.
-        if (is_up_ && !is_reading_ && !is_ended_) Read();
+        CHECK(sleeper_->DrainOne());
       }
     }
-    if (thread_.joinable()) thread_.join();
-    // What never ran still has to be taken out.
-    void* tag = nullptr;
-    bool ok = false;
-    while (!is_started_ && queue_.Next(&tag, &ok)) {
-    }
+    linger_.Cancel();
+    sleeper_.reset();
   }
 
- private:
-  static void* ToTag(Tag tag) { return reinterpret_cast<void*>(tag); }
-
-  void Run() {
-    void* tag = nullptr;
-    bool ok = false;
-    while (queue_.Next(&tag, &ok)) OnCompletion(static_cast<Tag>(reinterpret_cast<intptr_t>(tag)), ok);
-  }
-
-  void OnCompletion(Tag tag, bool ok) {
-    MutexLock lock(mutex_);
-    switch (tag) {
-      case Tag::kStart:
-        is_up_ = ok;
-        if (!ok) return End();
+  void OnCompletion(const GrpcCompletion& completion) {
+    switch (static_cast<Operation>(reinterpret_cast<intptr_t>(completion.tag))) {
+      case Operation::kStart:
+        is_up_ = completion.ok;
+        if (!is_up_) return Finish();
         WriteWhatIsDue();
         return Read();
-      case Tag::kRead:
-        is_reading_ = false;
-        if (!ok) return End();
-        if (is_destroyed_) return Read();
-        return Post([](SessionCall& call) { call.DeliverFrame(); });
-      case Tag::kWrite:
-        is_writing_ = false;
-        has_frame_ = false;
-        if (!ok) return;  // The stream is broken: reading ends, too, and says so.
-        WriteWhatIsDue();
-        if (!is_destroyed_)
-          Post([](SessionCall& call) {
-            if (const auto handler = call.GetHandler(); handler != nullptr) handler->OnFrameSent();
-          });
-        return;
-      case Tag::kWritesDone:
+      case Operation::kRead:
+        if (!completion.ok) return Finish();
+        DeliverFrame();
+        return ReadLater();
+      case Operation::kWrite:
+        return OnWritten(completion.ok);
+      case Operation::kWritesDone:
         is_writing_ = false;
         return;
-      case Tag::kFinish:
+      case Operation::kFinish:
         is_finished_ = true;
-        if (linger_is_set_) linger_.Cancel();
-        if (!is_destroyed_) {
-          Post([](SessionCall& call) {
-            if (const auto handler = call.GetHandler(); handler != nullptr) handler->OnClosed(call.FinalStatus());
-          });
-        }
-        queue_.Shutdown();
+        if (const auto handler = handler_.lock(); handler != nullptr) handler->OnClosed(FromGrpcStatus(status_));
         return;
-      case Tag::kLinger:
+      case Operation::kLinger:
         if (!is_finished_) context_.TryCancel();
         return;
     }
   }
 
-  // To the loop, with a call that is still alive then.
-  void Post(absl::AnyInvocable<void(SessionCall&)> action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    reactor_->CallSoonThreadsafe([self = shared_from_this(), action = std::move(action)]() mutable { action(*self); });
+  void OnTaken() {
+    if (const auto completion = std::exchange(taken_, std::nullopt)) OnCompletion(*completion);
   }
 
-  void Read() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    is_reading_ = true;
-    stream_->Read(&received_, ToTag(Tag::kRead));
+  // When the stream breaks, reading ends, too, and says so.
+  void OnWritten(bool ok) {
+    is_writing_ = false;
+    frame_.reset();
+    if (!ok) return;
+    WriteWhatIsDue();
+    if (const auto handler = handler_.lock(); handler != nullptr) handler->OnFrameSent();
   }
 
-  void WriteWhatIsDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  void Read() {
+    read_is_due_ = false;
+    stream_->Read(&received_, ToTag(Operation::kRead));
+  }
+
+  // After what is written in this turn: gRPC tells the service with a frame that is written anyway, or else with a
+  // packet of its own, that it may send more.
+  void ReadLater() {
+    if (reactor_ == nullptr) return Read();
+    read_is_due_ = true;
+    // Twice, as FrameOutbox does.
+    reactor_->AtTurnEnd([&reactor = *reactor_, weak = std::weak_ptr(self_)] {
+      reactor.AtTurnEnd([weak] {
+        if (const auto self = weak.lock(); self != nullptr && (*self)->read_is_due_) (*self)->Read();
+      });
+    });
+  }
+
+  void WriteWhatIsDue() {
     if (!is_up_ || is_writing_ || is_ended_ || half_closed_) return;
-    if (has_frame_) {
+    if (frame_.has_value()) {
       is_writing_ = true;
-      stream_->Write(frame_, ToTag(Tag::kWrite));
+      taken_ = BeginAndTakeCompletion(sleeper_->queue(), [this] { stream_->Write(*frame_, ToTag(Operation::kWrite)); });
+      if (!taken_.has_value() || reactor_ == nullptr) return;
+      // Not from inside SendFrame.
+      reactor_->AtTurnEnd([weak = std::weak_ptr(self_)] {
+        if (const auto self = weak.lock(); self != nullptr) (*self)->OnTaken();
+      });
     } else if (wants_half_close_) {
       is_writing_ = true;
       half_closed_ = true;
-      stream_->WritesDone(ToTag(Tag::kWritesDone));
+      stream_->WritesDone(ToTag(Operation::kWritesDone));
     }
   }
 
-  void End() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  void Finish() {
     is_ended_ = true;
-    stream_->Finish(&status_, ToTag(Tag::kFinish));
+    stream_->Finish(&status_, ToTag(Operation::kFinish));
   }
 
-  std::shared_ptr<FrameChannel::Handler> GetHandler() {
-    MutexLock lock(mutex_);
-    return handler_.lock();
-  }
-
-  absl::Status FinalStatus() {
-    MutexLock lock(mutex_);
-    return FromGrpcStatus(status_);
-  }
-
-  // On the loop's thread. Nothing is being read, so that `received_` is the loop's.
   void DeliverFrame() {
-    if (const auto handler = GetHandler(); handler != nullptr) {
-      grpc::Slice slice;
-      if (!received_.TrySingleSlice(&slice).ok() && !received_.DumpToSingleSlice(&slice).ok()) slice = grpc::Slice();
-      received_.Clear();
-      handler->OnFrame({reinterpret_cast<const char*>(slice.begin()), slice.size()});
-    }
-    MutexLock lock(mutex_);
-    if (!is_destroyed_ && !is_ended_) Read();
+    const auto handler = handler_.lock();
+    if (handler == nullptr) return;
+    grpc::Slice slice;
+    if (!received_.TrySingleSlice(&slice).ok() && !received_.DumpToSingleSlice(&slice).ok()) slice = grpc::Slice();
+    received_.Clear();
+    handler->OnFrame({reinterpret_cast<const char*>(slice.begin()), slice.size()});
   }
 
-  Mutex mutex_;
-  Reactor* reactor_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  std::weak_ptr<FrameChannel::Handler> handler_ ABSL_GUARDED_BY(mutex_);
-  bool is_started_ = false;  // Loop thread only.
-  bool is_up_ ABSL_GUARDED_BY(mutex_) = false;
-  bool is_reading_ ABSL_GUARDED_BY(mutex_) = false;
-  bool is_writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool has_frame_ ABSL_GUARDED_BY(mutex_) = false;
-  bool wants_half_close_ ABSL_GUARDED_BY(mutex_) = false;
-  bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;
-  bool is_ended_ ABSL_GUARDED_BY(mutex_) = false;     // Finish was asked for.
-  bool is_finished_ ABSL_GUARDED_BY(mutex_) = false;  // Finish has answered.
-  bool is_destroyed_ ABSL_GUARDED_BY(mutex_) = false;
-  bool linger_is_set_ ABSL_GUARDED_BY(mutex_) = false;
+  // For what the reactor calls later, when the channel may be gone. Shared with nobody else.
+  const std::shared_ptr<GrpcFrameChannel*> self_ = std::make_shared<GrpcFrameChannel*>(this);
+  Reactor* reactor_ = nullptr;
+  std::weak_ptr<Handler> handler_;
+  bool is_up_ = false;
+  bool read_is_due_ = false;
+  bool is_writing_ = false;
+  bool wants_half_close_ = false;
+  bool half_closed_ = false;
+  bool is_ended_ = false;     // Finish was asked for.
+  bool is_finished_ = false;  // Finish has answered.
 
-  // gRPC's own locks guard these; who may use which when, the flags above say.
-  grpc::ByteBuffer frame_;
+  std::optional<grpc::ByteBuffer> frame_;  // What waits to be written, or is.
+  std::optional<GrpcCompletion> taken_;    // Of an operation that was over at once.
   grpc::ByteBuffer received_;
   grpc::Status status_;
   grpc::GenericStub stub_;
   grpc::ClientContext context_;
-  grpc::CompletionQueue queue_;
+  std::optional<QueueSleeper> sleeper_;
   grpc::Alarm linger_;
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_;
-  std::thread thread_;
-};
-
-// Threading: loop thread only.
-class GrpcFrameChannel final : public FrameChannel {
- public:
-  GrpcFrameChannel(std::shared_ptr<grpc::Channel> channel, const std::string& token)
-      : call_(std::make_shared<SessionCall>(std::move(channel), token)) {}
-  ~GrpcFrameChannel() override { call_->Destroy(); }
-
-  // FrameChannel
-  void Start(Reactor& reactor, std::weak_ptr<Handler> handler) override { call_->Start(reactor, std::move(handler)); }
-  void SendFrame(FrameBuffer frame) override { call_->SendFrame(std::move(frame)); }
-  void HalfClose() override { call_->HalfClose(); }
-
- private:
-  const std::shared_ptr<SessionCall> call_;
 };
 
 }  // namespace

@@ -10,9 +10,9 @@
 
 namespace transportd {
 
-// One EventLoop.Session stream on `channel`, with a completion queue and a thread of its own. Not the callback API: its
-// threads sleep for 100 ms after an idle second. `token`, unless empty, is sent as `authorization: Bearer TOKEN`; it
-// must be one that CheckToken takes.
+// One EventLoop.Session stream on `channel`, with a completion queue of its own in which the loop's thread sleeps: a
+// frame that comes wakes that thread and no other. Not the callback API: its threads sleep for 100 ms after an idle
+// second. `token`, unless empty, is sent as `authorization: Bearer TOKEN`; it must be one that CheckToken takes.
 std::unique_ptr<FrameChannel> CreateGrpcFrameChannel(std::shared_ptr<grpc::Channel> channel, const std::string& token);
 
 }  // namespace transportd

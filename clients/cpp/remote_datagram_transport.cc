@@ -209,7 +209,7 @@ absl::Status RemoteDatagramTransport::SendTo(std::string_view data, const Socket
     if (address_bytes.has_value()) pending.address = std::string(*address_bytes);
     Pump();  // Nothing can be sent, but somebody must wake it.
   }
-  if (watermarks_.Grew(GetWriteBufferSize())) protocol_->PauseWriting();
+  if (watermarks_.Grew(GetWriteBufferSize())) PauseProtocol();
   return absl::OkStatus();
 }
 
@@ -264,7 +264,7 @@ bool RemoteDatagramTransport::OnWriteProgress(uint64_t settled_bytes) {
   if (!IsWritable()) return true;
   Pump();
   protocol_->WriteProgress(settled_bytes_);
-  if (IsWritable() && watermarks_.Shrank(GetWriteBufferSize())) protocol_->ResumeWriting();
+  if (IsWritable() && watermarks_.Shrank(GetWriteBufferSize())) ResumeProtocol();
   if (state_ == State::kClosing && close_ == CloseState::kSent && settled_bytes_ == accepted_bytes_) {
     EnterEnding(EndCause::kLocalClose, absl::OkStatus());
   }
@@ -297,6 +297,16 @@ void RemoteDatagramTransport::FailForAddress(const SocketAddress* address) {
                                          .datagram_transport = this});
 }
 
+void RemoteDatagramTransport::PauseProtocol() {
+  paused_writer_.Set(*session(), true);
+  protocol_->PauseWriting();
+}
+
+void RemoteDatagramTransport::ResumeProtocol() {
+  paused_writer_.Set(*session(), false);
+  protocol_->ResumeWriting();
+}
+
 size_t RemoteDatagramTransport::GetWriteBufferSize() const {
   return IsWritable() ? accepted_bytes_ - settled_bytes_ : 0;
 }
@@ -305,7 +315,7 @@ absl::Status RemoteDatagramTransport::SetWriteBufferLimits(const WriteBufferLimi
   AssertInLoopThread();
   const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(limits);
   if (!marks.ok()) return marks.status();
-  if (watermarks_.SetMarks(*marks, GetWriteBufferSize()) && IsWritable()) protocol_->PauseWriting();
+  if (watermarks_.SetMarks(*marks, GetWriteBufferSize()) && IsWritable()) PauseProtocol();
   return absl::OkStatus();
 }
 
@@ -410,6 +420,7 @@ std::shared_ptr<RemoteHandle> RemoteDatagramTransport::Detach() {
   held_end_.reset();
   issued_.clear();
   std::shared_ptr<RemoteHandle> self = session->RemoveTransport(id());
+  paused_writer_.Set(*session, false);
   session->Written(issued_bytes_ - settled_bytes_);
   return self;
 }

@@ -128,6 +128,9 @@ class RemoteDatagramTransport final : public DatagramTransport, public RemoteFlo
   void DropSent(size_t data_bytes);
   void QueueError(absl::Status status);
   void FailForAddress(const SocketAddress* address);
+  // At the watermarks.
+  void PauseProtocol();
+  void ResumeProtocol();
   void SendClose();
   void SendAbort();
 
@@ -158,6 +161,7 @@ class RemoteDatagramTransport final : public DatagramTransport, public RemoteFlo
 
   // Sending, by weight: accepted = settled (sent or dropped by the service), and issued before that, and pending here.
   Watermarks watermarks_;
+  PausedWriter paused_writer_;
   std::deque<Pending> pending_;
   uint64_t accepted_bytes_ = 0;
   uint64_t issued_bytes_ = 0;

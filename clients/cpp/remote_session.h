@@ -97,6 +97,9 @@ class RemoteSession final : public FrameChannel::Handler,
   // Calls OnCredit on the transport when there is credit again.
   void WaitForCredit(uint32_t transport_id);
 
+  // One more (1) or one fewer (-1) protocol may not write: see PausedWriter.
+  void AddPausedWriter(int delta) { paused_writer_count_ += delta; }
+
   // Socket to client: the transport has consumed something; how much, it is asked when a frame goes out.
   void AcknowledgeLater(uint32_t transport_id, uint64_t weight_bytes, bool is_urgent);
 
@@ -127,6 +130,7 @@ class RemoteSession final : public FrameChannel::Handler,
   // AcknowledgementSource
   bool HasUrgentAcknowledgements() const override { return acknowledgements_are_urgent_; }
   void AppendAcknowledgements() override;
+  bool WantsPromptProgress() const override { return paused_writer_count_ > 0; }
 
   bool OnOpened(std::string_view bytes);
   void OnCallback(std::string_view entry);
@@ -155,10 +159,24 @@ class RemoteSession final : public FrameChannel::Handler,
 
   uint64_t unwritten_bytes_ = 0;  // Sent, and not yet in write_progress: all transports.
   std::deque<uint32_t> waiting_for_credit_;
+  int paused_writer_count_ = 0;
 
   absl::flat_hash_set<uint32_t> to_acknowledge_;
   uint64_t unacknowledged_weight_bytes_ = 0;  // Of those.
   bool acknowledgements_are_urgent_ = false;
+};
+
+// Whether a transport's protocol may not write: its session then asks for prompt progress. Threading: loop thread only.
+class PausedWriter final {
+ public:
+  void Set(RemoteSession& session, bool is_paused) {
+    if (is_paused == is_paused_) return;
+    is_paused_ = is_paused;
+    session.AddPausedWriter(is_paused ? 1 : -1);
+  }
+
+ private:
+  bool is_paused_ = false;
 };
 
 }  // namespace transportd

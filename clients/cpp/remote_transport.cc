@@ -147,7 +147,7 @@ size_t RemoteTransport::Deliver(std::string_view data) {
       // asyncio's protocols._feed_data_to_buffered_proto.
       const std::span<char> buffer = buffered_protocol_->GetBuffer(rest.size());
       if (buffer.empty()) {
-        FailEmptyBuffer();
+        if (!paused_reading_) FailEmptyBuffer();
         break;
       }
       const size_t count = std::min(rest.size(), buffer.size());
@@ -335,7 +335,7 @@ absl::Status RemoteTransport::Writelines(std::span<const std::string_view> lines
     return absl::OkStatus();
   }
   for (const std::string_view line : lines) Accept(line);
-  if (watermarks_.Grew(GetWriteBufferSize())) protocol_->PauseWriting();
+  if (watermarks_.Grew(GetWriteBufferSize())) PauseProtocol();
   return absl::OkStatus();
 }
 
@@ -439,7 +439,7 @@ void RemoteTransport::EndStartTls(const absl::StatusOr<std::shared_ptr<const Tls
   if (tls.ok()) {
     extra_info_.tls = *tls;
     rules_ = RulesOf(extra_info_);
-    if (watermarks_.SetMarks(kTlsWriteBufferMarks, GetWriteBufferSize()) && IsWritable()) protocol_->PauseWriting();
+    if (watermarks_.SetMarks(kTlsWriteBufferMarks, GetWriteBufferSize()) && IsWritable()) PauseProtocol();
   } else if (state_ == State::kOpen && !incoming.empty() && LeavesTransport(tls.status())) {
     held_data_.push_front({.data = std::move(incoming), .is_acknowledged = true});
   }
@@ -466,11 +466,21 @@ bool RemoteTransport::OnWriteProgress(uint64_t sent_bytes) {
   if (!IsWritable()) return true;
   Pump();
   protocol_->BytesSent(sent_bytes_);
-  if (IsWritable() && watermarks_.Shrank(GetWriteBufferSize())) protocol_->ResumeWriting();
+  if (IsWritable() && watermarks_.Shrank(GetWriteBufferSize())) ResumeProtocol();
   if (state_ == State::kClosing && close_ == CloseState::kSent && sent_bytes_ == accepted_bytes_ && !IsTls()) {
     EnterEnding(received_eof_ ? EndCause::kEof : EndCause::kLocalClose, absl::OkStatus());
   }
   return true;
+}
+
+void RemoteTransport::PauseProtocol() {
+  paused_writer_.Set(*session_, true);
+  protocol_->PauseWriting();
+}
+
+void RemoteTransport::ResumeProtocol() {
+  paused_writer_.Set(*session_, false);
+  protocol_->ResumeWriting();
 }
 
 size_t RemoteTransport::GetWriteBufferSize() const { return IsWritable() ? accepted_bytes_ - sent_bytes_ : 0; }
@@ -480,7 +490,7 @@ absl::Status RemoteTransport::SetWriteBufferLimits(const WriteBufferLimits& limi
   const absl::StatusOr<WriteBufferMarks> marks =
       ResolveWriteBufferLimits(limits, IsTls() ? kTlsWriteBufferMarks : WriteBufferMarks());
   if (!marks.ok()) return marks.status();
-  if (watermarks_.SetMarks(*marks, GetWriteBufferSize()) && IsWritable()) protocol_->PauseWriting();
+  if (watermarks_.SetMarks(*marks, GetWriteBufferSize()) && IsWritable()) PauseProtocol();
   return absl::OkStatus();
 }
 
@@ -644,6 +654,7 @@ std::shared_ptr<RemoteHandle> RemoteTransport::Detach() {
   held_eof_ = false;
   held_end_.reset();
   std::shared_ptr<RemoteHandle> self = session->RemoveTransport(id_);
+  paused_writer_.Set(*session, false);
   session->Written(issued_bytes_ - sent_bytes_);
   return self;
 }

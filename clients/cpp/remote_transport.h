@@ -163,6 +163,9 @@ class RemoteTransport final : public Transport,
   // Sends what the windows allow, and what follows when everything is sent.
   void Pump();
   void SendWriteEof();
+  // At the watermarks.
+  void PauseProtocol();
+  void ResumeProtocol();
   // A sendfile that was not issued never will be.
   void DropSendfile();
   // The same for a start_tls.
@@ -210,6 +213,7 @@ class RemoteTransport final : public Transport,
 
   // Writing: accepted = sent to the service and not yet in the kernel, and pending here, and in the kernel.
   Watermarks watermarks_;
+  PausedWriter paused_writer_;
   ByteQueue pending_;
   uint64_t accepted_bytes_ = 0;
   uint64_t dropped_bytes_ = 0;  // Never accepted: written after a close that ends it.

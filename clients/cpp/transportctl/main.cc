@@ -12,6 +12,7 @@
 #include "clients/cpp/transportctl/commands.h"
 #include "clients/cpp/transportctl/exit_code.h"
 #include "clients/cpp/transportctl/standard_error.h"
+#include "proto/grpc/deadlock_search.h"
 #include "transports/base/unique_fd.h"
 
 namespace transportd {
@@ -87,4 +88,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace transportd
 
-int main(int argc, char** argv) { return transportd::Main(argc, argv); }
+int main(int argc, char** argv) {
+  transportd::StopSearchForDeadlocks();
+  return transportd::Main(argc, argv);
+}

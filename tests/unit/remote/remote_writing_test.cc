@@ -103,6 +103,34 @@ TEST_F(RemoteWritingTest, PauseWritingComesFromInsideWriteStrictlyOverTheMark) {
   EXPECT_THAT(events, ElementsAre("pause", "resume"));
 }
 
+TEST_F(RemoteWritingTest, ProtocolThatMayNotWriteAsksForPromptProgress) {
+  auto protocol = Connect(1);
+  ASSERT_TRUE(protocol->transport->SetWriteBufferLimits({.high_bytes = 10, .low_bytes = 4}).ok());
+  ASSERT_TRUE(protocol->transport->Write("0123456789").ok());
+  Turn();
+  EXPECT_FALSE(channel->frames.back().prompt_write_progress());
+  ASSERT_TRUE(protocol->transport->Write("x").ok());
+  Turn();
+  EXPECT_TRUE(channel->frames.back().prompt_write_progress());
+  Send({Progress(1, 11)});
+  ASSERT_TRUE(protocol->transport->Write("y").ok());
+  Turn();
+  EXPECT_FALSE(channel->frames.back().prompt_write_progress());
+}
+
+TEST_F(RemoteWritingTest, TransportThatIsLostWaitsForNoProgress) {
+  auto waiting = Connect(1);
+  auto other = Connect(2);
+  ASSERT_TRUE(waiting->transport->SetWriteBufferLimits({.high_bytes = 0, .low_bytes = 0}).ok());
+  ASSERT_TRUE(waiting->transport->Write("x").ok());
+  Turn();
+  EXPECT_TRUE(channel->frames.back().prompt_write_progress());
+  Send({Lost(1, v1::END_CAUSE_RESET)});
+  ASSERT_TRUE(other->transport->Write("y").ok());
+  Turn();
+  EXPECT_FALSE(channel->frames.back().prompt_write_progress());
+}
+
 TEST_F(RemoteWritingTest, NewMarksMayPauseAndNeverResume) {
   auto protocol = Connect(1);
   ASSERT_TRUE(protocol->transport->Write("0123456789").ok());
