@@ -100,7 +100,8 @@ class Pump final {
       run_.sent.Add(chunk);
       run_.Check(transport_->Write(chunk), "write");
     }
-    if (run_.sent.size_bytes() == run_.size_bytes) std::exchange(transport_, nullptr)->Close();
+    // The last write may have paused this, which then has closed it already.
+    if (run_.sent.size_bytes() == run_.size_bytes && transport_ != nullptr) std::exchange(transport_, nullptr)->Close();
   }
 
  private:
