@@ -98,9 +98,9 @@ class Protocol : public BaseProtocol {
 // A protocol that says where bytes are to be put. Threading: loop thread only.
 class BufferedProtocol : public BaseProtocol {
  public:
-  // Room for incoming bytes: not empty (that aborts the transport), unless this has called PauseReading, the only method
-  // it may call. It stays valid until BufferUpdated or the next GetBuffer. `size_hint_bytes`: how much is known to be
-  // waiting; 0 when unknown. Not every GetBuffer is followed by a BufferUpdated.
+  // Room for incoming bytes: not empty (that aborts the transport), unless this has called PauseReading, the only
+  // method it may call. It stays valid until BufferUpdated or the next GetBuffer. `size_hint_bytes`: how much is known
+  // to be waiting; 0 when unknown. Not every GetBuffer is followed by a BufferUpdated.
   virtual std::span<char> GetBuffer(size_t size_hint_bytes) = 0;
 
   // The first `size_bytes` (more than 0) of the buffer were filled.
