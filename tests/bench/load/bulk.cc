@@ -146,17 +146,15 @@ class BulkDownWork final : public Work {
 
 }  // namespace
 
-const WorkKind kBulkUpWork = {
-    .name = "bulk-up",
-    .arguments = "DISCARD_PORT CONNECTIONS",
-    .argument_count = 2,
-    .rate_name = "",
-    .make = [](Course& course) -> std::unique_ptr<Work> { return std::make_unique<BulkUpWork>(course); }};
-const WorkKind kBulkDownWork = {
-    .name = "bulk-down",
-    .arguments = "CHARGEN_PORT CONNECTIONS",
-    .argument_count = 2,
-    .rate_name = "",
-    .make = [](Course& course) -> std::unique_ptr<Work> { return std::make_unique<BulkDownWork>(course); }};
+const WorkKind kBulkUpWork = {.name = "bulk-up",
+                              .arguments = "DISCARD_PORT CONNECTIONS",
+                              .argument_count = 2,
+                              .rate_name = "",
+                              .make = MakeWork<BulkUpWork>};
+const WorkKind kBulkDownWork = {.name = "bulk-down",
+                                .arguments = "CHARGEN_PORT CONNECTIONS",
+                                .argument_count = 2,
+                                .rate_name = "",
+                                .make = MakeWork<BulkDownWork>};
 
 }  // namespace transportd::bench

@@ -60,11 +60,10 @@ class ConnectWork final : public Work {
 
 }  // namespace
 
-const WorkKind kConnectWork = {
-    .name = "connect",
-    .arguments = "PORT CONCURRENCY",
-    .argument_count = 2,
-    .rate_name = "connections_per_s",
-    .make = [](Course& course) -> std::unique_ptr<Work> { return std::make_unique<ConnectWork>(course); }};
+const WorkKind kConnectWork = {.name = "connect",
+                               .arguments = "PORT CONCURRENCY",
+                               .argument_count = 2,
+                               .rate_name = "connections_per_s",
+                               .make = MakeWork<ConnectWork>};
 
 }  // namespace transportd::bench

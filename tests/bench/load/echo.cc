@@ -40,11 +40,10 @@ class EchoWork final : public Work {
 
 }  // namespace
 
-const WorkKind kEchoWork = {
-    .name = "echo",
-    .arguments = "PORT CONNECTIONS SIZE",
-    .argument_count = 3,
-    .rate_name = "round_trips_per_s",
-    .make = [](Course& course) -> std::unique_ptr<Work> { return std::make_unique<EchoWork>(course); }};
+const WorkKind kEchoWork = {.name = "echo",
+                            .arguments = "PORT CONNECTIONS SIZE",
+                            .argument_count = 3,
+                            .rate_name = "round_trips_per_s",
+                            .make = MakeWork<EchoWork>};
 
 }  // namespace transportd::bench

@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/bench/echo_protocol.h"
 #include "tests/bench/load/connections.h"
 
 namespace transportd::bench {
@@ -70,7 +71,7 @@ class ServeWork final : public Work {
     options.port = 0;
     options.backlog = 4096;
     options.tls = course().settings().tls;
-    course().loop().CreateServer([] { return std::make_shared<Echo>(); }, std::move(options),
+    course().loop().CreateServer([] { return std::make_shared<EchoProtocol>(); }, std::move(options),
                                  [this](absl::StatusOr<std::shared_ptr<Server>> server) {
                                    if (!server.ok()) return course().Fail("create_server", server.status());
                                    server_ = *std::move(server);
@@ -80,40 +81,19 @@ class ServeWork final : public Work {
   }
 
  private:
-  class Echo final : public Protocol {
-   public:
-    void ConnectionMade(std::shared_ptr<Transport> transport) override { transport_ = std::move(transport); }
-    void DataReceived(std::string_view data) override { transport_->Write(data).IgnoreError(); }
-    void PauseWriting() override { transport_->PauseReading(); }
-    void ResumeWriting() override { transport_->ResumeReading(); }
-    void ConnectionLost(const ConnectionEnd& /*end*/) override { transport_.reset(); }
-
-   private:
-    std::shared_ptr<Transport> transport_;
-  };
-
   std::shared_ptr<Server> server_;
 };
 
 }  // namespace
 
 const WorkKind kIdleWork = {
-    .name = "idle",
-    .arguments = "PORT CONNECTIONS",
-    .argument_count = 2,
-    .rate_name = "",
-    .make = [](Course& course) -> std::unique_ptr<Work> { return std::make_unique<IdleWork>(course); }};
-const WorkKind kStalledWork = {
-    .name = "stalled",
-    .arguments = "CHARGEN_PORT CONNECTIONS",
-    .argument_count = 2,
-    .rate_name = "",
-    .make = [](Course& course) -> std::unique_ptr<Work> { return std::make_unique<StalledWork>(course); }};
+    .name = "idle", .arguments = "PORT CONNECTIONS", .argument_count = 2, .rate_name = "", .make = MakeWork<IdleWork>};
+const WorkKind kStalledWork = {.name = "stalled",
+                               .arguments = "CHARGEN_PORT CONNECTIONS",
+                               .argument_count = 2,
+                               .rate_name = "",
+                               .make = MakeWork<StalledWork>};
 const WorkKind kServeWork = {
-    .name = "serve",
-    .arguments = "",
-    .argument_count = 0,
-    .rate_name = "",
-    .make = [](Course& course) -> std::unique_ptr<Work> { return std::make_unique<ServeWork>(course); }};
+    .name = "serve", .arguments = "", .argument_count = 0, .rate_name = "", .make = MakeWork<ServeWork>};
 
 }  // namespace transportd::bench

@@ -84,17 +84,15 @@ class IdlePingWork final : public Work {
 
 }  // namespace
 
-const WorkKind kPingAmongBulkWork = {
-    .name = "ping-among-bulk",
-    .arguments = "ECHO_PORT CHARGEN_PORT CONNECTIONS",
-    .argument_count = 3,
-    .rate_name = "round_trips_per_s",
-    .make = [](Course& course) -> std::unique_ptr<Work> { return std::make_unique<PingAmongBulkWork>(course); }};
-const WorkKind kIdlePingWork = {
-    .name = "idle-ping",
-    .arguments = "PORT COUNT",
-    .argument_count = 2,
-    .rate_name = "",
-    .make = [](Course& course) -> std::unique_ptr<Work> { return std::make_unique<IdlePingWork>(course); }};
+const WorkKind kPingAmongBulkWork = {.name = "ping-among-bulk",
+                                     .arguments = "ECHO_PORT CHARGEN_PORT CONNECTIONS",
+                                     .argument_count = 3,
+                                     .rate_name = "round_trips_per_s",
+                                     .make = MakeWork<PingAmongBulkWork>};
+const WorkKind kIdlePingWork = {.name = "idle-ping",
+                                .arguments = "PORT COUNT",
+                                .argument_count = 2,
+                                .rate_name = "",
+                                .make = MakeWork<IdlePingWork>};
 
 }  // namespace transportd::bench

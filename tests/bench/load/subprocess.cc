@@ -80,17 +80,12 @@ class OutputWork final : public Work {
 
 }  // namespace
 
-const WorkKind kSpawnWork = {
-    .name = "spawn",
-    .arguments = "CONCURRENCY",
-    .argument_count = 1,
-    .rate_name = "processes_per_s",
-    .make = [](Course& course) -> std::unique_ptr<Work> { return std::make_unique<SpawnWork>(course); }};
+const WorkKind kSpawnWork = {.name = "spawn",
+                             .arguments = "CONCURRENCY",
+                             .argument_count = 1,
+                             .rate_name = "processes_per_s",
+                             .make = MakeWork<SpawnWork>};
 const WorkKind kOutputWork = {
-    .name = "output",
-    .arguments = "",
-    .argument_count = 0,
-    .rate_name = "",
-    .make = [](Course& course) -> std::unique_ptr<Work> { return std::make_unique<OutputWork>(course); }};
+    .name = "output", .arguments = "", .argument_count = 0, .rate_name = "", .make = MakeWork<OutputWork>};
 
 }  // namespace transportd::bench

@@ -104,11 +104,10 @@ class UdpWork final : public Work {
 
 }  // namespace
 
-const WorkKind kUdpWork = {
-    .name = "udp",
-    .arguments = "PORT ENDPOINTS SIZE",
-    .argument_count = 3,
-    .rate_name = "round_trips_per_s",
-    .make = [](Course& course) -> std::unique_ptr<Work> { return std::make_unique<UdpWork>(course); }};
+const WorkKind kUdpWork = {.name = "udp",
+                           .arguments = "PORT ENDPOINTS SIZE",
+                           .argument_count = 3,
+                           .rate_name = "round_trips_per_s",
+                           .make = MakeWork<UdpWork>};
 
 }  // namespace transportd::bench

@@ -131,6 +131,11 @@ struct WorkKind {
   std::unique_ptr<Work> (*make)(Course& course);
 };
 
+template <typename W>
+std::unique_ptr<Work> MakeWork(Course& course) {
+  return std::make_unique<W>(course);
+}
+
 // The kinds, each in the file of its name.
 extern const WorkKind kEchoWork, kBulkUpWork, kBulkDownWork, kUdpWork, kConnectWork, kServeWork, kSpawnWork,
     kOutputWork, kPingAmongBulkWork, kIdleWork, kStalledWork, kIdlePingWork;

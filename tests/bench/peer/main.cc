@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/bench/echo_protocol.h"
 #include "transports/loop/epoll_event_loop.h"
 
 namespace transportd::bench {
@@ -34,18 +35,6 @@ The tls_ ones are there when there is a certificate.
 constexpr size_t kChunkBytes = 64 * 1024;
 
 // Threading, of all here: loop thread only.
-class Echo final : public Protocol {
- public:
-  void ConnectionMade(std::shared_ptr<Transport> transport) override { transport_ = std::move(transport); }
-  void DataReceived(std::string_view data) override { transport_->Write(data).IgnoreError(); }
-  void PauseWriting() override { transport_->PauseReading(); }
-  void ResumeWriting() override { transport_->ResumeReading(); }
-  void ConnectionLost(const ConnectionEnd& /*end*/) override { transport_.reset(); }
-
- private:
-  std::shared_ptr<Transport> transport_;
-};
-
 class Discard final : public Protocol {
  public:
   void ConnectionMade(std::shared_ptr<Transport> transport) override { transport_ = std::move(transport); }
@@ -113,7 +102,7 @@ class UdpEcho final : public DatagramProtocol {
 class Servers final {
  public:
   Servers(EventLoop& loop, std::optional<TlsOptions> tls) : loop_(loop) {
-    plan_ = {{"echo", [] { return std::make_shared<Echo>(); }, std::nullopt},
+    plan_ = {{"echo", [] { return std::make_shared<EchoProtocol>(); }, std::nullopt},
              {"discard", [] { return std::make_shared<Discard>(); }, std::nullopt},
              {"chargen", [&loop] { return std::make_shared<Chargen>(loop); }, std::nullopt}};
     if (!tls) return;
