@@ -252,7 +252,7 @@ class Run final {
     session_->Describe(info);
     CHECK(info.transport_count() <= limits_.max_transport_count);
     // One socket read, and one frame, may be under way when the bound is met.
-    CHECK(info.unacknowledged_bytes() <= limits_.session_receive_window_bytes + 262144);
+    CHECK(info.unacknowledged_bytes() <= limits_.session_receive_window_bytes + 262144 + limits_.callback_charge_bytes);
     CHECK(info.write_buffer_size_bytes() <= limits_.session_send_window_bytes + 2 * limits_.max_client_frame_bytes);
   }
 
