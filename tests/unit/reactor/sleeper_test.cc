@@ -23,7 +23,8 @@ class FakeSleeper final : public Sleeper {
     timeout_ = timeout;
     ++sleep_count_;
     pollfd ready = {.fd = reactor_.pollable_fd(), .events = POLLIN, .revents = 0};
-    return looks_ && ::poll(&ready, 1, blocks_ ? -1 : 0) > 0;
+    const bool may_block = blocks_ && !timeout.has_value();
+    return looks_ && ::poll(&ready, 1, may_block ? -1 : 0) > 0;
   }
   void Dispatch() override {
     if (on_dispatch_) on_dispatch_();
