@@ -98,7 +98,7 @@ void SessionStream::HandleRead(bool ok) {
 }
 
 void SessionStream::HandleWritten(bool ok) {
-  if (EndWrite(ok)) Post<&SessionStream::DeliverFrameSent>();
+  if (EndWrite(ok)) Post<&SessionStream::DeliverFrameSent>(/*is_short=*/true);
 }
 
 bool SessionStream::EndWrite(bool ok) {

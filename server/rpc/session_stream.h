@@ -56,7 +56,7 @@ class SessionStream final : public FrameStream, public std::enable_shared_from_t
   void End(grpc::Status status);
   // Calls it on the loop's thread, which this one may become for a turn: worth it for what is done soon.
   template <void (SessionStream::*kDeliver)()>
-  void Post(bool is_short = true);
+  void Post(bool is_short = false);
 
   const std::shared_ptr<ServerCall> call_;
   const uint64_t max_frame_bytes_;

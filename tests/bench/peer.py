@@ -30,7 +30,7 @@ class Peer:
         return ""
 
     def start(self) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # Each peer has its own.
 
     def stop(self) -> None:
         while self.programs:
@@ -95,7 +95,7 @@ class Forwarder(Peer):
                     raise
 
     def start_on_ports(self) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # Each peer has its own.
 
     def wait_ready(self) -> None:
         """Until every port answers and a byte comes back all the way."""

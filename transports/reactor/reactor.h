@@ -94,7 +94,7 @@ class Reactor final {
   void RemoveWatch(WatchId watch);
 
   // From now on the loop's thread sleeps in `sleeper`, which must outlive its time here; null: in epoll, as at first.
-  // Loops with a sleeper lend no turns.
+  // Not for loops that lend turns.
   void SetSleeper(Sleeper* sleeper);
   // Readable while a watched descriptor is ready, or a callback or Stop of another thread wants the loop to wake.
   int pollable_fd() const { return poller_.epoll_fd(); }
