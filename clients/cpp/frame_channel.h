@@ -3,6 +3,7 @@
 #define TRANSPORTD_CLIENTS_CPP_FRAME_CHANNEL_H_
 
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -19,9 +20,9 @@ class FrameChannel {
   class Handler {
    public:
     virtual ~Handler() = default;
-    // A frame of the service; `bytes` are gone when the call returns. The next is asked for only then, so that a client
-    // that is busy slows the service down.
-    virtual void OnFrame(std::string_view bytes) = 0;
+    // A frame of the service, in as many pieces as it arrived in, which are gone when the call returns. The next is
+    // asked for only then, so that a client that is busy slows the service down.
+    virtual void OnFrame(std::span<const std::string_view> pieces) = 0;
     // The frame given to SendFrame is taken; the next may come.
     virtual void OnFrameSent() = 0;
     // The stream has ended. OK: in order, after HalfClose. Once, last.

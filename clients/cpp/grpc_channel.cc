@@ -1,7 +1,6 @@
 #include "clients/cpp/grpc_channel.h"
 
 #include <chrono>
-#include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -12,7 +11,7 @@
 #include "grpcpp/client_context.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/support/byte_buffer.h"
-#include "grpcpp/support/slice.h"
+#include "proto/grpc/frame_message.h"
 #include "transports/base/check.h"
 
 namespace transportd {
@@ -21,12 +20,6 @@ namespace {
 constexpr char kSessionMethod[] = "/transportd.v1.EventLoop/Session";
 // How long the destructor waits for the service to end the session in order.
 constexpr std::chrono::milliseconds kLingerTime{1000};
-
-grpc::ByteBuffer ToByteBuffer(FrameBuffer frame) {
-  const size_t size_bytes = frame.size();
-  grpc::Slice slice(frame.Release(), size_bytes, [](void* bytes) { std::free(bytes); });
-  return grpc::ByteBuffer(&slice, 1);
-}
 
 // Threading: loop thread only.
 class GrpcFrameChannel final : public FrameChannel {
@@ -166,10 +159,9 @@ class GrpcFrameChannel final : public FrameChannel {
   void DeliverFrame() {
     const auto handler = handler_.lock();
     if (handler == nullptr) return;
-    grpc::Slice slice;
-    if (!received_.TrySingleSlice(&slice).ok() && !received_.DumpToSingleSlice(&slice).ok()) slice = grpc::Slice();
-    received_.Clear();
-    handler->OnFrame({reinterpret_cast<const char*>(slice.begin()), slice.size()});
+    FrameMessage frame;
+    frame.Take(received_);
+    handler->OnFrame(frame.pieces());
   }
 
   // For what the reactor calls later, when the channel may be gone. Shared with nobody else.

@@ -72,7 +72,7 @@ bool RemoteDatagramTransport::OnCallback(const v1::Callback& callback) {
 
 // --- Receiving
 
-bool RemoteDatagramTransport::OnDataReceived(std::string_view /*data*/) { return false; }
+bool RemoteDatagramTransport::OnDataReceived(std::string_view /*data*/, bool /*is_last*/) { return false; }
 
 bool RemoteDatagramTransport::OnDatagramReceived(std::string_view data, std::optional<std::string_view> address) {
   if (!address.has_value()) {

@@ -54,7 +54,7 @@ class RemoteDatagramTransport final : public DatagramTransport, public RemoteFlo
   void Release();
 
   // RemoteHandle
-  bool OnDataReceived(std::string_view data) override;
+  bool OnDataReceived(std::string_view data, bool is_last) override;
   bool OnDatagramReceived(std::string_view data, std::optional<std::string_view> address) override;
   bool OnWriteProgress(uint64_t settled_bytes) override;
   bool OnCallback(const v1::Callback& callback) override;

@@ -23,7 +23,8 @@ class RemoteHandle {
   virtual ~RemoteHandle() = default;
 
   // The service's callbacks: the hot ones, and all others. False: the callback breaks the contract.
-  [[nodiscard]] virtual bool OnDataReceived(std::string_view data) = 0;
+  // A data_received comes in one part or more, the last with `is_last`.
+  [[nodiscard]] virtual bool OnDataReceived(std::string_view data, bool is_last) = 0;
   // `address`: a serialized v1::SocketAddress.
   [[nodiscard]] virtual bool OnDatagramReceived(std::string_view /*data*/,
                                                 std::optional<std::string_view> /*address*/) {

@@ -179,11 +179,11 @@ void RemoteSession::OnClosed(absl::Status status) {
   Lose(std::move(status));
 }
 
-void RemoteSession::OnFrame(std::string_view bytes) {
+void RemoteSession::OnFrame(std::span<const std::string_view> pieces) {
   if (state_ != State::kOpening && state_ != State::kOpen) return;
   // Callbacks may come back here through a reactor that runs inside a callback; the views must not be overwritten.
   FrameView frame = std::move(frame_);
-  if (!ReadFrame(bytes, frame)) return FailContract("a frame that cannot be read");
+  if (!ReadFrame(pieces, FrameKind::kCallbacks, frame)) return FailContract("a frame that cannot be read");
   if (frame.sequence != received_sequence_ + 1) return FailContract("a gap in the numbers of its frames");
   if (frame.acknowledged_sequence > outbox_.sent_sequence()) return FailContract("it acknowledged what was not sent");
   if (frame.opening.has_value() != (state_ == State::kOpening)) {
@@ -192,10 +192,11 @@ void RemoteSession::OnFrame(std::string_view bytes) {
   received_sequence_ = frame.sequence;
   outbox_.SetReceivedSequence(received_sequence_);
   if (frame.opening.has_value() && !OnOpened(*frame.opening)) return;
-  for (const std::string_view entry : frame.entries) {
+  for (const EntryView& entry : frame.entries) {
     OnCallback(entry);
     if (state_ != State::kOpen) return;
   }
+  frame.copies.clear();
   frame_ = std::move(frame);
 }
 
@@ -220,11 +221,11 @@ bool RemoteSession::OnOpened(std::string_view bytes) {
   return true;
 }
 
-void RemoteSession::OnCallback(std::string_view entry) {
+void RemoteSession::OnCallback(const EntryView& entry) {
   const std::optional<HotEntry> hot = ReadHotCallback(entry);
   if (!hot.has_value()) {
     v1::Callback callback;
-    if (!callback.ParseFromArray(entry.data(), static_cast<int>(entry.size()))) {
+    if (!callback.ParseFromArray(entry.bytes.data(), static_cast<int>(entry.bytes.size()))) {
       return FailContract("a callback that cannot be read");
     }
     return OnRareCallback(callback);
@@ -234,7 +235,10 @@ void RemoteSession::OnCallback(std::string_view entry) {
   bool is_valid = false;
   switch (hot->kind) {
     case HotEntry::Kind::kData:
-      is_valid = transport->OnDataReceived(hot->data);
+      is_valid = transport->OnDataReceived(hot->data, hot->more_data.empty());
+      for (size_t i = 0; i < hot->more_data.size(); ++i) {
+        is_valid = transport->OnDataReceived(hot->more_data[i], i + 1 == hot->more_data.size()) && is_valid;
+      }
       break;
     case HotEntry::Kind::kProgress:
       is_valid = transport->OnWriteProgress(hot->sent_bytes);

@@ -120,7 +120,7 @@ class RemoteSession final : public FrameChannel::Handler,
   size_t server_count() const { return servers_.size(); }
 
   // FrameChannel::Handler
-  void OnFrame(std::string_view bytes) override;
+  void OnFrame(std::span<const std::string_view> pieces) override;
   void OnFrameSent() override;
   void OnClosed(absl::Status status) override;
 
@@ -133,7 +133,7 @@ class RemoteSession final : public FrameChannel::Handler,
   bool WantsPromptProgress() const override { return paused_writer_count_ > 0; }
 
   bool OnOpened(std::string_view bytes);
-  void OnCallback(std::string_view entry);
+  void OnCallback(const EntryView& entry);
   void OnRareCallback(const v1::Callback& callback);
   void OnReply(const v1::Reply& reply);
   void Lose(absl::Status stream_status);

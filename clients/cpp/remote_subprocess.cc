@@ -100,7 +100,7 @@ void RemoteSubprocess::WhenLost(absl::AnyInvocable<void()> on_lost) {
 // --- What the service says
 
 // Data flows through the pipes, under their own ids.
-bool RemoteSubprocess::OnDataReceived(std::string_view /*data*/) { return false; }
+bool RemoteSubprocess::OnDataReceived(std::string_view /*data*/, bool /*is_last*/) { return false; }
 bool RemoteSubprocess::OnWriteProgress(uint64_t /*sent_bytes*/) { return false; }
 
 bool RemoteSubprocess::OnCallback(const v1::Callback& callback) {

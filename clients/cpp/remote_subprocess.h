@@ -49,7 +49,7 @@ class RemoteSubprocess final : public SubprocessTransport,
   void WhenLost(absl::AnyInvocable<void()> on_lost);
 
   // RemoteHandle
-  bool OnDataReceived(std::string_view data) override;
+  bool OnDataReceived(std::string_view data, bool is_last) override;
   bool OnWriteProgress(uint64_t sent_bytes) override;
   bool OnCallback(const v1::Callback& callback) override;
   void OnSessionLost(const absl::Status& status) override;

@@ -125,18 +125,17 @@ bool RemoteTransport::OnCallback(const v1::Callback& callback) {
 
 // --- Reading
 
-bool RemoteTransport::OnDataReceived(std::string_view data) {
-  Receive(data);
-  return true;
-}
-
-void RemoteTransport::Receive(std::string_view data) {
-  if (state_ != State::kOpen || held_end_.has_value() || data.empty()) return AddConsumed(data.size(), 1);
+bool RemoteTransport::OnDataReceived(std::string_view data, bool is_last) {
   size_t delivered = 0;
-  if (held_data_.empty() && !held_eof_) delivered = Deliver(data);
-  if (delivered == data.size() || state_ != State::kOpen) return AddConsumed(data.size(), 1);
+  const bool is_wanted = state_ == State::kOpen && !held_end_.has_value();
+  if (is_wanted && held_data_.empty() && !held_eof_) delivered = Deliver(data);
+  if (!is_wanted || state_ != State::kOpen || delivered == data.size()) {
+    AddConsumed(data.size(), is_last ? 1 : 0);
+    return true;
+  }
   if (delivered > 0) AddConsumed(delivered, 0);
-  held_data_.push_back({.data = std::string(data.substr(delivered))});
+  held_data_.push_back({.data = std::string(data.substr(delivered)), .is_last = is_last});
+  return true;
 }
 
 size_t RemoteTransport::Deliver(std::string_view data) {
@@ -201,7 +200,7 @@ void RemoteTransport::DeliverHeld() {
     held_data_.pop_front();
     const size_t delivered = Deliver(held.data);
     const bool is_done = delivered == held.data.size() || state_ != State::kOpen;
-    if (!held.is_acknowledged) AddConsumed(is_done ? held.data.size() : delivered, is_done ? 1 : 0);
+    if (!held.is_acknowledged) AddConsumed(is_done ? held.data.size() : delivered, is_done && held.is_last ? 1 : 0);
     if (!is_done) {
       held.data.erase(0, delivered);
       held_data_.push_front(std::move(held));
@@ -227,7 +226,7 @@ void RemoteTransport::DeliverHeldSoon() {
 
 void RemoteTransport::DropHeld() {
   for (const HeldData& held : held_data_) {
-    if (!held.is_acknowledged) AddConsumed(held.data.size(), 1);
+    if (!held.is_acknowledged) AddConsumed(held.data.size(), held.is_last ? 1 : 0);
   }
   held_data_.clear();
   held_eof_ = false;
@@ -286,7 +285,7 @@ void RemoteTransport::OnPauseConfirmed() {
   for (HeldData& held : held_data_) {
     if (held.is_acknowledged) continue;
     held.is_acknowledged = true;
-    AddConsumed(held.data.size(), 1);
+    AddConsumed(held.data.size(), held.is_last ? 1 : 0);
   }
   if (issue_start_tls_) Pump();
 }

@@ -65,7 +65,7 @@ class RemoteTransport final : public Transport,
   bool CanAbort() const { return IsWritable(); }
 
   // RemoteHandle
-  bool OnDataReceived(std::string_view data) override;
+  bool OnDataReceived(std::string_view data, bool is_last) override;
   bool OnWriteProgress(uint64_t sent_bytes) override;
   bool OnCallback(const v1::Callback& callback) override;
   void OnSessionLost(const absl::Status& status) override;
@@ -129,9 +129,10 @@ class RemoteTransport final : public Transport,
   };
   static Rules RulesOf(const ExtraInfo& extra_info);
 
-  // A data_received that could not be delivered yet, or the rest of one.
+  // A data_received that could not be delivered yet, or a part of one.
   struct HeldData {
     std::string data;
+    bool is_last = true;  // With it the callback is consumed.
     bool is_acknowledged = false;
   };
 
@@ -142,7 +143,6 @@ class RemoteTransport final : public Transport,
   void AssertInLoopThread() const;
 
   // Reading.
-  void Receive(std::string_view data);
   void OnEofReceived();
   bool CanDeliver() const { return state_ == State::kOpen && !paused_reading_ && !held_ && !starting_tls_; }
   // Calls the protocol until everything is delivered or it wants no more; returns how much was delivered.

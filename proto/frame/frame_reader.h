@@ -1,13 +1,26 @@
-// Takes frames apart without copying: SessionRequest and SessionResponse.
+// Takes frames apart without copying their data: SessionRequest and SessionResponse.
 #ifndef TRANSPORTD_PROTO_FRAME_FRAME_READER_H_
 #define TRANSPORTD_PROTO_FRAME_FRAME_READER_H_
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
+#include "proto/frame/frame_buffer.h"
+
 namespace transportd {
+
+// Whose entries a frame has.
+enum class FrameKind : uint8_t { kCommands, kCallbacks };
+
+// An entry of a frame. Threading: a value.
+struct EntryView {
+  std::string_view bytes;  // A serialized v1::Command or v1::Callback.
+  // Only for a `write` or `data_received` that arrived in pieces: where its data goes on, after `bytes`.
+  std::span<const std::string_view> more_data;
+};
 
 // A frame's parts; the views point into the bytes it was read from. Threading: a value.
 struct FrameView {
@@ -15,13 +28,21 @@ struct FrameView {
   uint64_t sequence = 0;
   uint64_t acknowledged_sequence = 0;
   bool prompt_write_progress = false;
-  std::vector<std::string_view> entries;           // Serialized v1::Command or v1::Callback, in order.
+  std::vector<EntryView> entries;                  // In order.
   std::vector<std::string_view> acknowledgements;  // Serialized v1::Acknowledgement, in order.
+
+  // What the reader keeps for the views: the pieces of more_data, and copies of what arrived in pieces and is no data.
+  std::vector<std::string_view> data_pieces;
+  std::vector<FrameBuffer> copies;
 };
 
-// Reads `bytes` into `frame`, whose vectors keep their capacity. False: not a frame; what it holds then means nothing.
-// Fields of other numbers are passed over.
-bool ReadFrame(std::string_view bytes, FrameView& frame);
+// Reads the frame that `pieces` are, one after the other, into `frame`, whose vectors keep their capacity. False: not a
+// frame; what it holds then means nothing. Fields of other numbers are passed over.
+bool ReadFrame(std::span<const std::string_view> pieces, FrameKind kind, FrameView& frame);
+// The same, of a frame of either kind that is in one piece.
+inline bool ReadFrame(std::string_view bytes, FrameView& frame) {
+  return ReadFrame({&bytes, 1}, FrameKind::kCommands, frame);
+}
 
 // An entry that is a hot variant and nothing else. Threading: a value.
 struct HotEntry {
@@ -35,15 +56,16 @@ struct HotEntry {
   uint32_t transport_id = 0;
   uint32_t request_id = 0;                       // Commands only.
   std::string_view data = {};                    // kData, kDatagram.
+  std::span<const std::string_view> more_data = {};  // kData: what follows `data`.
   std::optional<std::string_view> address = {};  // kDatagram: a serialized v1::SocketAddress, not looked into.
   uint64_t sent_bytes = 0;                       // kProgress.
 };
 
 // Command{request_id, transport_id, write or sendto}; nothing when it is any other command, or malformed: parse it with
 // protobuf.
-std::optional<HotEntry> ReadHotCommand(std::string_view entry);
+std::optional<HotEntry> ReadHotCommand(const EntryView& entry);
 // Callback{transport_id, data_received, write_progress or datagram_received}; nothing: as above.
-std::optional<HotEntry> ReadHotCallback(std::string_view entry);
+std::optional<HotEntry> ReadHotCallback(const EntryView& entry);
 
 // A v1::Acknowledgement. Threading: a value.
 struct AcknowledgementView {

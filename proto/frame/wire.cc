@@ -24,14 +24,18 @@ bool FieldReader::ReadFixed(size_t width_bytes, uint64_t& value) {
   return true;
 }
 
-bool FieldReader::Next(Field& field) {
-  if (!ok_ || rest_.empty()) return false;
+bool FieldReader::ReadTag(uint32_t& number, Type& type) {
   uint64_t tag = 0;
   if (!ReadVarint(kMaxVarint32Bytes, tag)) return false;
-  const uint64_t number = tag >> 3;
-  if (number == 0 || number > 0x1fffffff) return Fail();
-  field.number = static_cast<uint32_t>(number);
-  field.type = static_cast<Type>(tag & 7);
+  if (tag >> 3 == 0 || tag >> 3 > 0x1fffffff) return Fail();
+  number = static_cast<uint32_t>(tag >> 3);
+  type = static_cast<Type>(tag & 7);
+  return true;
+}
+
+bool FieldReader::Next(Field& field) {
+  if (!ok_ || rest_.empty()) return false;
+  if (!ReadTag(field.number, field.type)) return false;
   switch (field.type) {
     case Type::kVarint:
       return ReadVarint(kMaxVarint64Bytes, field.varint);
@@ -41,13 +45,45 @@ bool FieldReader::Next(Field& field) {
       return ReadFixed(4, field.varint);
     case Type::kLengthDelimited: {
       uint64_t size_bytes = 0;
-      if (!ReadVarint(kMaxVarint32Bytes, size_bytes) || size_bytes > rest_.size()) return Fail();
+      if (!ReadVarint(kMaxVarint32Bytes, size_bytes)) return false;
+      if (size_bytes > rest_.size()) {
+        if (size_bytes - rest_.size() != missing_bytes_) return Fail();
+        missing_bytes_ = 0;
+        size_bytes = rest_.size();
+      }
       field.bytes = rest_.substr(0, size_bytes);
       rest_.remove_prefix(size_bytes);
       return true;
     }
     default:
       return Fail();
+  }
+}
+
+std::optional<FieldHead> ReadFieldHead(std::string_view begin) {
+  FieldReader reader(begin);
+  FieldHead head;
+  if (!reader.ReadTag(head.number, head.type)) return std::nullopt;
+  head.head_bytes = begin.size() - reader.rest_.size();
+  uint64_t value = 0;
+  switch (head.type) {
+    case Type::kVarint:
+      if (!reader.ReadVarint(kMaxVarint64Bytes, value)) return std::nullopt;
+      head.size_bytes = begin.size() - reader.rest_.size();
+      return head;
+    case Type::kFixed64:
+      head.size_bytes = head.head_bytes + 8;
+      return head;
+    case Type::kFixed32:
+      head.size_bytes = head.head_bytes + 4;
+      return head;
+    case Type::kLengthDelimited:
+      if (!reader.ReadVarint(kMaxVarint32Bytes, value)) return std::nullopt;
+      head.head_bytes = begin.size() - reader.rest_.size();
+      head.size_bytes = head.head_bytes + value;
+      return head;
+    default:
+      return std::nullopt;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace transportd::wire {
@@ -62,23 +63,48 @@ struct Field {
 // so do a tag and a length of more than five bytes. Threading: a value.
 class FieldReader final {
  public:
-  explicit FieldReader(std::string_view message) : rest_(message) {}
+  // `missing_bytes`: how much of the message's end is elsewhere. It must belong to one length-delimited field that
+  // begins in `message`, whose bytes then are those that are there.
+  explicit FieldReader(std::string_view message, size_t missing_bytes = 0)
+      : rest_(message), missing_bytes_(missing_bytes) {}
 
   // The next field; false at the end of the message or when it is malformed: see ok().
   bool Next(Field& field);
   bool ok() const { return ok_; }
+  // No field read so far was the one that lacks its end.
+  bool misses_bytes() const { return missing_bytes_ != 0; }
+  // What is left to read, while ok().
+  std::string_view rest() const { return rest_; }
 
  private:
   bool Fail() {
     ok_ = false;
     return false;
   }
+  friend std::optional<struct FieldHead> ReadFieldHead(std::string_view begin);
+  bool ReadTag(uint32_t& number, Type& type);
   bool ReadVarint(size_t max_bytes, uint64_t& value);
   bool ReadFixed(size_t width_bytes, uint64_t& value);
 
   std::string_view rest_;
+  size_t missing_bytes_;
   bool ok_ = true;
 };
+
+// What the first bytes of a field tell. Threading: a value.
+struct FieldHead {
+  uint32_t number = 0;
+  Type type = Type::kVarint;
+  size_t head_bytes = 0;    // Of tag and length; of the tag alone where there is no length.
+  uint64_t size_bytes = 0;  // Of all of it.
+};
+
+// So many bytes tell, whatever the field.
+inline constexpr size_t kMaxFieldHeadBytes = kMaxVarint32Bytes + kMaxVarint64Bytes;
+
+// Of the field that begins at `begin`, with the first kMaxFieldHeadBytes of it, or all of it where it is shorter.
+// Nothing: malformed.
+std::optional<FieldHead> ReadFieldHead(std::string_view begin);
 
 }  // namespace transportd::wire
 

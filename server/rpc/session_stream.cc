@@ -4,7 +4,6 @@
 #include <string_view>
 #include <utility>
 
-#include "server/rpc/byte_buffers.h"
 #include "server/rpc/grpc_status.h"
 #include "transports/api/error.h"
 #include "transports/base/check.h"
@@ -93,7 +92,7 @@ void SessionStream::HandleRead(bool ok) {
     Post<&SessionStream::DeliverLost>();
     return;
   }
-  frame_ = TakeSingleSlice(call_->message());
+  frame_.Take(call_->message());
   Post<&SessionStream::DeliverFrame>(/*is_short=*/size_bytes <= kShortFrameBytes);
 }
 
@@ -126,10 +125,9 @@ void SessionStream::HandleOver() {
 }
 
 void SessionStream::DeliverFrame() {
-  const grpc::Slice frame = std::exchange(frame_, grpc::Slice());
-  if (auto handler = handler_.lock()) {
-    handler->OnFrame(std::string_view(reinterpret_cast<const char*>(frame.begin()), frame.size()));
-  }
+  // The handler may ask for the next frame, which comes into frame_.
+  const FrameMessage frame = std::exchange(frame_, FrameMessage());
+  if (auto handler = handler_.lock()) handler->OnFrame(frame.pieces());
 }
 
 void SessionStream::DeliverHalfClosed() {

@@ -2,7 +2,6 @@
 #ifndef TRANSPORTD_SERVER_RPC_SESSION_STREAM_H_
 #define TRANSPORTD_SERVER_RPC_SESSION_STREAM_H_
 
-#include <grpcpp/support/slice.h>
 #include <grpcpp/support/status.h>
 
 #include <cstdint>
@@ -11,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
+#include "proto/grpc/frame_message.h"
 #include "server/rpc/server_call.h"
 #include "server/session/frame_stream.h"
 #include "transports/base/mutex.h"
@@ -65,7 +65,7 @@ class SessionStream final : public FrameStream, public std::enable_shared_from_t
   std::weak_ptr<Handler> handler_;
 
   // Handed from the completion of a read to the loop; one read at a time.
-  grpc::Slice frame_;
+  FrameMessage frame_;
 
   Mutex mutex_;
   Reactor* reactor_ ABSL_GUARDED_BY(mutex_) = nullptr;

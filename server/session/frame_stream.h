@@ -3,6 +3,7 @@
 #define TRANSPORTD_SERVER_SESSION_FRAME_STREAM_H_
 
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -20,8 +21,8 @@ class FrameStream {
   class Handler {
    public:
     virtual ~Handler() = default;
-    // The answer to ReadFrame. `bytes` are gone when the call returns.
-    virtual void OnFrame(std::string_view bytes) = 0;
+    // The answer to ReadFrame: a frame, in as many pieces as it arrived in, which are gone when the call returns.
+    virtual void OnFrame(std::span<const std::string_view> pieces) = 0;
     // The other answer to ReadFrame: the client sends no more. Once.
     virtual void OnHalfClosed() = 0;
     // The answer to SendFrame: the carrier has taken the frame, and takes the next.

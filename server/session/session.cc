@@ -160,21 +160,24 @@ void Session::AskForFrame() {
   stream_->ReadFrame();
 }
 
-void Session::OnFrame(std::string_view bytes) {
+void Session::OnFrame(std::span<const std::string_view> pieces) {
   reading_frame_ = false;
   if (state_ > State::kOpen || stream_ == nullptr) return;
-  absl::Status status = ReadFrame(bytes, frame_) ? BeginFrame(frame_) : BadFrame("the message is no SessionRequest");
+  absl::Status status = ReadFrame(pieces, FrameKind::kCommands, frame_) ? BeginFrame(frame_)
+                                                                        : BadFrame("the message is no SessionRequest");
   if (status.ok()) {
     next_entry_ = 0;
     // The next one travels while this one runs, unless this one is run sooner than asked: gRPC answers the client with
     // a packet of its own.
-    if (bytes.size() > kShortFrameBytes && frame_.entries.size() <= kEntriesAtOnce) AskForFrame();
+    const bool is_short = pieces.size() <= 1 && (pieces.empty() || pieces.front().size() <= kShortFrameBytes);
+    if (!is_short && frame_.entries.size() <= kEntriesAtOnce) AskForFrame();
     status = RunEntries();
   }
   if (status.ok() && frame_unfinished_) {
-    kept_frame_.assign(bytes);
+    for (const std::string_view piece : pieces) kept_frame_.append(piece);
     ReadFrame(kept_frame_, frame_);
   }
+  frame_.copies.clear();
   if (!status.ok()) EndStream(std::move(status));
   ScheduleFlush();
 }
@@ -248,7 +251,7 @@ absl::Status Session::RunAcknowledgement(std::string_view bytes) {
   return BadFrame(StrCat("transport ", flow->id(), ": more is acknowledged than was sent"));
 }
 
-absl::Status Session::RunEntry(std::string_view entry) {
+absl::Status Session::RunEntry(const EntryView& entry) {
   if (const std::optional<HotEntry> hot = ReadHotCommand(entry)) {
     if (hot->kind == HotEntry::Kind::kData) {
       RunWrite(*hot);
@@ -265,7 +268,7 @@ absl::Status Session::RunEntry(std::string_view entry) {
     RunSendTo(*hot, hot->address ? &datagram.address() : nullptr);
     return absl::OkStatus();
   }
-  if (!command_.ParseFromArray(entry.data(), static_cast<int>(entry.size()))) {
+  if (!command_.ParseFromArray(entry.bytes.data(), static_cast<int>(entry.bytes.size()))) {
     return BadFrame("a command is no Command");
   }
   if (command_.command_case() == v1::Command::kWrite) {

@@ -86,7 +86,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void DescribeTransports(uint32_t after_id, size_t max_count, std::vector<v1::TransportInfo>& infos) const;
 
   // FrameStream::Handler
-  void OnFrame(std::string_view bytes) override;
+  void OnFrame(std::span<const std::string_view> pieces) override;
   void OnHalfClosed() override;
   void OnFrameSent() override;
   void OnLost() override;
@@ -145,7 +145,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   absl::Status RunEntries();
   // The same for a frame that took more than one slice.
   void RunRestOfFrame();
-  absl::Status RunEntry(std::string_view entry);
+  absl::Status RunEntry(const EntryView& entry);
   absl::Status RunAcknowledgement(std::string_view bytes);
   void EndStream(absl::Status status);
   void Flush();

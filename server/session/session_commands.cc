@@ -117,6 +117,17 @@ void Session::Run(const v1::Command& command, const CallPtr& call, bool from_str
   if (from_stream && call->request_id() != 0) stream_requests_.emplace(call->request_id(), call->number());
 }
 
+namespace {
+
+absl::Status WriteTo(StreamHandle& stream, const HotEntry& write) {
+  if (write.more_data.empty()) return stream.Write(write.data);
+  std::vector<std::string_view> lines = {write.data};
+  lines.insert(lines.end(), write.more_data.begin(), write.more_data.end());
+  return stream.Writelines(lines);
+}
+
+}  // namespace
+
 void Session::RunWrite(const HotEntry& write) {
   SendGathered();
   // No Call is made where none is needed: this is the hot path.
@@ -129,7 +140,7 @@ void Session::RunWrite(const HotEntry& write) {
     const absl::StatusOr<StreamHandle*> stream = Find<StreamHandle>(write.transport_id);
     status = stream.status();
     if (status.ok() && *stream != nullptr) {
-      status = (*stream)->Write(write.data);
+      status = WriteTo(**stream, write);
     } else if (status.ok()) {
       ++ignored_command_count_;
     }

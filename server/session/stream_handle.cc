@@ -114,6 +114,12 @@ absl::Status StreamHandle::Write(std::string_view data) {
   return status;
 }
 
+absl::Status StreamHandle::Writelines(std::span<const std::string_view> lines) {
+  absl::Status status = transport_->Writelines(lines);
+  Wrote();
+  return status;
+}
+
 absl::Status StreamHandle::WriteEof() {
   if (!CanWrite()) return WrongKind();
   if (!transport_->CanWriteEof()) {

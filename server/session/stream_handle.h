@@ -44,6 +44,7 @@ class StreamHandle final : public BufferedProtocol, public FlowHandle {
   void Announce();
 
   absl::Status Write(std::string_view data);
+  absl::Status Writelines(std::span<const std::string_view> lines);
   absl::Status WriteEof();
 
   // Handle

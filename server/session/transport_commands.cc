@@ -29,9 +29,7 @@ void DrainingWrite(const CommandContext& context, uint32_t id, const std::vector
                                         "nothing was written: the write buffer is full; wait for the answer to one "
                                         "Write before the next"));
   }
-  for (const std::string_view piece : pieces) {
-    if (absl::Status status = stream->Write(piece); !status.ok()) return context.call->Fail(status);
-  }
+  if (absl::Status status = stream->Writelines(pieces); !status.ok()) return context.call->Fail(status);
   stream->AnswerWhenDrained(context.call, std::move(reply));
 }
 
