@@ -13,7 +13,7 @@
 
 #include "absl/time/time.h"
 #include "google/protobuf/stubs/logging.h"
-#include "proto/grpc/deadlock_search.h"
+#include "proto/grpc/process_tuning.h"
 #include "server/ops/address_file.h"
 #include "server/ops/file_limit.h"
 #include "server/ops/listen_address.h"
@@ -189,7 +189,7 @@ int Run(const Options& options) {
 }  // namespace transportd
 
 int main(int argc, char** argv) {
-  transportd::StopSearchForDeadlocks();
+  transportd::TuneProcess();
   // A thread of gRPC's that has nothing to do here. Before any other thread, so that nobody reads the environment.
   // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet.
   setenv("GRPC_EXPERIMENTS", "-posix_event_engine_enable_polling", /*overwrite=*/0);

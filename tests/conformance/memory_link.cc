@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "tests/support/frame_pieces.h"
 #include "transports/base/check.h"
 #include "transports/base/mutex.h"
 
@@ -66,7 +67,7 @@ class Wire final : public std::enable_shared_from_this<Wire> {
     if (reactor_ == nullptr) return PostServiceSent();
     // Copied: the reactor's queue may outlive this wire's ends.
     reactor_->CallSoonThreadsafe([self = shared_from_this(), bytes = std::string(frame.view())] {
-      if (const auto client = self->GetClient(); client != nullptr) client->OnFrame(bytes);
+      if (const auto client = self->GetClient(); client != nullptr) client->OnFrame(self->client_cutter_.Cut(bytes));
       MutexLock inner(self->mutex_);
       if (self->reactor_ != nullptr && self->service_is_sending_) self->PostServiceSent();
     });
@@ -109,7 +110,7 @@ class Wire final : public std::enable_shared_from_this<Wire> {
     if (to_service_.has_value()) {
       service_is_reading_ = false;
       loop_->CallSoonThreadsafe([self = shared_from_this(), bytes = std::string(to_service_->view())] {
-        if (const auto service = self->GetService(); service != nullptr) service->OnFrame(bytes);
+        if (const auto service = self->GetService(); service != nullptr) service->OnFrame(self->service_cutter_.Cut(bytes));
       });
       to_service_.reset();
       if (reactor_ == nullptr) return;
@@ -156,6 +157,8 @@ class Wire final : public std::enable_shared_from_this<Wire> {
   std::weak_ptr<FrameStream::Handler> service_ ABSL_GUARDED_BY(mutex_);
   std::optional<FrameBuffer> to_service_ ABSL_GUARDED_BY(mutex_);
   bool service_is_reading_ ABSL_GUARDED_BY(mutex_) = false;
+  FrameCutter client_cutter_;   // The client's thread.
+  FrameCutter service_cutter_;  // The service's loop.
   bool service_is_sending_ ABSL_GUARDED_BY(mutex_) = false;
   bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;
   bool lost_ ABSL_GUARDED_BY(mutex_) = false;

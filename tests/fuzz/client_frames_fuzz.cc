@@ -12,6 +12,7 @@
 #include "clients/cpp/remote_event_loop.h"
 #include "tests/fuzz/client_steps.h"
 #include "tests/fuzz/input.h"
+#include "tests/support/frame_pieces.h"
 #include "transportd/v1/event_loop.pb.h"
 #include "transports/base/check.h"
 
@@ -214,7 +215,7 @@ class Run final {
  private:
   void Deliver(const std::string& bytes) {
     if (wire_->closed) return;
-    if (const auto handler = wire_->handler.lock()) handler->OnFrame(bytes);
+    if (const auto handler = wire_->handler.lock()) handler->OnFrame(cutter_.Cut(bytes));
   }
   void Turn() {
     for (int i = 0; i < 3; ++i) loop_->reactor().RunOnce(Duration(0));
@@ -223,6 +224,7 @@ class Run final {
   const std::shared_ptr<Wire> wire_;
   std::unique_ptr<RemoteEventLoop> loop_;
   uint64_t sequence_ = 0;
+  FrameCutter cutter_;
   std::vector<OperationId> operations_;
   std::vector<std::shared_ptr<Transport>> transports_;
   std::vector<std::shared_ptr<Server>> servers_;

@@ -11,6 +11,7 @@
 
 #include "google/protobuf/unknown_field_set.h"
 #include "proto/frame/frame_reader.h"
+#include "tests/support/frame_pieces.h"
 #include "transportd/v1/event_loop.pb.h"
 #include "transports/base/check.h"
 
@@ -49,7 +50,7 @@ void CompareFrame(std::string_view bytes) {
   if (view.opening.has_value() && !Parse(*view.opening, opening)) return CHECK(!theirs);
   std::vector<Entry> entries(view.entries.size());
   for (size_t i = 0; i < entries.size(); ++i) {
-    if (!Parse(view.entries[i], entries[i])) return CHECK(!theirs);
+    if (!Parse(view.entries[i].bytes, entries[i])) return CHECK(!theirs);
   }
   if constexpr (std::is_same_v<Frame, v1::SessionRequest>) {  // In a response, their field is unknown.
     for (const std::string_view acknowledgement : view.acknowledgements) {
@@ -75,7 +76,7 @@ bool Fill(const HotEntry& hot, v1::Datagram& datagram) {
 }
 
 void CompareCommand(std::string_view bytes) {
-  const auto hot = ReadHotCommand(bytes);
+  const auto hot = ReadHotCommand({.bytes = bytes, .more_data = {}});
   v1::Command command;
   const bool theirs = Parse(bytes, command);
   if (!hot.has_value()) {
@@ -95,7 +96,7 @@ void CompareCommand(std::string_view bytes) {
 }
 
 void CompareCallback(std::string_view bytes) {
-  const auto hot = ReadHotCallback(bytes);
+  const auto hot = ReadHotCallback({.bytes = bytes, .more_data = {}});
   v1::Callback callback;
   const bool theirs = Parse(bytes, callback);
   if (!hot.has_value()) {
@@ -115,6 +116,40 @@ void CompareCallback(std::string_view bytes) {
     expected.set_data_received(std::string(hot->data));
   }
   CHECK(theirs && callback.SerializeAsString() == expected.SerializeAsString());
+}
+
+bool Same(const HotEntry& whole, const HotEntry& cut) {
+  std::string data(cut.data);
+  for (const std::string_view piece : cut.more_data) data += piece;
+  return whole.kind == cut.kind && whole.transport_id == cut.transport_id && whole.request_id == cut.request_id &&
+         whole.data == data;
+}
+
+// A frame means the same in however many pieces it comes.
+void ComparePieces(std::string_view bytes, size_t piece_bytes) {
+  const std::vector<std::string_view> pieces = CutFrame(bytes, piece_bytes);
+  for (const FrameKind kind : {FrameKind::kCommands, FrameKind::kCallbacks}) {
+    FrameView whole;
+    FrameView cut;
+    const bool is_frame = ReadFrame(bytes, whole);
+    CHECK(ReadFrame(pieces, kind, cut) == is_frame);
+    if (!is_frame) continue;
+    CHECK(whole.opening == cut.opening && whole.sequence == cut.sequence &&
+          whole.acknowledged_sequence == cut.acknowledged_sequence &&
+          whole.prompt_write_progress == cut.prompt_write_progress &&
+          whole.acknowledgements == cut.acknowledgements && whole.entries.size() == cut.entries.size());
+    for (size_t i = 0; i < whole.entries.size(); ++i) {
+      const EntryView& entry = cut.entries[i];
+      if (entry.more_data.empty()) {
+        CHECK(whole.entries[i].bytes == entry.bytes);
+        continue;
+      }
+      const auto read = kind == FrameKind::kCommands ? ReadHotCommand : ReadHotCallback;
+      const auto expected = read(whole.entries[i]);
+      const auto hot = read(entry);
+      CHECK(expected.has_value() && hot.has_value() && Same(*expected, *hot));
+    }
+  }
 }
 
 void CompareAcknowledgement(std::string_view bytes) {
@@ -138,6 +173,7 @@ void CompareAcknowledgement(std::string_view bytes) {
 static void TestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   CompareFrame<v1::SessionRequest, v1::Open, v1::Command>(bytes);
+  for (const size_t piece_bytes : {1, 2, 5, 20, 64}) ComparePieces(bytes, piece_bytes);
   CompareFrame<v1::SessionResponse, v1::Opened, v1::Callback>(bytes);
   CompareCommand(bytes);
   CompareCallback(bytes);

@@ -17,6 +17,7 @@
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/session_steps.h"
 #include "tests/support/fake_resolver.h"
+#include "tests/support/frame_pieces.h"
 #include "tests/support/raw_peer.h"
 #include "transportd/v1/event_loop.pb.h"
 #include "transports/api/error.h"
@@ -85,7 +86,7 @@ class InputStream final : public FrameStream {
     const auto handler = handler_.lock();
     if (!read_asked_ || handler == nullptr || finished_ || ended_) return;
     read_asked_ = false;
-    handler->OnFrame(bytes);
+    handler->OnFrame(cutter_.Cut(bytes));
   }
   void FrameSent() {
     const auto handler = handler_.lock();
@@ -119,6 +120,7 @@ class InputStream final : public FrameStream {
   bool half_closed_ = false;
   bool ended_ = false;
   uint64_t sequence_ = 0;
+  FrameCutter cutter_;
   uint16_t server_port_ = 0;
 };
 

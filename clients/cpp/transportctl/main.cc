@@ -12,7 +12,7 @@
 #include "clients/cpp/transportctl/commands.h"
 #include "clients/cpp/transportctl/exit_code.h"
 #include "clients/cpp/transportctl/standard_error.h"
-#include "proto/grpc/deadlock_search.h"
+#include "proto/grpc/process_tuning.h"
 #include "transports/base/unique_fd.h"
 
 namespace transportd {
@@ -89,6 +89,6 @@ int Main(int argc, char** argv) {
 }  // namespace transportd
 
 int main(int argc, char** argv) {
-  transportd::StopSearchForDeadlocks();
+  transportd::TuneProcess();
   return transportd::Main(argc, argv);
 }

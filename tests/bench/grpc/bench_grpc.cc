@@ -25,7 +25,7 @@
 #include <utility>
 #include <vector>
 
-#include "proto/grpc/deadlock_search.h"
+#include "proto/grpc/process_tuning.h"
 #include "tests/bench/grpc/echo_stream.h"
 #include "tests/bench/grpc/generic_server.h"
 #include "tests/bench/grpc/load.h"
@@ -117,7 +117,7 @@ int Load(const LoadOptions& options) {
 }
 
 int Main(const std::vector<std::string_view>& all) {
-  StopSearchForDeadlocks();
+  TuneProcess();
   Arguments arguments;
   for (const std::string_view word : all) {
     if (!word.starts_with("--")) {

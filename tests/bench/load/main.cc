@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "clients/cpp/connect.h"
-#include "proto/grpc/deadlock_search.h"
+#include "proto/grpc/process_tuning.h"
 #include "tests/bench/load/work.h"
 #include "transports/loop/epoll_event_loop.h"
 
@@ -153,7 +153,7 @@ void RaiseFileLimit() {
 }
 
 int Main(const std::vector<std::string_view>& words) {
-  StopSearchForDeadlocks();
+  TuneProcess();
   const std::optional<Options> options = Parse(words);
   if (!options) return Usage();
   RaiseFileLimit();

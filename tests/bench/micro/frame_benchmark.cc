@@ -155,7 +155,7 @@ void ReadWrites(benchmark::State& state) {
   FrameView frame;
   for (auto _ : state) {
     CHECK(ReadFrame(bytes.view(), frame));
-    for (const std::string_view entry : frame.entries) benchmark::DoNotOptimize(ReadHotCommand(entry));
+    for (const EntryView& entry : frame.entries) benchmark::DoNotOptimize(ReadHotCommand(entry));
   }
   CountEntries(state);
 }
@@ -176,7 +176,7 @@ void ReadCallbacks(benchmark::State& state, const FrameBuffer& bytes) {
   FrameView frame;
   for (auto _ : state) {
     CHECK(ReadFrame(bytes.view(), frame));
-    for (const std::string_view entry : frame.entries) benchmark::DoNotOptimize(ReadHotCallback(entry));
+    for (const EntryView& entry : frame.entries) benchmark::DoNotOptimize(ReadHotCallback(entry));
   }
   CountEntries(state);
 }

@@ -1,9 +1,13 @@
 #include "proto/frame/frame_reader.h"
 
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/frame/frame_writer.h"
+#include "tests/support/frame_pieces.h"
 #include "transportd/v1/event_loop.pb.h"
 
 namespace transportd {
@@ -27,8 +31,8 @@ TEST(ReadFrame, FindsEveryPart) {
   EXPECT_EQ(frame.acknowledged_sequence, 2u);
   EXPECT_TRUE(frame.prompt_write_progress);
   ASSERT_EQ(frame.entries.size(), 2u);
-  EXPECT_EQ(frame.entries[0], request.commands(0).SerializeAsString());
-  EXPECT_EQ(frame.entries[1], request.commands(1).SerializeAsString());
+  EXPECT_EQ(frame.entries[0].bytes, request.commands(0).SerializeAsString());
+  EXPECT_EQ(frame.entries[1].bytes, request.commands(1).SerializeAsString());
   ASSERT_EQ(frame.acknowledgements.size(), 1u);
   EXPECT_EQ(frame.acknowledgements[0], request.acknowledgements(0).SerializeAsString());
 }
@@ -85,32 +89,122 @@ TEST(ReadFrame, RefusesWhatIsCutShort) {
   EXPECT_EQ(good, 4u);
 }
 
+// What is left of the pieces when they are put together again.
+std::string DataOf(const HotEntry& hot) {
+  std::string data(hot.data);
+  for (const std::string_view piece : hot.more_data) data += piece;
+  return data;
+}
+
+TEST(ReadFrame, MeansTheSameInPieces) {
+  v1::SessionRequest request;
+  request.mutable_open()->set_client_name("a client with a name");
+  request.set_sequence(300);
+  request.set_acknowledged_sequence(uint64_t{1} << 40);
+  request.set_prompt_write_progress(true);
+  v1::Command& write = *request.add_commands();
+  write.set_transport_id(300);
+  write.set_write("data of a transport");
+  request.add_commands()->mutable_close()->set_transport_id(4);
+  v1::Datagram& datagram = *request.add_commands()->mutable_sendto();
+  datagram.set_data("a datagram stays whole");
+  request.add_acknowledgements()->set_data_bytes(500);
+  const std::string bytes = request.SerializeAsString();
+  FrameView frame;
+  for (size_t piece_bytes = 1; piece_bytes <= bytes.size(); ++piece_bytes) {
+    ASSERT_TRUE(ReadFrame(CutFrame(bytes, piece_bytes), FrameKind::kCommands, frame)) << piece_bytes;
+    EXPECT_EQ(frame.opening, request.open().SerializeAsString());
+    EXPECT_EQ(frame.sequence, 300u);
+    EXPECT_EQ(frame.acknowledged_sequence, uint64_t{1} << 40);
+    EXPECT_TRUE(frame.prompt_write_progress);
+    ASSERT_EQ(frame.entries.size(), 3u);
+    const auto hot = ReadHotCommand(frame.entries[0]);
+    ASSERT_TRUE(hot.has_value());
+    EXPECT_EQ(hot->transport_id, 300u);
+    EXPECT_EQ(DataOf(*hot), "data of a transport");
+    EXPECT_EQ(frame.entries[1].bytes, request.commands(1).SerializeAsString());
+    EXPECT_TRUE(frame.entries[1].more_data.empty());
+    EXPECT_EQ(frame.entries[2].bytes, request.commands(2).SerializeAsString());
+    EXPECT_TRUE(frame.entries[2].more_data.empty());
+    EXPECT_THAT(frame.acknowledgements, testing::ElementsAre(request.acknowledgements(0).SerializeAsString()));
+  }
+}
+
+TEST(ReadFrame, DoesNotCopyDataInPieces) {
+  FrameWriter writer;
+  writer.AppendDataReceived(1, std::string(100, 'a'));
+  writer.AppendDataReceived(2, std::string(100, 'b'));
+  const FrameBuffer bytes = writer.Seal(1, 0);
+  const std::vector<std::string_view> pieces = CutFrame(bytes.view(), 70);
+  FrameView frame;
+  ASSERT_TRUE(ReadFrame(pieces, FrameKind::kCallbacks, frame));
+  ASSERT_EQ(frame.entries.size(), 2u);
+  for (const EntryView& entry : frame.entries) {
+    ASSERT_FALSE(entry.more_data.empty());
+    const auto hot = ReadHotCallback(entry);
+    ASSERT_TRUE(hot.has_value());
+    EXPECT_EQ(DataOf(*hot).size(), 100u);
+    const std::string_view whole = bytes.view();
+    EXPECT_TRUE(hot->data.begin() >= whole.begin() && hot->more_data.back().end() <= whole.end());
+  }
+  EXPECT_TRUE(frame.copies.empty());
+}
+
+TEST(ReadFrame, RefusesPiecesThatAreCutShort) {
+  FrameWriter writer;
+  writer.AppendWrite(1, "data");
+  writer.AppendWrite(2, "more data");
+  const FrameBuffer whole = writer.Seal(1, 1);
+  FrameView frame;
+  for (const size_t piece_bytes : {1, 3, 10}) {
+    size_t good = 0;
+    for (size_t size = 0; size < whole.size(); ++size) {
+      const bool ok = ReadFrame(CutFrame(whole.view().substr(0, size), piece_bytes), FrameKind::kCommands, frame);
+      EXPECT_EQ(ok, ReadFrame(whole.view().substr(0, size), frame)) << size;
+      good += ok ? 1 : 0;
+    }
+    EXPECT_EQ(good, 4u);  // Between two fields.
+  }
+}
+
+TEST(ReadHotCommand, LeavesToProtobufWhatEndsElsewhereWithoutBeingData) {
+  v1::Command command;
+  command.mutable_sendto()->set_data("0123456789");
+  const std::string sendto = command.SerializeAsString();
+  const std::string_view end = std::string_view(sendto).substr(4);
+  EXPECT_FALSE(ReadHotCommand({.bytes = std::string_view(sendto).substr(0, 4), .more_data = {&end, 1}}).has_value());
+  command.set_write("0123456789");
+  const std::string write = command.SerializeAsString();
+  const std::string_view id = "\x08\x01";
+  EXPECT_FALSE(ReadHotCommand({.bytes = write, .more_data = {&id, 1}}).has_value()) << "a field after the data";
+}
+
 TEST(ReadHotCommand, TakesWriteOnly) {
   v1::Command command;
   command.set_request_id(3);
   command.set_transport_id(300);
   command.set_write("data");
   const std::string write = command.SerializeAsString();
-  const auto hot = ReadHotCommand(write);
+  const auto hot = ReadHotCommand({.bytes = write, .more_data = {}});
   ASSERT_TRUE(hot.has_value());
   EXPECT_EQ(hot->request_id, 3u);
   EXPECT_EQ(hot->transport_id, 300u);
   EXPECT_EQ(hot->data, "data");
 
   command.mutable_close();
-  EXPECT_FALSE(ReadHotCommand(command.SerializeAsString()).has_value());
+  EXPECT_FALSE(ReadHotCommand({.bytes = command.SerializeAsString(), .more_data = {}}).has_value());
   command.clear_command();
-  EXPECT_FALSE(ReadHotCommand(command.SerializeAsString()).has_value());
-  EXPECT_FALSE(ReadHotCommand("").has_value());
-  EXPECT_FALSE(ReadHotCommand(write + "\x0a").has_value());
+  EXPECT_FALSE(ReadHotCommand({.bytes = command.SerializeAsString(), .more_data = {}}).has_value());
+  EXPECT_FALSE(ReadHotCommand({.bytes = "", .more_data = {}}).has_value());
+  EXPECT_FALSE(ReadHotCommand({.bytes = write + "\x0a", .more_data = {}}).has_value());
 }
 
 TEST(ReadHotCommand, TakesEmptyData) {
   v1::Command command;
   command.set_write("");
   const std::string write = command.SerializeAsString();
-  ASSERT_TRUE(ReadHotCommand(write).has_value());
-  EXPECT_EQ(ReadHotCommand(write)->data, "");
+  ASSERT_TRUE(ReadHotCommand({.bytes = write, .more_data = {}}).has_value());
+  EXPECT_EQ(ReadHotCommand({.bytes = write, .more_data = {}})->data, "");
 }
 
 TEST(ReadHotCallback, TakesDataReceivedAndWriteProgress) {
@@ -118,21 +212,21 @@ TEST(ReadHotCallback, TakesDataReceivedAndWriteProgress) {
   callback.set_transport_id(7);
   callback.set_data_received("data");
   const std::string data = callback.SerializeAsString();
-  ASSERT_TRUE(ReadHotCallback(data).has_value());
-  EXPECT_EQ(ReadHotCallback(data)->kind, HotEntry::Kind::kData);
-  EXPECT_EQ(ReadHotCallback(data)->transport_id, 7u);
-  EXPECT_EQ(ReadHotCallback(data)->data, "data");
+  ASSERT_TRUE(ReadHotCallback({.bytes = data, .more_data = {}}).has_value());
+  EXPECT_EQ(ReadHotCallback({.bytes = data, .more_data = {}})->kind, HotEntry::Kind::kData);
+  EXPECT_EQ(ReadHotCallback({.bytes = data, .more_data = {}})->transport_id, 7u);
+  EXPECT_EQ(ReadHotCallback({.bytes = data, .more_data = {}})->data, "data");
 
   callback.set_write_progress(0);
   const std::string progress = callback.SerializeAsString();
-  ASSERT_TRUE(ReadHotCallback(progress).has_value());
-  EXPECT_EQ(ReadHotCallback(progress)->kind, HotEntry::Kind::kProgress);
-  EXPECT_EQ(ReadHotCallback(progress)->sent_bytes, 0u);
+  ASSERT_TRUE(ReadHotCallback({.bytes = progress, .more_data = {}}).has_value());
+  EXPECT_EQ(ReadHotCallback({.bytes = progress, .more_data = {}})->kind, HotEntry::Kind::kProgress);
+  EXPECT_EQ(ReadHotCallback({.bytes = progress, .more_data = {}})->sent_bytes, 0u);
 
   callback.mutable_eof_received();
-  EXPECT_FALSE(ReadHotCallback(callback.SerializeAsString()).has_value());
+  EXPECT_FALSE(ReadHotCallback({.bytes = callback.SerializeAsString(), .more_data = {}}).has_value());
   // Protobuf takes the last of two variants; that is for protobuf to say.
-  EXPECT_FALSE(ReadHotCallback(data + progress).has_value());
+  EXPECT_FALSE(ReadHotCallback({.bytes = data + progress, .more_data = {}}).has_value());
 }
 
 TEST(ReadHotCommand, TakesSendtoWithAndWithoutAddress) {
@@ -140,15 +234,15 @@ TEST(ReadHotCommand, TakesSendtoWithAndWithoutAddress) {
   command.set_transport_id(9);
   command.mutable_sendto();
   const std::string empty = command.SerializeAsString();
-  ASSERT_TRUE(ReadHotCommand(empty).has_value());
-  EXPECT_EQ(ReadHotCommand(empty)->kind, HotEntry::Kind::kDatagram);
-  EXPECT_EQ(ReadHotCommand(empty)->data, "");
-  EXPECT_FALSE(ReadHotCommand(empty)->address.has_value());
+  ASSERT_TRUE(ReadHotCommand({.bytes = empty, .more_data = {}}).has_value());
+  EXPECT_EQ(ReadHotCommand({.bytes = empty, .more_data = {}})->kind, HotEntry::Kind::kDatagram);
+  EXPECT_EQ(ReadHotCommand({.bytes = empty, .more_data = {}})->data, "");
+  EXPECT_FALSE(ReadHotCommand({.bytes = empty, .more_data = {}})->address.has_value());
 
   command.mutable_sendto()->set_data("data");
   command.mutable_sendto()->mutable_address()->set_host("127.0.0.1");
   const std::string addressed = command.SerializeAsString();
-  const auto hot = ReadHotCommand(addressed);
+  const auto hot = ReadHotCommand({.bytes = addressed, .more_data = {}});
   ASSERT_TRUE(hot.has_value());
   EXPECT_EQ(hot->transport_id, 9u);
   EXPECT_EQ(hot->data, "data");
@@ -161,7 +255,7 @@ TEST(ReadHotCallback, TakesDatagramReceived) {
   callback.mutable_datagram_received()->set_data(std::string(70'000, 'd'));
   callback.mutable_datagram_received()->mutable_address()->set_path("path");
   const std::string bytes = callback.SerializeAsString();
-  const auto hot = ReadHotCallback(bytes);
+  const auto hot = ReadHotCallback({.bytes = bytes, .more_data = {}});
   ASSERT_TRUE(hot.has_value());
   EXPECT_EQ(hot->kind, HotEntry::Kind::kDatagram);
   EXPECT_EQ(hot->transport_id, 9u);
@@ -176,8 +270,8 @@ TEST(ReadHotCallback, LeavesDatagramsToProtobufThatItDoesNotKnow) {
     std::string entry = "\x22";
     entry.push_back(static_cast<char>(datagram.size()));
     entry += datagram;
-    EXPECT_FALSE(ReadHotCallback(entry).has_value());
-    EXPECT_FALSE(ReadHotCommand(entry).has_value());
+    EXPECT_FALSE(ReadHotCallback({.bytes = entry, .more_data = {}}).has_value());
+    EXPECT_FALSE(ReadHotCommand({.bytes = entry, .more_data = {}}).has_value());
   }
 }
 

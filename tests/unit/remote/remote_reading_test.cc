@@ -243,6 +243,35 @@ TEST_F(RemoteReadingTest, ConsumedDataIsAcknowledgedAtAQuarterOfTheWindow) {
   EXPECT_THAT(TakeAcknowledgements(), IsEmpty());
 }
 
+TEST_F(RemoteReadingTest, DataThatArrivesInPiecesIsDeliveredInPiecesAndCountedOnce) {
+  Connect(1);
+  const std::string data = std::string(40, 'a') + std::string(60, 'b') + std::string(900, 'c');
+  Send({Data(1, data)}, /*piece_bytes=*/50);
+  std::string delivered;
+  for (const std::string& event : events) delivered += event.substr(std::string("data ").size());
+  EXPECT_EQ(delivered, data);
+  EXPECT_GT(events.size(), 10u);
+  EXPECT_THAT(TakeAcknowledgements(), ElementsAre("1: 1000 bytes, 1"));
+}
+
+TEST_F(RemoteReadingTest, PauseBetweenPiecesHoldsTheRest) {
+  auto protocol = Connect(1);
+  protocol->on_data = [&] { protocol->transport->PauseReading(); };
+  Send({Data(1, std::string(600, 'x') + std::string(600, 'y')), Data(1, "next")}, /*piece_bytes=*/620);
+  ASSERT_EQ(events.size(), 1u);
+  const size_t delivered_bytes = events[0].size() - std::string("data ").size();
+  // With the pause.
+  EXPECT_THAT(TakeAcknowledgements(), ElementsAre("1: " + std::to_string(delivered_bytes) + " bytes, 0"));
+  protocol->on_data = nullptr;
+  protocol->transport->ResumeReading();
+  Turn();
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[0] + events[1].substr(std::string("data ").size()),
+            "data " + std::string(600, 'x') + std::string(600, 'y'));
+  EXPECT_EQ(events[2], "data next");
+  EXPECT_THAT(TakeAcknowledgements(), ElementsAre("1: 1204 bytes, 2"));
+}
+
 TEST_F(RemoteReadingTest, AcknowledgementsRideOnAFrameThatGoesAnyway) {
   auto protocol = Connect(1);
   protocol->on_data = [&] { ASSERT_TRUE(protocol->transport->Write("pong").ok()); };

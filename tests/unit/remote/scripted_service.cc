@@ -1,8 +1,10 @@
 #include "tests/unit/remote/scripted_service.h"
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
+#include "tests/support/frame_pieces.h"
 #include "transports/api/error.h"
 #include "transports/base/str_cat.h"
 
@@ -90,16 +92,16 @@ void ScriptedService::SendOpened(uint64_t max_client_frame_bytes, uint64_t sessi
   SendBytes(frame.SerializeAsString());
 }
 
-void ScriptedService::Send(const std::vector<v1::Callback>& callbacks) {
+void ScriptedService::Send(const std::vector<v1::Callback>& callbacks, size_t piece_bytes) {
   v1::SessionResponse frame;
   frame.set_sequence(++sequence_);
   for (const v1::Callback& callback : callbacks) *frame.add_callbacks() = callback;
-  SendBytes(frame.SerializeAsString());
+  SendBytes(frame.SerializeAsString(), piece_bytes);
 }
 
-void ScriptedService::SendBytes(const std::string& bytes) {
-  loop->reactor().CallSoon([handler = channel->handler, bytes] {
-    if (const auto strong = handler.lock()) strong->OnFrame(bytes);
+void ScriptedService::SendBytes(const std::string& bytes, size_t piece_bytes) {
+  loop->reactor().CallSoon([handler = channel->handler, bytes, piece_bytes] {
+    if (const auto strong = handler.lock()) strong->OnFrame(CutFrame(bytes, std::min(piece_bytes, bytes.size() + 1)));
   });
   Turn();
 }

@@ -61,9 +61,9 @@ class ScriptedService : public testing::Test {
   void MakeLoop();
   // The answer to `open`, with these limits.
   void SendOpened(uint64_t max_client_frame_bytes = 100'000, uint64_t session_send_window_bytes = 100'000);
-  // One frame with these callbacks, numbered as it must be.
-  void Send(const std::vector<v1::Callback>& callbacks);
-  void SendBytes(const std::string& bytes);
+  // One frame with these callbacks, numbered as it must be; it arrives in pieces of this size.
+  void Send(const std::vector<v1::Callback>& callbacks, size_t piece_bytes = SIZE_MAX);
+  void SendBytes(const std::string& bytes, size_t piece_bytes = SIZE_MAX);
   void CloseStream(absl::Status status);
   // `count` turns. While `auto_sent` is set, frames count as sent at once.
   void Turn(int count = 3);

@@ -24,11 +24,13 @@ class FakeSessionManager::Session final : public FrameStream::Handler, public st
     if (behaviour_ == Behaviour::kFlood || !reads_) Send(std::string(reads_ ? kFloodFrameBytes : 3, 'x'));
   }
 
-  void OnFrame(std::string_view bytes) override {
+  void OnFrame(std::span<const std::string_view> pieces) override {
     CHECK(!over_);
+    std::string bytes;
+    for (const std::string_view piece : pieces) bytes += piece;
     if (bytes == "finish") return Finish(MakeError(absl::StatusCode::kFailedPrecondition, "ASKED_FOR", "as asked"));
     if (behaviour_ == Behaviour::kEcho) {
-      Send(std::string(bytes));
+      Send(bytes);
       if (bytes == "finish after") return Finish(absl::OkStatus());
     } else {
       stream_->ReadFrame();

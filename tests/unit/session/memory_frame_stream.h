@@ -11,6 +11,7 @@
 
 #include "gtest/gtest.h"
 #include "server/session/frame_stream.h"
+#include "tests/support/frame_pieces.h"
 #include "transportd/v1/event_loop.pb.h"
 
 namespace transportd {
@@ -59,7 +60,7 @@ class MemoryFrameStream final : public FrameStream {
   void Deliver(const std::string& bytes) {
     ASSERT_TRUE(read_asked_) << "the session does not read";
     read_asked_ = false;
-    if (auto handler = handler_.lock()) handler->OnFrame(bytes);
+    if (auto handler = handler_.lock()) handler->OnFrame(cutter_.Cut(bytes));
   }
   void Deliver(v1::SessionRequest request) {
     request.set_sequence(++client_sequence_);
@@ -125,6 +126,7 @@ class MemoryFrameStream final : public FrameStream {
   uint64_t sequence_ = 0;
   uint64_t acknowledged_sequence_ = 0;
   uint64_t client_sequence_ = 0;
+  FrameCutter cutter_;
   size_t largest_frame_bytes_ = 0;
   std::optional<absl::Status> finished_;
   std::optional<v1::Opened> opened_;
