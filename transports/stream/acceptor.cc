@@ -1,5 +1,6 @@
 #include "transports/stream/acceptor.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -8,6 +9,7 @@
 
 #include "transports/api/error.h"
 #include "transports/base/admit_socket.h"
+#include "transports/base/owned_socket.h"
 #include "transports/base/sockaddr.h"
 
 namespace transportd {
@@ -41,6 +43,13 @@ bool IsOfTheConnection(int error_number) {
   }
 }
 
+// What is accepted is of its listener's kind; but of one that speaks MPTCP, say, it may be plain TCP.
+std::optional<SocketKind> GetAcceptedKind(int fd) {
+  const std::optional<SocketKind> kind = GetSocketKind(fd);
+  const bool is_certain = kind && (kind->family == AddressFamily::kUnix || kind->proto == IPPROTO_TCP);
+  return is_certain ? kind : std::nullopt;
+}
+
 }  // namespace
 
 Acceptor::Acceptor(LoopContext& context, const Server& server, UniqueFd fd, SocketAddress address, uint32_t backlog,
@@ -49,6 +58,7 @@ Acceptor::Acceptor(LoopContext& context, const Server& server, UniqueFd fd, Sock
       server_(server),
       fd_(std::move(fd)),
       address_(std::move(address)),
+      accepted_kind_(GetAcceptedKind(fd_.get())),
       backlog_(backlog),
       on_accepted_(std::move(on_accepted)) {}
 
@@ -80,7 +90,7 @@ void Acceptor::OnReadable() {
         context_.descriptor_limit());
     const int err = errno;
     if (accepted.valid()) {
-      on_accepted_(std::move(accepted), FromRawAddress(peer.get(), peer.length));
+      on_accepted_(std::move(accepted), FromRawAddress(peer.get(), peer.length), accepted_kind_);
     } else if (err == EAGAIN || err == EWOULDBLOCK) {
       return;
     } else if (!IsOfTheConnection(err)) {

@@ -19,8 +19,9 @@ namespace transportd {
 // Threading: loop thread only.
 class Acceptor final : private FdHandler {
  public:
-  // A connected, non-blocking, close-on-exec socket and its peer. May call Close, must not destroy the acceptor.
-  using OnAccepted = absl::AnyInvocable<void(UniqueFd, SocketAddress)>;
+  // A connected, non-blocking, close-on-exec socket, its peer, and what kind it is when that is known without asking.
+  // May call Close, must not destroy the acceptor.
+  using OnAccepted = absl::AnyInvocable<void(UniqueFd, SocketAddress, const std::optional<SocketKind>&)>;
 
   // `server`: whose socket it is, for the exception handler. `fd` is bound, non-blocking and close-on-exec. `context`
   // and `server` must outlive this.
@@ -49,6 +50,7 @@ class Acceptor final : private FdHandler {
   const Server& server_;
   UniqueFd fd_;
   const SocketAddress address_;
+  const std::optional<SocketKind> accepted_kind_;
   const uint32_t backlog_;
   OnAccepted on_accepted_;
   WatchId watch_ = 0;

@@ -32,7 +32,7 @@ std::shared_ptr<StreamTransport> MakeConnectedSocketTransport(LoopContext& conte
   } else if (auto peername = GetPeername(fd.get()); peername.ok()) {
     extra_info.peername = *std::move(peername);
   }
-  extra_info.socket = GetSocketKind(fd.get());
+  extra_info.socket = options.kind ? options.kind : GetSocketKind(fd.get());
   const AddressFamily family = extra_info.socket ? extra_info.socket->family : AddressFamily::kUnspecified;
   if (family == AddressFamily::kUnix) extra_info.peercred = GetPeerCredentials(fd.get());
   if (family == AddressFamily::kInet || family == AddressFamily::kInet6) {

@@ -17,6 +17,8 @@ namespace transportd {
 struct ConnectedSocketOptions {
   // Valid ones. With neither limit, what is usual for the layer.
   WriteBufferLimits write_buffer_limits = {};
+  // What kind of socket it is; unset: getsockopt(2) is asked.
+  std::optional<SocketKind> kind = {};
   // What accept4 told; unset: getpeername(2) is asked.
   std::optional<SocketAddress> peername = {};
   // What the connection speaks through: TLS, whose handshake comes before ConnectionMade. Null: nothing. Shared with

@@ -34,7 +34,9 @@ StreamServer::StreamServer(LoopContext& context, std::vector<BoundSocket> socket
   for (BoundSocket& socket : sockets) {
     acceptors_.push_back(std::make_unique<Acceptor>(
         context, *this, std::move(socket.fd), std::move(socket.address), options_.backlog,
-        [this](UniqueFd fd, SocketAddress peer) { OnAccepted(std::move(fd), std::move(peer)); }));
+        [this](UniqueFd fd, SocketAddress peer, const std::optional<SocketKind>& kind) {
+          OnAccepted(std::move(fd), std::move(peer), kind);
+        }));
   }
 }
 
@@ -65,13 +67,14 @@ void StreamServer::StartServing(absl::AnyInvocable<void(absl::Status)> done) {
 
 bool StreamServer::IsServing() const { return is_listening_ && !is_closed_; }
 
-void StreamServer::OnAccepted(UniqueFd fd, SocketAddress peer) {
+void StreamServer::OnAccepted(UniqueFd fd, SocketAddress peer, const std::optional<SocketKind>& kind) {
   std::shared_ptr<BaseProtocol> protocol = factory_();
   CHECK(protocol != nullptr);
   if (is_closed_) return;  // By the factory.
   const auto transport = MakeConnectedSocketTransport(
       *context_, std::move(fd), std::move(protocol),
       {.write_buffer_limits = options_.write_buffer_limits,
+       .kind = kind,
        .peername = std::move(peer),
        .layer = options_.layer,
        .on_lost = [self = shared_from_this()](StreamTransport& lost) { self->OnTransportLost(lost); }});

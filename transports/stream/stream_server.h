@@ -68,7 +68,7 @@ class StreamServer final : public Server, public LoopOwned, public std::enable_s
  private:
   StreamServer(LoopContext& context, std::vector<BoundSocket> sockets, ProtocolFactory factory, Options options);
 
-  void OnAccepted(UniqueFd fd, SocketAddress peer);
+  void OnAccepted(UniqueFd fd, SocketAddress peer, const std::optional<SocketKind>& kind);
   void OnTransportLost(StreamTransport& transport);
   void CallOnClosing();
   // Closed and without transports: leaves the registry and tells those who wait.

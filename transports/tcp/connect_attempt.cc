@@ -35,8 +35,14 @@ bool ConnectAttempt::Start(const SocketAddress& remote, const std::vector<Socket
     return true;
   }
   err = errno;
+  // Within one machine it is mostly decided by now, and connect(2), asked again, says how.
+  if (err == EINPROGRESS) err = ::connect(fd_.get(), address->get(), address->length) == 0 ? EISCONN : errno;
+  if (err == EISCONN) {
+    connected_ = true;
+    return true;
+  }
   // connect(2): interrupted, it goes on by itself, as when it would block.
-  if (err != EINPROGRESS && err != EINTR) {
+  if (err != EALREADY && err != EINTR) {
     Fail(ErrnoToStatus(err, "connect", remote.ToString()));
     return true;
   }

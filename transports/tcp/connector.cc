@@ -18,7 +18,7 @@ void Connector::StartNext() {
     const bool decided = attempt.Start(options_.remotes[index], options_.locals ? &*options_.locals : nullptr,
                                        [this, index] { OnDecided(index); });
     if (decided && attempt.connected()) {
-      Finish(attempt.TakeFd());
+      FinishWith(index);
       return;
     }
     if (decided) continue;
@@ -40,7 +40,7 @@ void Connector::StartNext() {
 void Connector::OnDecided(size_t index) {
   --undecided_count_;
   if (attempts_[index]->connected()) {
-    Finish(attempts_[index]->TakeFd());
+    FinishWith(index);
   } else if (index + 1 == attempts_.size()) {
     // Only the latest one's failure brings the next one forward.
     StartNext();
@@ -50,9 +50,11 @@ void Connector::OnDecided(size_t index) {
   }
 }
 
-void Connector::Finish(UniqueFd fd) {
+void Connector::FinishWith(size_t index) { Finish(attempts_[index]->TakeFd(), options_.remotes[index].family); }
+
+void Connector::Finish(UniqueFd fd, AddressFamily family) {
   Cancel();
-  done_(std::move(fd));
+  done_(std::move(fd), family);
 }
 
 void Connector::Cancel() {

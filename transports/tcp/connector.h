@@ -30,9 +30,9 @@ class Connector final {
     std::optional<Duration> delay;                           // Unset: one after the other. 0: all at once.
     int descriptor_limit = LoopContext::kNoDescriptorLimit;  // See AdmitSocket.
   };
-  // Called once, perhaps before Start returns, unless Cancel comes first: the connected socket, or none. May call
-  // Cancel; must not destroy the connector.
-  using Done = absl::AnyInvocable<void(UniqueFd)>;
+  // Called once, perhaps before Start returns, unless Cancel comes first: the connected socket and its family, or
+  // none. May call Cancel; must not destroy the connector.
+  using Done = absl::AnyInvocable<void(UniqueFd, AddressFamily)>;
 
   Connector(Reactor& reactor, Options options, Done done);
   Connector(const Connector&) = delete;
@@ -48,7 +48,8 @@ class Connector final {
  private:
   void StartNext();
   void OnDecided(size_t index);
-  void Finish(UniqueFd fd);
+  void Finish(UniqueFd fd, AddressFamily family = AddressFamily::kUnspecified);
+  void FinishWith(size_t index);
 
   Reactor& reactor_;
   const Options options_;

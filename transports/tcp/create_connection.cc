@@ -1,5 +1,7 @@
 #include "transports/tcp/create_connection.h"
 
+#include <netinet/in.h>
+
 #include <utility>
 
 #include "transports/api/error.h"
@@ -65,17 +67,20 @@ void CreateConnectionOperation::Connect() {
                                                      .locals = std::move(locals_),
                                                      .delay = options_.happy_eyeballs_delay,
                                                      .descriptor_limit = context_.descriptor_limit()},
-                                  [this](UniqueFd fd) { OnConnected(std::move(fd)); });
+                                  [this](UniqueFd fd, AddressFamily family) { OnConnected(std::move(fd), family); });
   connector_->Start();
 }
 
-void CreateConnectionOperation::OnConnected(UniqueFd fd) {
+void CreateConnectionOperation::OnConnected(UniqueFd fd, AddressFamily family) {
   if (!fd.valid()) {
     Fail(AggregateErrors(connector_->Errors()));
     return;
   }
   TearDown();
-  opener_->Open(std::move(fd), {.write_buffer_limits = options_.write_buffer_limits, .layer = layer_, .on_lost = {}});
+  opener_->Open(std::move(fd), {.write_buffer_limits = options_.write_buffer_limits,
+                                .kind = SocketKind{.family = family, .type = SocketType::kStream, .proto = IPPROTO_TCP},
+                                .layer = layer_,
+                                .on_lost = {}});
 }
 
 void CreateConnectionOperation::OnTimeout() {

@@ -33,7 +33,7 @@ class CreateConnectionOperation final : public Operation {
  private:
   void Resolve();
   void Connect();
-  void OnConnected(UniqueFd fd);
+  void OnConnected(UniqueFd fd, AddressFamily family);
   void OnTimeout();
   // The end: `status` is not OK.
   void Fail(absl::Status status);

@@ -22,7 +22,7 @@ class ConnectWork final : public Work {
  private:
   class Client final : public Protocol {
    public:
-    explicit Client(ConnectWork& work) : work_(work), begin_(work.course().Now()) {}
+    Client(ConnectWork& work, TimePoint begin) : work_(work), begin_(begin) {}
 
     void ConnectionMade(std::shared_ptr<Transport> transport) override {
       transport_ = std::move(transport);
@@ -50,7 +50,8 @@ class ConnectWork final : public Work {
   void ConnectNext() {
     if (course().is_over()) return;
     const Settings& settings = course().settings();
-    course().loop().CreateConnection([this] { return std::make_shared<Client>(*this); },
+    const TimePoint begin = course().Now();
+    course().loop().CreateConnection([this, begin] { return std::make_shared<Client>(*this, begin); },
                                      settings.ConnectTo(settings.Number(0)),
                                      [this](const absl::StatusOr<Connection>& connection) {
                                        if (!connection.ok()) course().Fail("connect", connection.status());

@@ -33,8 +33,9 @@ class ConnectorTest : public testing::Test {
                std::optional<std::vector<SocketAddress>> locals = {}) {
     connector_ = std::make_unique<Connector>(
         *reactor_, Connector::Options{.remotes = std::move(remotes), .locals = std::move(locals), .delay = delay},
-        [this](UniqueFd fd) {
+        [this](UniqueFd fd, AddressFamily family) {
           ++done_count_;
+          family_ = family;
           fd_ = std::move(fd);
         });
     connector_->Start();
@@ -56,6 +57,7 @@ class ConnectorTest : public testing::Test {
   FakeClock clock_;
   const std::unique_ptr<Reactor> reactor_;
   std::unique_ptr<Connector> connector_;
+  AddressFamily family_ = AddressFamily::kUnspecified;
   int done_count_ = 0;
   UniqueFd fd_;
 };
@@ -84,6 +86,36 @@ TEST_F(ConnectorTest, TriesTheNextWhenOneIsRefusedOrUnreachable) {
   ASSERT_TRUE(fd_.valid());
   EXPECT_EQ(Peer(), last.address());
   EXPECT_THAT(Errnos(), testing::ElementsAre(ECONNREFUSED, ENETUNREACH));
+}
+
+TEST_F(ConnectorTest, WithinTheMachineItIsDecidedAtOnce) {
+  RawListener listener(AddressFamily::kInet6);
+  Connect({RefusedAddress(), listener.address()});
+  EXPECT_EQ(done_count_, 1);
+  EXPECT_TRUE(fd_.valid());
+  EXPECT_EQ(family_, AddressFamily::kInet6);
+  EXPECT_THAT(Errnos(), testing::ElementsAre(ECONNREFUSED));
+}
+
+TEST_F(ConnectorTest, WhatIsDecidedLaterIsTold) {
+  auto silent = std::make_unique<FullListener>();
+  Connect({silent->address()});
+  EXPECT_EQ(done_count_, 0);
+  // The SYN that is sent again after a second finds room.
+  const RawPeer filler = silent->Accept();
+  ASSERT_TRUE(RunUntilDone());
+  EXPECT_TRUE(fd_.valid());
+  EXPECT_EQ(family_, AddressFamily::kInet);
+}
+
+TEST_F(ConnectorTest, RefusalThatComesLaterIsTold) {
+  auto silent = std::make_unique<FullListener>();
+  Connect({silent->address()});
+  EXPECT_EQ(done_count_, 0);
+  silent.reset();
+  ASSERT_TRUE(RunUntilDone());
+  EXPECT_FALSE(fd_.valid());
+  EXPECT_THAT(Errnos(), testing::ElementsAre(ECONNREFUSED));
 }
 
 TEST_F(ConnectorTest, TellsEveryErrorInOrderWhenNoneAnswers) {
