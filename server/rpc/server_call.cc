@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "server/rpc/complete_on_queue.h"
+
 namespace transportd {
 
 void ServerCall::Request(grpc::AsyncGenericService& service, grpc::ServerCompletionQueue& queue, LiveCalls& live_calls,
@@ -39,20 +41,8 @@ std::optional<bool> ServerCall::WriteNow(const grpc::ByteBuffer& message, Comple
     write_tag_.Disarm();
     return completed->ok;
   }
-  HandOver(*completed);
+  CompleteOnQueue(queue_, *completed);
   return std::nullopt;
-}
-
-void ServerCall::HandOver(const GrpcCompletion& completion) {
-  // An alarm of the past comes through the queue, and so to its thread. It and its tag free themselves.
-  struct Relay {
-    grpc::Alarm alarm;
-    Tag tag;
-  };
-  auto relay = std::make_shared<Relay>();
-  void* const tag =
-      relay->tag.Arm(relay, [completion](bool) { static_cast<Tag*>(completion.tag)->Complete(completion.ok); });
-  relay->alarm.Set(&queue_, gpr_inf_past(GPR_CLOCK_MONOTONIC), tag);
 }
 
 void ServerCall::WriteAndFinish(const grpc::ByteBuffer& message, const grpc::Status& status) {

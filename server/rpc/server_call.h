@@ -67,8 +67,6 @@ class ServerCall final : public std::enable_shared_from_this<ServerCall> {
 
  private:
   void HandleDone();
-  // A completion that came to a thread which is not the queue's.
-  void HandOver(const GrpcCompletion& completion);
 
   grpc::ServerCompletionQueue& queue_;
   LiveCalls& live_calls_;

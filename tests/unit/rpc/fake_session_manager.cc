@@ -42,6 +42,7 @@ class FakeSessionManager::Session final : public FrameStream::Handler, public st
     {
       MutexLock lock(manager_.mutex_);
       ++manager_.half_closed_count_;
+      CountThread();
     }
     if (reads_) Finish(absl::OkStatus());
   }
@@ -60,11 +61,15 @@ class FakeSessionManager::Session final : public FrameStream::Handler, public st
     {
       MutexLock lock(manager_.mutex_);
       ++manager_.lost_count_;
+      CountThread();
     }
     manager_.End(shared_from_this());
   }
 
  private:
+  void CountThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(manager_.mutex_) {
+    if (std::this_thread::get_id() != manager_.thread_.get_id()) ++manager_.ended_elsewhere_count_;
+  }
   void Send(const std::string& bytes) { stream_->SendFrame(FrameBuffer(bytes)); }
 
   void Finish(absl::Status status) {
@@ -130,6 +135,11 @@ void FakeSessionManager::WaitForOpened(int count) {
 int FakeSessionManager::lost_count() {
   MutexLock lock(mutex_);
   return lost_count_;
+}
+
+int FakeSessionManager::ended_elsewhere_count() {
+  MutexLock lock(mutex_);
+  return ended_elsewhere_count_;
 }
 
 int FakeSessionManager::half_closed_count() {

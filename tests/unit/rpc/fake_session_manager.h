@@ -42,6 +42,8 @@ class FakeSessionManager final : public SessionManager {
   void WaitForOpened(int count);
   int lost_count();
   int half_closed_count();
+  // Of those, and of lost_count, how many were told on another thread than the loop's own.
+  int ended_elsewhere_count();
 
   // SessionManager
   void OpenStreaming(Caller caller, std::shared_ptr<FrameStream> stream) override;
@@ -81,6 +83,7 @@ class FakeSessionManager final : public SessionManager {
   int opened_count_ ABSL_GUARDED_BY(mutex_) = 0;
   int lost_count_ ABSL_GUARDED_BY(mutex_) = 0;
   int half_closed_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  int ended_elsewhere_count_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace transportd

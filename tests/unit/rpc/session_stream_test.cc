@@ -121,6 +121,25 @@ TEST_F(SessionStreamTest, ClientThatNeverReadsIsLostWhenItsConnectionIs) {
   manager_.WaitForNoSession();
 }
 
+// Ending a session may take long, and must not hold up a gRPC thread, which has other sessions to serve.
+TEST_F(SessionStreamTest, TheEndIsTheLoopsOwnWork) {
+  for (int i = 0; i < 20; ++i) {
+    RawStream stream(channel_, kSession);
+    std::string echo;
+    ASSERT_TRUE(stream.Write("short") && stream.Read(echo));
+    if (i % 2 == 0) {
+      stream.HalfClose();
+      EXPECT_FALSE(stream.Read(echo));
+    } else {
+      stream.Cancel();
+    }
+    stream.Finish();
+    manager_.WaitForNoSession();
+  }
+  EXPECT_EQ(manager_.half_closed_count() + manager_.lost_count(), 20);
+  EXPECT_EQ(manager_.ended_elsewhere_count(), 0);
+}
+
 TEST_F(SessionStreamTest, CallbacksStreamIsWrittenOnly) {
   v1::CallbacksRequest request;
   request.set_session_id("known");
