@@ -71,7 +71,6 @@ std::shared_ptr<grpc::Channel> CreateServiceChannel(const ConnectOptions& option
   // What the service may send ahead. The session's own windows bound it already; fixed, so that the probes that would
   // tune it are not needed. And in pieces as large as HTTP/2 has them, each of which costs.
   arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookaheadBytes);
-  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kMaxHttp2FrameBytes);
   // Statistics that nobody reads.
   arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);

@@ -39,7 +39,6 @@ void SetChannelArguments(const RpcServer::Options& options, grpc::ServerBuilder&
   set(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
   // What a client may send ahead on one stream. Fixed, so the probes that would tune it are not needed.
   set(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1024 * 1024);
-  set(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   // In pieces as large as a client likes: each costs.
   set(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 1024 * 1024);
   // Statistics that nobody reads.
