@@ -68,8 +68,8 @@ std::shared_ptr<grpc::Channel> CreateServiceChannel(const ConnectOptions& option
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  // What the service may send ahead. The session's own windows bound it already; fixed, so that the probes that would
-  // tune it are not needed. And in pieces as large as HTTP/2 has them, each of which costs.
+  // What the service may send ahead at first; gRPC then tunes it. And in pieces as large as HTTP/2 has them, each of
+  // which costs.
   arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookaheadBytes);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kMaxHttp2FrameBytes);
   // Statistics that nobody reads.

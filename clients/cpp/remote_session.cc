@@ -196,7 +196,7 @@ void RemoteSession::OnFrame(std::span<const std::string_view> pieces) {
     OnCallback(entry);
     if (state_ != State::kOpen) return;
   }
-  frame.copies.clear();
+  frame.Rest();
   frame_ = std::move(frame);
 }
 

@@ -34,9 +34,11 @@ bool AddField(const Field& field, FrameView& frame) {
       frame.acknowledged_sequence = field.varint;
       return true;
     case kEntries:
+      if (frame.entries.size() == kMaxFrameEntryCount) return false;
       frame.entries.push_back({.bytes = field.bytes, .more_data = {}});
       return true;
     case kAcknowledgements:
+      if (frame.acknowledgements.size() == kMaxFrameEntryCount) return false;
       frame.acknowledgements.push_back(field.bytes);
       return true;
     default:
@@ -104,7 +106,7 @@ bool ReadCutField(Pieces& pieces, FrameKind kind, FrameView& frame) {
     }
     entry.more_data = std::span(frame.data_pieces).subspan(first_more);
     const auto hot = kind == FrameKind::kCommands ? ReadHotCommand(entry) : ReadHotCallback(entry);
-    if (hot.has_value() && hot->kind == HotEntry::Kind::kData) {
+    if (hot.has_value() && hot->kind == HotEntry::Kind::kData && frame.entries.size() < kMaxFrameEntryCount) {
       frame.entries.push_back(entry);
       pieces = ahead;
       return true;
@@ -124,6 +126,14 @@ bool ReadCutField(Pieces& pieces, FrameKind kind, FrameView& frame) {
 }
 
 }  // namespace
+
+void FrameView::Rest() {
+  constexpr size_t kUsualCount = 1024;
+  std::vector<FrameBuffer>().swap(copies);
+  if (entries.capacity() > kUsualCount) std::vector<EntryView>().swap(entries);
+  if (acknowledgements.capacity() > kUsualCount) std::vector<std::string_view>().swap(acknowledgements);
+  if (data_pieces.capacity() > kUsualCount) std::vector<std::string_view>().swap(data_pieces);
+}
 
 bool ReadFrame(std::span<const std::string_view> pieces, FrameKind kind, FrameView& frame) {
   frame.opening.reset();

@@ -34,10 +34,17 @@ struct FrameView {
   // What the reader keeps for the views: the pieces of more_data, and copies of what arrived in pieces and is no data.
   std::vector<std::string_view> data_pieces;
   std::vector<FrameBuffer> copies;
+
+  // Until the next frame: frees what an unusual one took. The views mean nothing then.
+  void Rest();
 };
 
+// The most entries and acknowledgements that a frame may have, each: a view takes more memory than what it is of.
+inline constexpr size_t kMaxFrameEntryCount = 64 * 1024;
+
 // Reads the frame that `pieces` are, one after the other, into `frame`, whose vectors keep their capacity. False: not a
-// frame; what it holds then means nothing. Fields of other numbers are passed over.
+// frame, or one with more entries than it may have; what it holds then means nothing. Fields of other numbers are
+// passed over.
 bool ReadFrame(std::span<const std::string_view> pieces, FrameKind kind, FrameView& frame);
 // The same, of a frame of either kind that is in one piece.
 inline bool ReadFrame(std::string_view bytes, FrameView& frame) {
@@ -54,11 +61,11 @@ struct HotEntry {
 
   Kind kind = Kind::kData;
   uint32_t transport_id = 0;
-  uint32_t request_id = 0;                       // Commands only.
-  std::string_view data = {};                    // kData, kDatagram.
+  uint32_t request_id = 0;                           // Commands only.
+  std::string_view data = {};                        // kData, kDatagram.
   std::span<const std::string_view> more_data = {};  // kData: what follows `data`.
-  std::optional<std::string_view> address = {};  // kDatagram: a serialized v1::SocketAddress, not looked into.
-  uint64_t sent_bytes = 0;                       // kProgress.
+  std::optional<std::string_view> address = {};      // kDatagram: a serialized v1::SocketAddress, not looked into.
+  uint64_t sent_bytes = 0;                           // kProgress.
 };
 
 // Command{request_id, transport_id, write or sendto}; nothing when it is any other command, or malformed: parse it with

@@ -37,7 +37,8 @@ void SetChannelArguments(const RpcServer::Options& options, grpc::ServerBuilder&
   set(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
   set(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 2);
   set(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
-  // What a client may send ahead on one stream. Fixed, so the probes that would tune it are not needed.
+  // What a client may send ahead on one stream at first. gRPC then tunes it, up to 4 MiB. It tunes the window of the
+  // connection, too, which is 64 KiB else: with GRPC_ARG_HTTP2_BDP_PROBE off one large frame would go in a round trip.
   set(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1024 * 1024);
   // In pieces as large as a client likes: each costs.
   set(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, 1024 * 1024);

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "proto/frame/frame_reader.h"
+
 namespace transportd {
 
 namespace {
@@ -12,9 +14,13 @@ constexpr uint64_t kFrameOverheadBytes = 64;
 }  // namespace
 
 void Outbox::MakeRoom(uint64_t size_bytes) {
-  if (open_.empty() || open_.size_bytes() + size_bytes + kFrameOverheadBytes <= max_frame_bytes_) return;
-  sealed_bytes_ += open_.size_bytes();
-  sealed_.push_back({std::exchange(open_, FrameWriter()), std::exchange(open_shares_, {})});
+  const bool fits = open_.size_bytes() + size_bytes + kFrameOverheadBytes <= max_frame_bytes_;
+  if (!open_.empty() && (!fits || open_entry_count_ >= kMaxFrameEntryCount)) {
+    sealed_bytes_ += open_.size_bytes();
+    sealed_.push_back({std::exchange(open_, FrameWriter()), std::exchange(open_shares_, {})});
+    open_entry_count_ = 0;
+  }
+  ++open_entry_count_;
 }
 
 void Outbox::Append(const v1::Callback& callback) {
@@ -64,6 +70,7 @@ FrameBuffer Outbox::TakeFrame(uint64_t acknowledged_sequence) {
   FrameWriter writer;
   if (sealed_.empty()) {
     only_data_ = true;
+    open_entry_count_ = 0;
     writer = std::exchange(open_, FrameWriter());
     sending_shares_ = std::exchange(open_shares_, {});
   } else {

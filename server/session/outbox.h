@@ -26,7 +26,8 @@ struct DataShare {
 // those who append: see Session. Threading: loop thread only.
 class Outbox final {
  public:
-  // `max_frame_bytes`: no frame grows beyond it, unless one callback alone does. `keep_shares`: remember DataShares.
+  // `max_frame_bytes`: no frame grows beyond it, unless one callback alone does, nor beyond kMaxFrameEntryCount
+  // callbacks. `keep_shares`: remember DataShares.
   Outbox(uint64_t max_frame_bytes, bool keep_shares) : max_frame_bytes_(max_frame_bytes), keep_shares_(keep_shares) {}
 
   void AppendOpened(const v1::Opened& opened) {
@@ -66,6 +67,7 @@ class Outbox final {
     std::vector<DataShare> shares;
   };
 
+  // For one entry of this size.
   void MakeRoom(uint64_t size_bytes);
   void AddShare(uint32_t transport_id, uint64_t data_bytes);
 
@@ -73,6 +75,7 @@ class Outbox final {
   const bool keep_shares_;
   FrameWriter open_;
   std::vector<DataShare> open_shares_;
+  size_t open_entry_count_ = 0;  // At least as many as it has.
   std::deque<Sealed> sealed_;
   uint64_t sealed_bytes_ = 0;
   bool only_data_ = true;  // Of the open frame.

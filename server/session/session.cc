@@ -30,7 +30,7 @@ constexpr size_t kEntriesBetweenLooks = 16;
 constexpr Duration kSlice = std::chrono::milliseconds(2);
 // When data alone goes out although an earlier frame of data is not acknowledged; as
 // SessionRequest.acknowledged_sequence says.
-constexpr uint64_t kWorthyFrameBytes = 16 * 1024;
+constexpr uint64_t kWorthyFrameBytes = 128 * 1024;
 constexpr Duration kLongestHold = std::chrono::milliseconds(1);
 // What may wait to be sent, and what one read of bulk adds to it. More would only add to how long a small message waits
 // behind it.
@@ -163,8 +163,9 @@ void Session::AskForFrame() {
 void Session::OnFrame(std::span<const std::string_view> pieces) {
   reading_frame_ = false;
   if (state_ > State::kOpen || stream_ == nullptr) return;
-  absl::Status status = ReadFrame(pieces, FrameKind::kCommands, frame_) ? BeginFrame(frame_)
-                                                                        : BadFrame("the message is no SessionRequest");
+  absl::Status status = ReadFrame(pieces, FrameKind::kCommands, frame_)
+                            ? BeginFrame(frame_)
+                            : BadFrame("the message is no SessionRequest, or has more than 65,536 commands");
   if (status.ok()) {
     next_entry_ = 0;
     // The next one travels while this one runs, unless this one is run sooner than asked: gRPC answers the client with
@@ -176,8 +177,9 @@ void Session::OnFrame(std::span<const std::string_view> pieces) {
   if (status.ok() && frame_unfinished_) {
     for (const std::string_view piece : pieces) kept_frame_.append(piece);
     ReadFrame(kept_frame_, frame_);
+  } else {
+    frame_.Rest();
   }
-  frame_.copies.clear();
   if (!status.ok()) EndStream(std::move(status));
   ScheduleFlush();
 }
@@ -207,7 +209,10 @@ absl::Status Session::RunEntries() {
 void Session::RunRestOfFrame() {
   if (state_ != State::kOpen) return;
   absl::Status status = RunEntries();
-  if (!frame_unfinished_) kept_frame_ = std::string();
+  if (!frame_unfinished_) {
+    kept_frame_ = std::string();
+    frame_.Rest();
+  }
   if (!status.ok()) EndStream(std::move(status));
   ScheduleFlush();
 }
@@ -380,7 +385,8 @@ void Session::SendNextFrame() {
 // As TCP holds a small segment while one is unacknowledged (RFC 896): what a frame costs, it costs once for all the
 // transports whose data is in it. A client that answers what it was sent acknowledges with its answer.
 bool Session::MustHoldFrame() {
-  if (!acknowledged_ || !outbox_->only_data() || OutboxBytes() >= kWorthyFrameBytes) return false;
+  const uint64_t worthy_bytes = std::min(kWorthyFrameBytes, options_.limits.receive_window_bytes / 4);
+  if (!acknowledged_ || !outbox_->only_data() || OutboxBytes() >= worthy_bytes) return false;
   if (acknowledged_data_frame_ >= data_frame_) return false;
   if (loop_.Time() - data_frame_time_ >= kLongestHold) return false;
   if (hold_timer_ == 0) {

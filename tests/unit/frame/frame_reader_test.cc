@@ -130,6 +130,41 @@ TEST(ReadFrame, MeansTheSameInPieces) {
   }
 }
 
+TEST(ReadFrame, RefusesMoreEntriesThanAFrameMayHave) {
+  FrameView frame;
+  const auto entries = [](char tag, size_t count) {
+    std::string bytes;
+    for (size_t i = 0; i < count; ++i) bytes += {tag, '\0'};
+    return bytes;
+  };
+  for (const char tag : {'\x22', '\x2a'}) {  // entries, acknowledgements
+    EXPECT_TRUE(ReadFrame(entries(tag, kMaxFrameEntryCount), frame));
+    EXPECT_FALSE(ReadFrame(entries(tag, kMaxFrameEntryCount + 1), frame));
+    EXPECT_FALSE(ReadFrame(CutFrame(entries(tag, kMaxFrameEntryCount + 1), 1), FrameKind::kCommands, frame));
+  }
+  // Data in pieces counts, too.
+  const std::string full = entries('\x22', kMaxFrameEntryCount);
+  const std::string write =
+      "\x22\x06\x1a\x04"
+      "data";
+  const std::vector<std::string_view> pieces = {full, std::string_view(write).substr(0, 6),
+                                                std::string_view(write).substr(6)};
+  EXPECT_FALSE(ReadFrame(pieces, FrameKind::kCommands, frame));
+}
+
+TEST(FrameView, KeepsNoMoreThanUsualFramesNeed) {
+  FrameView frame;
+  std::string bytes;
+  for (int i = 0; i < 10'000; ++i) bytes += {'\x22', '\0', '\x2a', '\0'};
+  ASSERT_TRUE(ReadFrame(bytes, frame));
+  frame.Rest();
+  EXPECT_EQ(frame.entries.capacity(), 0u);
+  EXPECT_EQ(frame.acknowledgements.capacity(), 0u);
+  ASSERT_TRUE(ReadFrame(bytes.substr(0, 400), frame));
+  frame.Rest();
+  EXPECT_GE(frame.entries.capacity(), 100u);
+}
+
 TEST(ReadFrame, DoesNotCopyDataInPieces) {
   FrameWriter writer;
   writer.AppendDataReceived(1, std::string(100, 'a'));

@@ -15,7 +15,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr size_t kWorthyBytes = 16 * 1024;
+constexpr size_t kWorthyDataBytes = 128 * 1024;
+constexpr size_t kWorthyProgressBytes = 16 * 1024;
 
 class FrameTimingTest : public SessionTest {
  protected:
@@ -84,8 +85,15 @@ TEST_F(FrameTimingTest, LittleDataWaitsForAMillisecondAtMost) {
 
 TEST_F(FrameTimingTest, MuchDataDoesNotWait) {
   StartWithUnacknowledged();
-  peer_->Send(std::string(kWorthyBytes, 'b'));
-  EXPECT_TRUE(RunUntil([&] { return stream_->Data(id_).size() == 1 + kWorthyBytes; }));
+  peer_->Send(std::string(kWorthyDataBytes, 'b'));
+  EXPECT_TRUE(RunUntil([&] { return stream_->Data(id_).size() == 1 + kWorthyDataBytes; }));
+}
+
+TEST_F(FrameTimingTest, AQuarterOfTheReceiveWindowDoesNotWait) {
+  limits_.receive_window_bytes = 64 * 1024;
+  StartWithUnacknowledged();
+  peer_->Send(std::string(16 * 1024, 'b'));
+  EXPECT_TRUE(RunUntil([&] { return stream_->Data(id_).size() == 1 + 16 * 1024; }));
 }
 
 TEST_F(FrameTimingTest, WhatIsNotDataTakesTheDataBeforeItAlong) {
@@ -114,10 +122,10 @@ TEST_F(FrameTimingTest, ProgressOfALittleWaitsForFiveMilliseconds) {
 
 TEST_F(FrameTimingTest, ProgressOfMuchIsToldAtOnce) {
   StartWithUnacknowledged();
-  Write(id_, std::string(kWorthyBytes, 'w'));
+  Write(id_, std::string(kWorthyProgressBytes, 'w'));
   EXPECT_TRUE(RunUntil([&] {
     peer_->Poll();
-    return Progress() == kWorthyBytes;
+    return Progress() == kWorthyProgressBytes;
   }));
 }
 
