@@ -22,6 +22,7 @@ _BARS = (
     ("subprocess", "Subprocesses, start to exit", r"^spawn-", "processes_per_s"),
     ("output", "Output of a subprocess", r"^output$", "bytes_per_s"),
     ("ping", "Ping among 64 connections in bulk", r"^ping-among-bulk", "p99_us"),
+    ("ping-bulk", "What 64 connections in bulk carry beside the pings", r"^ping-among-bulk", "bytes_per_s"),
 )
 
 
