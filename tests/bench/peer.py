@@ -19,6 +19,8 @@ class Peer:
     loop = "direct"
     # Whether TLS is spoken on the client's side of this peer, by the load generator's loop; otherwise the peer does it.
     client_speaks_tls = True
+    # Those of this project that it cannot do without; bench_peer is there for all.
+    own_programs: tuple[str, ...] = ("bench_load",)
 
     def __init__(self, name: str, setting: Setting):
         self.name = name
@@ -31,6 +33,14 @@ class Peer:
 
     def start(self) -> None:
         raise NotImplementedError  # Each peer has its own.
+
+    def check_built(self) -> None:
+        """Raises Unavailable when the build folder lacks a program."""
+        for name in self.own_programs:
+            try:
+                self.setting.program(name)
+            except CannotRun as error:
+                raise Unavailable(str(error)) from None
 
     def stop(self) -> None:
         while self.programs:

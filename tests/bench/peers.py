@@ -27,6 +27,8 @@ class Direct(Peer):
 class PythonLoop(Peer):
     """The echo rows in a Python process, without anything in the middle."""
 
+    own_programs = ()
+
     def start(self) -> None:
         self.ports = {"echo": self.setting.far_ports["echo"]}
 

@@ -9,6 +9,8 @@ from processes import Failed
 class RawGrpc(Peer):
     """bench_grpc at both ends. It runs echo rows only."""
 
+    own_programs = ("bench_grpc",)
+
     def __init__(self, name, setting, title: str, tunnel: bool = False, one_stream: bool = False):
         super().__init__(name, setting)
         self.title = title

@@ -9,6 +9,7 @@ class Service(Peer):
     """The load generator's loop is in the service, and reaches bench_peer from there."""
 
     loop = "service"
+    own_programs = ("transportd", "bench_load")
 
     def __init__(self, name, setting, title: str, flags: tuple[str, ...] = (), unix: bool = False):
         super().__init__(name, setting)

@@ -50,7 +50,7 @@ class Setting:
         """One of this project's, by name."""
         path = self.build / ("bin" if name == "transportd" else "tests/bench") / name
         if not path.exists():
-            raise CannotRun(f"there is no {path}. Run tests/bench/run without --build, or build its target {name}.")
+            raise CannotRun(f"there is no {path}. Build target {name} in {self.build}, or run without --build.")
         return path
 
 
