@@ -2,17 +2,17 @@
 
 import contextlib
 import os
-import signal
 import sys
 
 import curves
+import ending
 import machine
 import metrics
 import micro
-import options as command_line
 import peers
 import ratios
 import report
+import selection
 import works
 from peer import Unavailable
 from processes import CannotRun, Failed
@@ -21,17 +21,6 @@ from samples import Sample, Samples
 from setting import Setting
 
 _BUSY_LOAD_PER_CORE = 0.5
-
-
-def selected_rows(options) -> list[works.Row]:
-    """With --quick: the rows that have ratios, and the peers that these need."""
-    rows = [row for row in works.ROWS if options.only is None or options.only.search(row.name)]
-    rows = [row for row in rows if options.soak or not row.soak]
-    if not options.quick:
-        return rows
-    needed = ratios.cells()
-    rows = [row.with_peers(tuple(peer for peer in row.peers if (row.name, peer) in needed)) for row in rows]
-    return [row for row in rows if row.peers]
 
 
 def print_list(rows: list[works.Row]) -> None:
@@ -59,6 +48,8 @@ class Run:
             for name in peers.PEERS:
                 if any(name in row.peers for row in self.rows):
                     self._start(name, stack)
+            if not self.peers:
+                raise CannotRun("no peer is left to measure")
             self._stack = stack.pop_all()
         return self
 
@@ -69,8 +60,11 @@ class Run:
         peer = peers.create(name, self.setting)
         print(f"starting {name}: {peer.title}", flush=True)
         try:
+            peer.check_built()
             self.peers[name] = stack.enter_context(peer)
         except Unavailable as reason:
+            if self.options.check and name in ratios.needed_peers({row.name for row in self.rows}):
+                raise CannotRun(f"a requirement needs {name}: {reason}") from None
             print(f"without {name}: {reason}", flush=True)
             self.rows = [row.with_peers(tuple(one for one in row.peers if one != name)) for row in self.rows]
         except (CannotRun, Failed) as error:
@@ -135,28 +129,28 @@ def report_all(run: Run, facts: dict) -> int:
         print(f"written: {path}")
     for row, peer, reason in run.samples.failures:
         print(f"not measured: {row} through {peer}: {reason}", file=sys.stderr)
-    missed = [verdict for verdict in verdicts if not verdict.reached]
     if options.check:
-        for verdict in missed:
-            print(f"missed: {verdict.line()}", flush=True)
-        if not missed:
-            print(f"all {len(verdicts)} requirements reached")
-    if run.samples.failures:
-        return 3
-    return 1 if options.check and missed else 0
+        for verdict in verdicts:
+            if not verdict.reached:
+                print(verdict.line() if verdict.value is None else f"missed: {verdict.line()}")
+        print(ratios.summary(verdicts), flush=True)
+    return exit_status(verdicts if options.check else [], run.samples)
+
+
+def exit_status(verdicts: list[ratios.Verdict], samples: Samples) -> int:
+    """A requirement that is missed outweighs a failure: no other sample makes up for it."""
+    if any(verdict.missed for verdict in verdicts):
+        return 1
+    return 3 if samples.failures or not all(verdict.reached for verdict in verdicts) else 0
 
 
 def main() -> int:
-    options = command_line.parse()
-    rows = selected_rows(options)
+    options = selection.checked_options()
+    rows = selection.selected_rows(options)
     if options.list:
         print_list(rows)
         return 0
-    if not rows and not options.micro:
-        print("error: no row has such a name; --list names them", file=sys.stderr)
-        return 2
-    options.output.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    ending.end_on_signals()
     if os.getloadavg()[0] > _BUSY_LOAD_PER_CORE * os.cpu_count():
         print(f"warning: other programs use this machine: load average {os.getloadavg()[0]:.1f}", file=sys.stderr)
     if options.micro:
@@ -174,10 +168,10 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         status = 130
-    if run.samples.all:
-        report_all(run, facts)
+    if run.samples.all and report_all(run, facts) == 1 and status == 3:
+        return 1
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ending.guarded(main))

@@ -1,16 +1,35 @@
 """The programs of this folder run and say what they should. What they measure in so short a time means nothing.
 
-The environment: BENCH_PROGRAMS is the folder of the programs.
+The environment: BENCH_PROGRAMS is the folder of the programs. DriverTest needs none: it brings its own.
 """
 
+import argparse
 import contextlib
+import io
 import json
 import os
+import shutil
+import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import threading
 import unittest
 from pathlib import Path
+
+import bench
+import ending
+import metrics
+import options
+import peers
+import ratios
+import report
+import selection
+import works
+from peer import PLAIN_SERVERS, TLS_SERVERS
+from processes import CannotRun
+from samples import Sample, Samples
 
 TIMEOUT = 60  # Seconds until a test gives up waiting. Never reached when all is well.
 SHORT = ("--seconds=0.1", "--warmup=0.05")
@@ -118,6 +137,211 @@ class GrpcTest(ProgramTestCase):
             yield listener.getsockname()[1]
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
+
+
+def usage(*words: str) -> tuple[int, str]:
+    """The status of selection.py as a program, and what it says on standard error."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = () if any(word.startswith("--output") for word in words) else (f"--output={folder}",)
+        command = [sys.executable, "-B", str(Path(__file__).with_name("selection.py")), *words, *output]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT)
+        return done.returncode, done.stderr
+
+
+def verdicts(rows: set[str], value: float | None = None) -> list[ratios.Verdict]:
+    """Of the requirements of these rows: reached, when no value is given."""
+    asked = ratios.asked(rows)
+    return [ratios.Verdict(one, one.bound if value is None else value) for one in asked]
+
+
+class UsageTest(unittest.TestCase):
+    def assert_usage_error(self, words: tuple[str, ...], *texts: str) -> None:
+        status, message = usage(*words)
+        self.assertEqual(status, 2, message)
+        self.assertNotIn("Traceback", message)
+        for text in texts:
+            self.assertIn(text, message)
+
+    def test_a_check_of_nothing(self):
+        self.assert_usage_error(("--check", "--only=^connect-1$"), "--check", "connect-16", "soak (takes --soak)")
+        # One of two rows is not enough.
+        self.assert_usage_error(("--check", "--only=^echo-64B-5000$"), "echo-64B-5000 with echo-64B-500")
+        self.assert_usage_error(("--micro", "--check"), "micro-benchmarks")
+
+    def test_a_check_of_something(self):
+        for words in ((), ("--check",), ("--check", "--quick"), ("--check", "--only=^connect-16$"), ("--micro", "--only=x")):
+            self.assertEqual(usage(*words), (0, ""), words)
+
+    def test_rows_that_are_not_there(self):
+        self.assert_usage_error(("--only=TYPO",), "no row has such a name")
+        self.assert_usage_error(("--only=soak",), "--soak")
+        self.assert_usage_error(("--quick", "--only=^connect-1$"), "--quick", "connect-16")
+        self.assert_usage_error(("--bogus",), "--bogus")
+
+    def test_a_folder_that_cannot_be_written(self):
+        for folder in (__file__, f"{__file__}/x", "/proc/x", "/proc"):
+            self.assert_usage_error((f"--output={folder}",), f"error: --output {folder}: ")
+
+    def test_a_width_that_is_no_number(self):
+        for width in ("x", "", "0", "-3", "1", "80"):
+            environment = dict(os.environ, COLUMNS=width)
+            command = [sys.executable, "-B", str(Path(__file__).with_name("bench.py")), "--help"]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), width)
+
+    def test_bad_usage_is_said_before_anything_is_installed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            shutil.copytree(Path(__file__).parent, root / "tests/bench")
+            (root / "deploy").mkdir()
+            (root / "deploy/common.sh").write_text("install_packages() { echo INSTALLS; }\nbuild_preset() { return 1; }\n")
+            words = [root / "tests/bench/run", f"--output={folder}/out"]
+            for bad in ("--bogus", "--only=TYPO", f"--output={__file__}"):
+                done = subprocess.run([*words, bad], capture_output=True, text=True, timeout=TIMEOUT)
+                self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+            done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT)
+            self.assertEqual((done.returncode, done.stdout), (3, "INSTALLS\n"), done.stderr)
+
+
+class VerdictTest(unittest.TestCase):
+    ROWS = {"connect-16"}
+
+    def status(self, judged: list[ratios.Verdict], failed: bool) -> int:
+        failures = [("echo-64B-1", "chisel", "flaky")] if failed else []
+        return bench.exit_status(judged, Samples(failures=failures))
+
+    def test_a_missed_requirement_outweighs_a_failed_sample(self):
+        self.assertEqual(self.status(verdicts(self.ROWS, 0.0), failed=True), 1)
+        self.assertEqual(self.status(verdicts(self.ROWS, 0.0), failed=False), 1)
+        self.assertEqual(self.status(verdicts(self.ROWS), failed=True), 3)
+        self.assertEqual(self.status(verdicts(self.ROWS), failed=False), 0)
+
+    def test_what_was_not_measured_is_neither_reached_nor_missed(self):
+        unmeasured = [ratios.Verdict(one, None) for one in ratios.asked(self.ROWS)]
+        self.assertEqual(self.status(unmeasured, failed=False), 3)
+
+    def test_the_summary_names_what_was_not_asked_for(self):
+        everything = {row.name for row in works.ROWS}
+        count = len(ratios.REQUIREMENTS)
+        self.assertEqual(ratios.summary(verdicts(everything)), f"{count} of {count} requirements reached")
+        text = ratios.summary(verdicts(everything - {"soak"}))
+        soak = "ten minutes of mixed load: memory does not grow (soak)"
+        self.assertEqual(text, f"{count - 1} of {count - 1} requirements reached; not asked for: {soak}")
+        self.assertTrue(ratios.summary(verdicts(self.ROWS, 0.0)).startswith("0 of 1 requirements reached; not asked for: "))
+
+    def test_every_requirement_is_of_rows_and_peers_that_there_are(self):
+        runners = {row.name: row.peers for row in works.ROWS}
+        for row, peer in ratios.cells():
+            self.assertIn(peer, runners[row])
+
+    def test_a_service_that_holds_ten_times_its_outbox_is_caught(self):
+        (grown,) = (one for one in ratios.asked({"stalled-64"}) if one.metric == "grown_bytes")
+        self.assertLess(grown.bound, 10 * 2 * metrics.MIB)
+
+    def test_the_table_shows_what_bulk_is_carried_beside_the_pings(self):
+        (row,) = (row for row in works.ROWS if row.name == "ping-among-bulk-64")
+        result = {"p99_us": 900.0, "p50_us": 300.0, "bytes_per_s": 1234 * metrics.MIB}
+        samples = Samples([Sample(row.name, name, 0, 1, result) for name in row.peers])
+        named = {name: argparse.Namespace(title=name) for name in row.peers}
+        lines = report.table([row], named, samples).splitlines()
+        self.assertIn("MiB/s", lines[2])
+        self.assertEqual([line.split()[-1] for line in lines[3:]], ["1,234"] * len(row.peers))
+
+
+class EndingTest(unittest.TestCase):
+    def test_the_unexpected_is_status_3(self):
+        def fail() -> int:
+            raise ValueError("nobody thought of this")
+
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            self.assertEqual(ending.guarded(fail), 3)
+        self.assertIn("Traceback", said.getvalue())
+        self.assertEqual(said.getvalue().splitlines()[-1], "error: unexpected: ValueError: nobody thought of this")
+
+    def test_a_signal_leaves_no_temporary_folder(self):
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            with DriverTest.build("bench_peer", "bench_load", "transportd") as build:
+                self.end_run(build, number)
+
+    def end_run(self, build: Path, number: signal.Signals) -> None:
+        temporary = build / "tmp"
+        temporary.mkdir()
+        # nohup may be around the tests.
+        words = ["env", "--default-signal", sys.executable, "-B", str(Path(__file__).with_name("bench.py"))]
+        words += [f"--build={build}", "--only=^spawn-1$", f"--output={build}/out"]
+        with subprocess.Popen(
+            words, env=dict(os.environ, TMPDIR=str(temporary)), stdout=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                # The load generator runs, without end.
+                text = ""
+                while not text.endswith("spawn-1 direct"):
+                    more = process.stdout.read(1)
+                    self.assertTrue(more, text)
+                    text += more
+                self.assertTrue(list(temporary.iterdir()))
+                process.send_signal(number)
+                self.assertEqual(process.wait(TIMEOUT), 128 + number)
+            finally:
+                process.kill()
+        self.assertEqual(list(temporary.iterdir()), [])
+
+
+class DriverTest(unittest.TestCase):
+    """Programs that are shell scripts stand for this project's."""
+
+    SCRIPTS = {
+        "bench_peer": f"echo '{json.dumps(dict.fromkeys((*PLAIN_SERVERS, *TLS_SERVERS, 'udp_echo'), 1))}'\ncat",
+        "bench_load": "cat",
+        "transportd": 'for word; do case $word in --address-file=*) echo x >"${word#*=}" ;; esac; done; cat',
+    }
+
+    @classmethod
+    @contextlib.contextmanager
+    def build(cls, *names: str):
+        """A build folder with these programs."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name in names:
+                path = Path(folder, "bin" if name == "transportd" else "tests/bench", name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(f"#!/bin/sh\n{cls.SCRIPTS[name]}\n")
+                path.chmod(0o755)
+            yield Path(folder)
+
+    @contextlib.contextmanager
+    def started(self, build: Path, *words: str):
+        """The run, its peers started, and what it said."""
+        parsed = options.parse([f"--build={build}", f"--output={build}", *words])
+        rows = [row.with_peers(("direct", "service", "grpc")) for row in selection.selected_rows(parsed)]
+        with contextlib.redirect_stdout(io.StringIO()) as said, bench.Run(parsed, rows) as run_:
+            yield run_, said.getvalue()
+
+    def test_a_peer_whose_program_is_not_built_is_left_out(self):
+        with self.build("bench_peer", "bench_load", "transportd") as build:
+            with self.started(build, "--only=^echo-64B-64$") as (run_, said):
+                self.assertEqual(list(run_.peers), ["direct", "service"])
+                self.assertEqual(run_.rows[0].peers, ("direct", "service"))
+            missing = f"there is no {build}/tests/bench/bench_grpc. Build target bench_grpc in {build}, or"
+            self.assertIn(f"without grpc: {missing}", said)
+
+    def test_a_peer_that_a_requirement_needs_is_not_left_out(self):
+        with self.build("bench_peer", "bench_load", "transportd") as build:
+            with self.assertRaisesRegex(CannotRun, "a requirement needs grpc: .*Build target bench_grpc in"):
+                with self.started(build, "--only=^echo-64B-64$", "--check"):
+                    pass
+            # No requirement of this row needs it.
+            with self.started(build, "--only=^connect-16$", "--check") as (run_, _):
+                self.assertNotIn("grpc", run_.peers)
+
+    def test_no_peer_is_left(self):
+        with self.build("bench_peer") as build:
+            with self.assertRaisesRegex(CannotRun, "no peer is left"), self.started(build, "--only=^spawn-1$"):
+                pass
+
+    def test_every_peer_says_what_it_needs(self):
+        setting = argparse.Namespace(far_ports={"echo": 1})
+        for name in peers.PEERS:
+            self.assertLessEqual(set(peers.create(name, setting).own_programs), {"bench_load", "bench_grpc", "transportd"})
 
 
 if __name__ == "__main__":

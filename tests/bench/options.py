@@ -1,8 +1,8 @@
-"""The options of tests/bench/run. As a program: checks them, and ends with status 2 when they are wrong."""
+"""The options of tests/bench/run."""
 
 import argparse
-import os
 import re
+import shutil
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,8 +23,8 @@ examples:
 Results: results.json (every sample, and this machine) and one SVG per curve, in build/bench or --output.
 Nothing else should run on the machine meanwhile.
 
-exit status: 0 measured, and with --check every ratio is reached; 1 with --check: a ratio was missed, the last lines name it;
-  2 bad usage; 3 something could not run: which, and what to do, is said; 130 stopped by Ctrl-C"""
+exit status: 0 measured, and with --check every requirement of the rows is reached; 1 with --check: one was missed, the last
+  lines name it; 2 bad usage; 3 something could not run: which, and what to do, is said; 130 stopped by Ctrl-C"""
 
 
 def number(least: float, most: float, kind):
@@ -48,7 +48,7 @@ def expression(text: str) -> re.Pattern:
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
-    width = int(os.environ.get("COLUMNS", "120"))
+    width = shutil.get_terminal_size((120, 24)).columns
     parser = argparse.ArgumentParser(
         prog="tests/bench/run",
         description=DESCRIPTION,
@@ -58,7 +58,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="within two minutes: only the rows that have ratios, short and few samples")
-    add("--check", action="store_true", help="exit status 1 when a required ratio is missed")
+    add("--check", action="store_true", help="exit status 1 when a requirement of the rows is missed")
     add("--only", metavar="REGEX", type=expression, help="only rows whose name matches")
     add("--repeat", metavar="N", type=number(1, 100, int), help="samples of each row and peer. Default: 5; --quick: 3")
     add(
@@ -79,11 +79,9 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         help="measure the programs of this build folder, and build nothing. Default: build/release, built",
     )
     options = parser.parse_args(words)
+    if options.micro and options.check:
+        parser.error("--check: no requirement is about the micro-benchmarks; leave out --check or --micro")
     options.repeat = options.repeat or (3 if options.quick else 5)
     options.seconds = options.seconds or (0.6 if options.quick else 1.0)
     options.build = options.build or ROOT / "build/release"
     return options
-
-
-if __name__ == "__main__":
-    parse()

@@ -82,6 +82,11 @@ class Verdict:
             return False
         return self.value >= self.requirement.bound if self.requirement.at_least else self.value <= self.requirement.bound
 
+    @property
+    def missed(self) -> bool:
+        """For sure: what was not measured may be reached."""
+        return self.value is not None and not self.reached
+
     def line(self) -> str:
         requirement = self.requirement
         if self.value is None:
@@ -128,10 +133,23 @@ def cells() -> set[tuple[str, str]]:
     return {cell for requirement in REQUIREMENTS for cell in requirement.cells()}
 
 
-def judge(samples, measured: set[str]) -> list[Verdict]:
+def asked(rows: set[str]) -> list[Ratio | Limit]:
     """The requirements whose rows are all among these."""
-    return [
-        requirement.judge(samples)
-        for requirement in REQUIREMENTS
-        if all(row in measured for row, _ in requirement.cells())
-    ]
+    return [requirement for requirement in REQUIREMENTS if all(row in rows for row, _ in requirement.cells())]
+
+
+def needed_peers(rows: set[str]) -> set[str]:
+    """The peers that the requirements of these rows need."""
+    return {peer for requirement in asked(rows) for _, peer in requirement.cells()}
+
+
+def judge(samples, rows: set[str]) -> list[Verdict]:
+    return [requirement.judge(samples) for requirement in asked(rows)]
+
+
+def summary(verdicts: list[Verdict]) -> str:
+    """How many are reached, and which requirements were not asked for; each with the row that must run for it."""
+    text = f"{sum(verdict.reached for verdict in verdicts)} of {len(verdicts)} requirements reached"
+    judged = [verdict.requirement for verdict in verdicts]
+    others = [f"{one.name} ({one.row})" for one in REQUIREMENTS if one not in judged]
+    return f"{text}; not asked for: {'; '.join(others)}" if others else text
