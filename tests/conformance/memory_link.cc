@@ -110,7 +110,8 @@ class Wire final : public std::enable_shared_from_this<Wire> {
     if (to_service_.has_value()) {
       service_is_reading_ = false;
       loop_->CallSoonThreadsafe([self = shared_from_this(), bytes = std::string(to_service_->view())] {
-        if (const auto service = self->GetService(); service != nullptr) service->OnFrame(self->service_cutter_.Cut(bytes));
+        if (const auto service = self->GetService(); service != nullptr)
+          service->OnFrame(self->service_cutter_.Cut(bytes));
       });
       to_service_.reset();
       if (reactor_ == nullptr) return;

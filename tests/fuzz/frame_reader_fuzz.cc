@@ -136,8 +136,8 @@ void ComparePieces(std::string_view bytes, size_t piece_bytes) {
     if (!is_frame) continue;
     CHECK(whole.opening == cut.opening && whole.sequence == cut.sequence &&
           whole.acknowledged_sequence == cut.acknowledged_sequence &&
-          whole.prompt_write_progress == cut.prompt_write_progress &&
-          whole.acknowledgements == cut.acknowledgements && whole.entries.size() == cut.entries.size());
+          whole.prompt_write_progress == cut.prompt_write_progress && whole.acknowledgements == cut.acknowledgements &&
+          whole.entries.size() == cut.entries.size());
     for (size_t i = 0; i < whole.entries.size(); ++i) {
       const EntryView& entry = cut.entries[i];
       if (entry.more_data.empty()) {

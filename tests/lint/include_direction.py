@@ -43,7 +43,7 @@ MAY_INCLUDE: dict[str, frozenset[str]] = {
     "transports/loop": frozenset(f"transports/{layer}" for layer in TRANSPORTS),
     "transports/examples": frozenset(f"transports/{layer}" for layer in TRANSPORTS),
     "proto/frame": frozenset({"proto", "protobuf"}),
-    "proto/grpc": frozenset({"grpc", "protobuf"}),
+    "proto/grpc": frozenset({"grpc", "protobuf", "proto/frame"}),
     "server/policy": frozenset({*LOW, *MESSAGES, "protobuf"}),
     "server/session": frozenset(
         {
