@@ -173,7 +173,7 @@ void CompareAcknowledgement(std::string_view bytes) {
 static void TestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   CompareFrame<v1::SessionRequest, v1::Open, v1::Command>(bytes);
-  for (const size_t piece_bytes : {1, 2, 5, 20, 64}) ComparePieces(bytes, piece_bytes);
+  for (const size_t piece_bytes : {1u, 2u, 5u, 20u, 64u}) ComparePieces(bytes, piece_bytes);
   CompareFrame<v1::SessionResponse, v1::Opened, v1::Callback>(bytes);
   CompareCommand(bytes);
   CompareCallback(bytes);

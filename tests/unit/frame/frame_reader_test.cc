@@ -191,7 +191,7 @@ TEST(ReadFrame, RefusesPiecesThatAreCutShort) {
   writer.AppendWrite(2, "more data");
   const FrameBuffer whole = writer.Seal(1, 1);
   FrameView frame;
-  for (const size_t piece_bytes : {1, 3, 10}) {
+  for (const size_t piece_bytes : {1u, 3u, 10u}) {
     size_t good = 0;
     for (size_t size = 0; size < whole.size(); ++size) {
       const bool ok = ReadFrame(CutFrame(whole.view().substr(0, size), piece_bytes), FrameKind::kCommands, frame);
