@@ -102,6 +102,8 @@ void AddFlags(Raw& raw, FlagTable& flags) {
   flags.Count("session-max-request-count", session.max_request_count, 1, 1'000'000, "Unanswered requests at once.");
   flags.Bytes("receive-window-bytes", session.receive_window_bytes, 4 * kKiB, kGiB,
               "Of each transport: what may be sent to the client before it acknowledges.");
+  flags.Bytes("max-receive-window-bytes", session.max_receive_window_bytes, 4 * kKiB, kGiB,
+              "How far that grows over a long link, while the client keeps up; at most a quarter of the session's.");
   flags.Bytes("callback-charge-bytes", session.callback_charge_bytes, 1, 64 * kKiB,
               "What a data callback weighs in the window besides its bytes.");
   flags.Bytes("session-receive-window-bytes", session.session_receive_window_bytes, 4 * kKiB, 64 * kGiB,

@@ -153,6 +153,7 @@ void ToProto(const SessionLimits& limits, v1::Limits& out) {
   out.set_max_transport_count(limits.max_transport_count);
   out.set_max_request_count(limits.max_request_count);
   out.set_receive_window_bytes(limits.receive_window_bytes);
+  out.set_max_receive_window_bytes(limits.max_receive_window_bytes);
   out.set_callback_charge_bytes(limits.callback_charge_bytes);
   out.set_session_receive_window_bytes(limits.session_receive_window_bytes);
   out.set_send_window_bytes(limits.send_window_bytes);

@@ -1,10 +1,19 @@
 #include "server/session/flow_handle.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "server/session/session.h"
 
 namespace transportd {
+
+namespace {
+
+// Over a shorter way a window is as good as one that is larger.
+constexpr Duration kLongWay = std::chrono::milliseconds(2);
+
+}  // namespace
 
 FlowHandle::FlowHandle(Kind kind, std::shared_ptr<Session> session, uint32_t server_id)
     : Handle(kind, server_id),
@@ -20,7 +29,13 @@ absl::Status FlowHandle::SetPausedByClient(bool paused) {
 }
 
 void FlowHandle::UpdateReading() {
-  bool reading = !paused_by_client_ && !window_.Spent();
+  const bool is_spent = window_.Spent();
+  if (is_spent && !spent_.has_value()) {
+    spent_ = {.sequence = session_->outbox().last_sequence(),
+              .sent_bytes = window_.sent_bytes(),
+              .time = session_->loop().Time()};
+  }
+  bool reading = !paused_by_client_ && !is_spent;
   if (reading && !SessionMayReceive()) {
     reading = false;
     if (!std::exchange(waits_to_receive_, true)) session_->AddWaitingToReceive(id());
@@ -45,8 +60,21 @@ bool FlowHandle::ResumeReceiving() {
 bool FlowHandle::Acknowledge(uint64_t data_bytes, uint64_t data_count) {
   const uint64_t weight_bytes = window_.WeightBytes();
   if (!window_.Acknowledge(data_bytes, data_count)) return false;
+  if (spent_.has_value()) GrowWindow();
   AccountWindow(weight_bytes);
   return true;
+}
+
+// All that filled the window has reached the client, and it has consumed it, but for the quarter that it need not have
+// told: so not the client is slow, but the way to it is long, and the window too small for it.
+void FlowHandle::GrowWindow() {
+  if (session_->acknowledged_sequence() < spent_->sequence) return;
+  const Spent spent = *std::exchange(spent_, std::nullopt);
+  const uint64_t unconsumed_bytes = spent.sent_bytes - std::min(spent.sent_bytes, window_.acknowledged_bytes());
+  const SessionLimits& limits = session_->limits();
+  if (unconsumed_bytes > limits.receive_window_bytes / 4 || session_->loop().Time() - spent.time < kLongWay) return;
+  window_.Grow(
+      std::min({2 * window_.limit_bytes(), limits.max_receive_window_bytes, limits.session_receive_window_bytes / 4}));
 }
 
 void FlowHandle::Delivered(uint64_t data_bytes, uint64_t data_count) {

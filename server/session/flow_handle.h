@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "server/session/call.h"
 #include "server/session/handle.h"
 #include "server/session/receive_window.h"
+#include "transports/api/time.h"
 
 namespace transportd {
 
@@ -79,6 +81,15 @@ class FlowHandle : public Handle {
   void Leave(absl::AnyInvocable<void(Session&)> emit);
 
  private:
+  // What the client had been sent when the window was spent.
+  struct Spent {
+    uint64_t sequence = 0;  // The last frame with it.
+    uint64_t sent_bytes = 0;
+    TimePoint time;
+  };
+
+  // The window was spent, and an acknowledgement has come.
+  void GrowWindow();
   void AccountWriteBuffer(uint64_t write_buffer_bytes);
   void AccountWindow(uint64_t weight_before_bytes);
   void MarkUnsettled();
@@ -86,6 +97,7 @@ class FlowHandle : public Handle {
 
   std::shared_ptr<Session> session_;
   ReceiveWindow window_;
+  std::optional<Spent> spent_;
   bool paused_by_client_ = false;
   bool reading_ = true;
   bool waits_to_receive_ = false;

@@ -60,6 +60,8 @@ class Outbox final {
 
   // Frames taken so far.
   uint64_t sequence() const { return sequence_; }
+  // The number of the frame that what was appended last is in, or will be.
+  uint64_t last_sequence() const { return sequence_ + sealed_.size() + (open_.empty() ? 0 : 1); }
 
  private:
   struct Sealed {

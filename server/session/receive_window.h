@@ -15,6 +15,9 @@ class ReceiveWindow final {
   // `limit_bytes` is at least 4096, and `charge_bytes` at most an eighth of it.
   ReceiveWindow(uint64_t limit_bytes, uint64_t charge_bytes) : limit_bytes_(limit_bytes), charge_bytes_(charge_bytes) {}
 
+  uint64_t limit_bytes() const { return limit_bytes_; }
+  void Grow(uint64_t limit_bytes) { limit_bytes_ = std::max(limit_bytes_, limit_bytes); }
+
   void Sent(uint64_t data_bytes) {
     sent_bytes_ += data_bytes;
     ++sent_count_;
@@ -34,6 +37,9 @@ class ReceiveWindow final {
     acknowledged_count_ += data_count;
   }
 
+  uint64_t sent_bytes() const { return sent_bytes_; }
+  uint64_t acknowledged_bytes() const { return acknowledged_bytes_; }
+
   // Not yet acknowledged, charges included.
   uint64_t WeightBytes() const {
     return sent_bytes_ - acknowledged_bytes_ + charge_bytes_ * (sent_count_ - acknowledged_count_);
@@ -49,7 +55,7 @@ class ReceiveWindow final {
   }
 
  private:
-  const uint64_t limit_bytes_;
+  uint64_t limit_bytes_;
   const uint64_t charge_bytes_;
   uint64_t sent_bytes_ = 0;
   uint64_t sent_count_ = 0;

@@ -94,6 +94,7 @@ absl::Status Session::Open(const v1::Open& open) {
                              StrCat("must be at least ", kSmallestWindowBytes));
     }
     options_.limits.receive_window_bytes = std::min(options_.limits.receive_window_bytes, open.receive_window_bytes());
+    options_.limits.max_receive_window_bytes = options_.limits.receive_window_bytes;
   }
   const Duration lease = open.has_lease() ? FromProto(open.lease()) : Duration{0};
   if (options_.streaming) {

@@ -112,6 +112,8 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
 
   // For handles.
   Outbox& outbox() { return *outbox_; }
+  // The last frame that the client says it has.
+  uint64_t acknowledged_sequence() const { return acknowledged_data_frame_; }
   // `is_quiet`: FlowHandle::IsQuiet.
   bool MayReceive(bool is_quiet) const;
   // A transport that would read if the session might receive; it is told when it may.

@@ -15,6 +15,7 @@ struct SessionLimits {
   uint32_t max_transport_count = 16384;
   uint32_t max_request_count = 16384;
   uint64_t receive_window_bytes = 1024 * 1024;
+  uint64_t max_receive_window_bytes = 16 * 1024 * 1024;
   uint64_t callback_charge_bytes = 64;
   uint64_t session_receive_window_bytes = 64 * 1024 * 1024;
   uint64_t send_window_bytes = 1024 * 1024;
