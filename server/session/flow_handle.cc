@@ -30,7 +30,9 @@ absl::Status FlowHandle::SetPausedByClient(bool paused) {
 
 void FlowHandle::UpdateReading() {
   const bool is_spent = window_.Spent();
-  if (is_spent && !spent_.has_value()) {
+  if (paused_by_client_) {
+    spent_.reset();  // Its client acknowledges what it only holds.
+  } else if (is_spent && !spent_.has_value()) {
     spent_ = {.sequence = session_->outbox().last_sequence(),
               .sent_bytes = window_.sent_bytes(),
               .time = session_->loop().Time()};

@@ -1,5 +1,7 @@
 """What the load generator is measured through: the interface of every peer, and how the load is started."""
 
+from abc import ABC, abstractmethod
+
 import loopback
 from processes import CannotRun, Program
 from setting import Setting
@@ -12,7 +14,7 @@ class Unavailable(Exception):
     """Why an optional peer cannot be had on this machine."""
 
 
-class Peer:
+class Peer(ABC):
     """Started by start(), ended by stop(). `ports`: where the load generator finds bench_peer's servers."""
 
     title = ""
@@ -31,8 +33,9 @@ class Peer:
     def version(self) -> str:
         return ""
 
+    @abstractmethod
     def start(self) -> None:
-        raise NotImplementedError  # Each peer has its own.
+        """Until `ports` answer."""
 
     def check_built(self) -> None:
         """Raises Unavailable when the build folder lacks a program."""
@@ -104,8 +107,9 @@ class Forwarder(Peer):
                 if "in use" not in str(error) or attempts_left == 0:
                     raise
 
+    @abstractmethod
     def start_on_ports(self) -> None:
-        raise NotImplementedError  # Each peer has its own.
+        """Until `ports`, which nobody had just now, answer."""
 
     def wait_ready(self) -> None:
         """Until every port answers and a byte comes back all the way."""

@@ -95,6 +95,19 @@ TEST_F(WindowGrowthTest, StaysForAClientThatConsumesSlowly) {
   EXPECT_LE(Fill(), kWindowBytes);
 }
 
+// What a paused protocol's client holds back it acknowledges all the same, so that the session's window is free.
+TEST_F(WindowGrowthTest, StaysForAClientThatPauses) {
+  Start();
+  Fill();
+  v1::Command command;
+  command.mutable_pause_reading()->set_transport_id(id_);
+  ASSERT_NE(Ask(command, 1), nullptr);
+  AcknowledgeAfter(milliseconds(20));
+  command.mutable_resume_reading()->set_transport_id(id_);
+  ASSERT_NE(Ask(command, 2), nullptr);
+  EXPECT_LE(Fill(), kWindowBytes);
+}
+
 TEST_F(WindowGrowthTest, StaysWhileWhatFilledItHasNotArrived) {
   Start();
   Fill();
