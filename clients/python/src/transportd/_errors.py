@@ -1,0 +1,168 @@
+"""The contract's errors as the exceptions that asyncio raises."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import sys
+
+from google.protobuf import any_pb2
+
+from transportd._addresses import text_address
+from transportd._frames import length_delimited_fields
+from transportd._http2 import Status
+from transportd.v1 import types_pb2
+
+
+class ServiceError(Exception):
+    """What only a service can get wrong, mixed into an exception of Python's own.
+
+    `reason` is stable, in UPPER_SNAKE form (proto/README.md lists them); the text may change.
+    """
+
+    reason: str = ""
+
+
+class ServiceUnavailableError(ServiceError, ConnectionError):
+    """No service could be reached at the target, or what is there is none, or not one that this package can talk to."""
+
+
+class SessionLostError(ServiceError, ConnectionError):
+    """The connection with the service broke, or the service ended the session: every transport of the loop is gone."""
+
+
+class AuthenticationError(ServiceError, PermissionError):
+    """The service does not know who calls: the token is missing, wrong or expired."""
+
+
+class PolicyDeniedError(ServiceError, PermissionError):
+    """The service's policy does not allow the caller to do this."""
+
+
+class ServiceBusyError(ServiceError, OSError):
+    """A limit of the service, or of the session, is reached."""
+
+
+class RequestTimeoutError(ServiceError, TimeoutError):
+    """The service gave up on the call."""
+
+
+class UnsupportedError(ServiceError, NotImplementedError):
+    """This service, or the transport in question, cannot do that."""
+
+
+# google.rpc.Code
+_INVALID_ARGUMENT, _DEADLINE_EXCEEDED, _NOT_FOUND, _PERMISSION_DENIED, _RESOURCE_EXHAUSTED = 3, 4, 5, 7, 8
+_FAILED_PRECONDITION, _UNIMPLEMENTED, _UNAVAILABLE, _UNAUTHENTICATED = 9, 12, 14, 16
+
+
+def to_exception(error: types_pb2.TransportError) -> Exception:
+    """One failure, with `error` itself as its attribute `transport_error`."""
+    exception = _choose(error)
+    exception.transport_error = error  # type: ignore[attr-defined]
+    return exception
+
+
+def transport_error_of(exception: BaseException) -> types_pb2.TransportError | None:
+    """What `to_exception` was given; None when the exception is no service's."""
+    error = getattr(exception, "transport_error", None)
+    return error if isinstance(error, types_pb2.TransportError) else None
+
+
+def status_error(status: Status) -> Exception:
+    """Why a call ended: the TransportError in its details, or what its code and message say."""
+    try:
+        for number, value in length_delimited_fields(status.details):
+            error = types_pb2.TransportError()
+            if number == 3 and any_pb2.Any.FromString(value).Unpack(error):  # google.rpc.Status.details
+                return to_exception(error)
+    except Exception:  # Whatever cannot be read has nothing to add.
+        pass
+    return to_exception(types_pb2.TransportError(code=status.code or _UNAVAILABLE, message=status.message))
+
+
+def _choose(error: types_pb2.TransportError) -> Exception:
+    if error.gai_code:
+        return socket.gaierror(error.gai_code, error.message.rpartition(": ")[2] or error.message)
+    if error.errno_number:
+        return _os_error(error)
+    if error.reason.startswith("EAI_"):
+        return socket.gaierror(getattr(socket, error.reason, socket.EAI_FAIL), error.message)
+    if error.operation == "tls" or error.tls_verify_code or error.reason.startswith(("TLS_", "CERTIFICATE_")):
+        return _tls_error(error)
+    return _own_error(error)
+
+
+def each_exception(exception: Exception) -> list[Exception]:
+    """That of each address that was tried, in order."""
+    error = transport_error_of(exception)
+    return [to_exception(cause) for cause in error.causes] if error is not None and error.causes else [exception]
+
+
+def _os_error(error: types_pb2.TransportError) -> OSError:
+    number = error.errno_number
+    text = os.strerror(number)
+    if error.operation == "connect" and error.address and not error.address.startswith(("/", "@", "\0", "unix:")):
+        text = f"Connect call failed {text_address(error.address)!r}"
+    elif error.operation == "bind" and error.address:
+        what = text.lower() if sys.version_info < (3, 13) else f"[errno {number}] {text.lower()}"
+        text = f"error while attempting to bind on address {text_address(error.address)!r}: {what}"
+    return OSError(number, text)
+
+
+def plain_os_error(error: types_pb2.TransportError) -> Exception:
+    """As `to_exception`, with the kernel's text alone."""
+    return OSError(error.errno_number, os.strerror(error.errno_number)) if error.errno_number else to_exception(error)
+
+
+def _tls_error(error: types_pb2.TransportError) -> Exception:
+    if error.tls_verify_code:
+        failure = ssl.SSLCertVerificationError(1, f"[SSL: CERTIFICATE_VERIFY_FAILED] {error.message}")
+        failure.reason = "CERTIFICATE_VERIFY_FAILED"
+        failure.verify_code = error.tls_verify_code
+        failure.verify_message = error.message
+        return failure
+    plain = ssl.SSLError(1, f"[SSL: {error.reason}] {error.message}")
+    plain.reason = error.reason
+    return plain
+
+
+def _own_error(error: types_pb2.TransportError) -> Exception:
+    message, code = error.message or error.reason, error.code
+    failure: ServiceError
+    if code == _DEADLINE_EXCEEDED:
+        if error.reason in ("HANDSHAKE_TIMEOUT", "SHUTDOWN_TIMEOUT"):
+            return _plain_tls_timeout(error)
+        failure = RequestTimeoutError(message)
+    elif code == _UNAUTHENTICATED:
+        failure = AuthenticationError(errno.EACCES, message)
+    elif code == _PERMISSION_DENIED:
+        failure = PolicyDeniedError(errno.EACCES, message)
+    elif code == _RESOURCE_EXHAUSTED:
+        failure = ServiceBusyError(errno.ENOBUFS, message)
+    elif code == _UNIMPLEMENTED:
+        failure = UnsupportedError(message)
+    elif code == _UNAVAILABLE:
+        if error.reason == "HANDSHAKE_EOF":
+            return ConnectionResetError(message)
+        failure = SessionLostError(message)
+    elif code == _INVALID_ARGUMENT:
+        if error.reason == "INVALID_PORT":
+            return OverflowError(message)
+        return ValueError(message)
+    elif code == _NOT_FOUND:
+        return LookupError(message)
+    elif code == _FAILED_PRECONDITION:
+        return RuntimeError(message)
+    else:
+        return OSError(f"{error.reason}: {message}")
+    failure.reason = error.reason
+    return failure  # type: ignore[return-value]
+
+
+def _plain_tls_timeout(error: types_pb2.TransportError) -> Exception:
+    if error.reason == "SHUTDOWN_TIMEOUT":
+        return TimeoutError("SSL shutdown timed out")
+    return ConnectionAbortedError("SSL handshake is taking too long: aborting the connection")

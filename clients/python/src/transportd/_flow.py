@@ -1,0 +1,675 @@
+"""What every transport through which data flows has: its end, what it has consumed, what it has not yet written.
+
+asyncio's rules: https://docs.python.org/3/library/asyncio-protocol.html#transports. A transport's life:
+
+    open → closing? → lost
+
+    open     it reads unless it is paused, and writes
+    closing  close was called, and the kernel has not taken everything yet: it only writes
+    lost     connection_lost is called, or scheduled: what is written is dropped
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import warnings
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from transportd._errors import to_exception
+from transportd._frames import write_header
+from transportd.v1 import event_loop_pb2, transport_pb2
+
+if TYPE_CHECKING:
+    from transportd._session import Session
+
+logger = logging.getLogger("asyncio")
+
+_HIGH_BYTES, _LOW_BYTES = 65536, 16384
+_WARN_AFTER_LOST_WRITES = 5
+_MAX_HEADERS = 64
+
+
+class Endpoint(asyncio.BaseTransport):
+    """A transport's identity and end. Threading: the loop's thread alone, as all of asyncio."""
+
+    _loop: asyncio.AbstractEventLoop
+    _protocol: Any
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        session: Session,
+        transport_id: int,
+        protocol: asyncio.BaseProtocol,
+        extra: dict[str, Any],
+    ):
+        super().__init__(extra)
+        self._loop = loop
+        self._session = session
+        self._id = transport_id
+        self._context = contextvars.copy_context()
+        self._closing = False
+        self._lost_count = 0  # Not 0: lost. Then it counts the writes that came after.
+        self._is_gone = False  # connection_lost was called.
+        self._on_lost: Callable[[], None] | None = None
+        self._bind(protocol)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._is_gone else "closing" if self._closing else "open"
+        name = self.__class__.__name__
+        peer = self._extra.get("peername") or self._extra.get("sockname")
+        return f"<{name} {state} id={self._id}{f' {peer!r}' if peer else ''}>"
+
+    def __del__(self, _warn: Any = warnings.warn) -> None:
+        if not self._is_gone and not self._lost_count:
+            _warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
+
+    def _bind(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """From the next callback on, `protocol` hears them."""
+        self._bind(protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Who hears the callbacks."""
+        return self._protocol  # type: ignore[no-any-return]
+
+    def is_closing(self) -> bool:
+        """It is closing, or closed."""
+        return self._closing
+
+    def abort(self) -> None:
+        """Drops what is buffered; connection_lost(None) follows. Idempotent."""
+        self._force_close(None)
+
+    def _force_close(self, error: BaseException | None) -> None:
+        if self._lost_count:
+            return
+        self._session.abort(self._id)
+        self._lose(error)
+
+    def _fatal_error(self, error: BaseException, message: str) -> None:
+        if isinstance(error, OSError):
+            if self._loop.get_debug():
+                logger.debug("%r: %s", self, message, exc_info=True)
+        else:
+            self._loop.call_exception_handler(
+                {"message": message, "exception": error, "transport": self, "protocol": self._protocol}
+            )
+        self._force_close(error)
+
+    def _lose(self, error: BaseException | None) -> None:
+        """connection_lost is scheduled; nothing else is called any more."""
+        self._lost_count += 1
+        self._closing = True
+        self._session.handles.pop(self._id, None)
+        self._drop()
+        self._loop.call_soon(self._call_connection_lost, error)
+
+    def _drop(self) -> None:
+        """Lets go of what is buffered."""
+
+    def _call_connection_lost(self, error: BaseException | None) -> None:
+        self._is_gone = True
+        protocol, self._protocol = self._protocol, None
+        on_lost, self._on_lost = self._on_lost, None
+        try:
+            protocol.connection_lost(error)
+        finally:
+            self._release()
+            if on_lost is not None:
+                on_lost()
+
+    def _release(self) -> None:
+        """Lets go of what only its protocol could want."""
+
+    # Handle
+
+    def on_data(self, data: bytes) -> None:
+        pass
+
+    def on_progress(self, sent_bytes: int) -> None:
+        pass
+
+    def on_credit(self) -> None:
+        pass
+
+    def take_consumed(self) -> tuple[int, int]:
+        return 0, 0
+
+    def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
+        if kind == "connection_lost" and not self._lost_count:
+            self._context.run(self._on_connection_lost, callback.connection_lost)
+
+    def on_session_lost(self, error: Exception) -> None:
+        if not self._lost_count:
+            self._context.run(self._lose, error)
+
+    def _on_connection_lost(self, lost: transport_pb2.ConnectionLost) -> None:
+        self._lose(to_exception(lost.error) if lost.HasField("error") else None)
+
+
+class Reading(Endpoint):
+    """The side that reads.
+
+    While it is paused, data, the end and errors of reading are held back here, in order, and the service is told to stop
+    reading. What is held then no longer counts against the session's window, once nothing more can follow.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        self._paused = False
+        self._is_started = False
+        self._delivers = False  # Open, started, not paused, nothing held.
+        self._held: deque[bytes | None | BaseException] = deque()  # None: the end. An exception: the loss.
+        self._held_loss: tuple[BaseException | None] | None = None
+        self._told_paused = False
+        self._sync_is_due = False
+        self._acknowledged_held = 0  # How many of `_held` are counted as consumed already.
+        self._consumed_bytes = 0
+        self._consumed_count = 0
+        self._unacknowledged = 0
+        super().__init__(*args, **kwargs)
+        self._charge = self._session.charge_bytes
+        self._urgent_bytes = self._session.urgent_bytes
+
+    def _bind(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+        if isinstance(protocol, asyncio.BufferedProtocol):
+            self._data_received = self._feed
+        else:
+            self._data_received = getattr(protocol, "data_received", self._ignore)
+
+    def _ignore(self, data: bytes) -> None:
+        pass
+
+    def _start_reading(self) -> None:
+        """connection_made was called: data may follow. Once."""
+        self._is_started = True
+        self._deliver_held()
+
+    def is_reading(self) -> bool:
+        """Neither paused nor closing."""
+        return not self._paused and not self._closing
+
+    def pause_reading(self) -> None:
+        """No data_received from now on, nor anything else that reading would notice. Idempotent."""
+        if self._closing or self._paused:
+            return
+        self._paused = True
+        self._delivers = False
+        self._sync_soon()
+        if self._loop.get_debug():
+            logger.debug("%r pauses reading", self)
+
+    def resume_reading(self) -> None:
+        """Undoes pause_reading. Idempotent."""
+        if self._closing or not self._paused:
+            return
+        self._paused = False
+        self._sync_soon()
+        self._context = contextvars.copy_context()
+        self._loop.call_soon(self._deliver_held)
+        if self._loop.get_debug():
+            logger.debug("%r resumes reading", self)
+
+    def on_data(self, data: bytes) -> None:
+        if self._delivers:
+            try:
+                self._context.run(self._data_received, data)
+            except (SystemExit, KeyboardInterrupt):
+                self._consume(len(data))
+                raise
+            except BaseException as error:
+                self._fatal_error(error, "Fatal error: protocol.data_received() call failed.")
+            size = len(data)
+            self._consumed_bytes += size
+            self._consumed_count += 1
+            weight = size + self._charge
+            self._unacknowledged += weight
+            session = self._session
+            session.unacknowledged_bytes += weight
+            if self._unacknowledged >= self._urgent_bytes:
+                session.acknowledge(self._id)
+            elif session.unacknowledged_bytes >= session.urgent_session_bytes:
+                session.acknowledge_all()
+        elif self._closing or self._held_loss is not None:
+            self._consume(len(data))
+        else:
+            self._held.append(data)
+
+    def _consume(self, size: int) -> None:
+        self._consumed_bytes += size
+        self._consumed_count += 1
+        self._unacknowledged += size + self._charge
+        self._session.unacknowledged_bytes += size + self._charge
+        if self._unacknowledged >= self._urgent_bytes:
+            self._session.acknowledge(self._id)
+
+    def take_consumed(self) -> tuple[int, int]:
+        self._unacknowledged = 0
+        return self._consumed_bytes, self._consumed_count
+
+    def _feed(self, data: bytes) -> None:
+        """A BufferedProtocol gets what it has room for, again and again; what it does not want any more is held."""
+        protocol = self._protocol
+        view = memoryview(data)
+        while view:
+            try:
+                buffer = protocol.get_buffer(len(view))
+                size = min(len(buffer), len(view))
+                if not size:
+                    raise RuntimeError("get_buffer() returned an empty buffer")
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self._fatal_error(error, "Fatal error: protocol.get_buffer() call failed.")
+                return
+            try:
+                if size == len(buffer):
+                    buffer[:] = view[:size]
+                else:
+                    buffer[:size] = view[:size]
+                protocol.buffer_updated(size)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self._fatal_error(error, "Fatal error: protocol.buffer_updated() call failed.")
+                return
+            view = view[size:]
+            if view and (not self._delivers or self._protocol is not protocol):
+                if not self._closing:
+                    # Not counted again: the whole counts as consumed when this returns.
+                    self._held.appendleft(bytes(view))
+                    self._acknowledged_held += 1
+                    self._delivers = False
+                    if not self._paused:
+                        self._loop.call_soon(self._deliver_held)
+                return
+
+    def _deliver_held(self) -> None:
+        held = self._held
+        while held and not self._paused and self._is_started and not self._closing:
+            item = held.popleft()
+            if item is None:
+                self._context.run(self._call_eof_received)
+                continue
+            assert isinstance(item, bytes)
+            is_counted = self._acknowledged_held > 0
+            if is_counted:
+                self._acknowledged_held -= 1
+            self._delivers = not held
+            try:
+                self._context.run(self._data_received, item)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                self._fatal_error(error, "Fatal error: protocol.data_received() call failed.")
+            if not is_counted:
+                self._consume(len(item))
+        if self._closing or self._paused or not self._is_started:
+            return
+        if self._held_loss is not None:
+            (loss,), self._held_loss = self._held_loss, None
+            self._context.run(self._lose, loss)
+            return
+        self._delivers = True
+        if self._told_paused:
+            self._sync_soon()
+
+    def _on_eof(self) -> None:
+        """The peer has ended. As with asyncio, in a turn after that of the last data."""
+        if self._closing:
+            return
+        self._held.append(None)
+        self._delivers = False
+        if not self._paused and self._is_started:
+            self._loop.call_soon(self._deliver_held)
+
+    def _call_eof_received(self) -> None:
+        try:
+            keep_open = self._protocol.eof_received()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._fatal_error(error, "Fatal error: protocol.eof_received() call failed.")
+            return
+        self._after_eof(bool(keep_open))
+
+    def _after_eof(self, keep_open: bool) -> None:
+        if not keep_open:
+            self.close()
+
+    def _hold_loss(self, error: BaseException | None) -> None:
+        """What reading met is noticed when everything before it is."""
+        self._delivers = False
+        if self._held_loss is None:
+            self._held_loss = (error,)
+        if not self._paused and self._is_started:
+            self._loop.call_soon(self._deliver_held)
+
+    # Telling the service
+
+    def _wants_paused(self) -> bool:
+        return self._paused or (self._told_paused and bool(self._held))
+
+    def _sync_soon(self) -> None:
+        if not self._sync_is_due and self._wants_paused() != self._told_paused:
+            self._sync_is_due = True
+            self._loop.call_soon(self._sync_reading)
+
+    def _sync_reading(self) -> None:
+        self._sync_is_due = False
+        if self._closing or self._held_loss is not None or self._wants_paused() == self._told_paused:
+            return
+        session = self._session
+        if session.lost is not None:
+            return
+        self._told_paused = not self._told_paused
+        if self._told_paused:
+            session.request(
+                event_loop_pb2.Command(pause_reading=transport_pb2.PauseReadingRequest(transport_id=self._id)),
+                self._on_pause_confirmed,
+            )
+        else:
+            session.send(
+                event_loop_pb2.Command(resume_reading=transport_pb2.ResumeReadingRequest(transport_id=self._id))
+            )
+
+    def _on_pause_confirmed(self, reply: event_loop_pb2.Reply | None, error: Exception | None) -> None:
+        """Nothing more comes: what is held weighs on nobody else."""
+        if error is not None or self._closing or not self._told_paused:
+            return
+        for index, item in enumerate(self._held):
+            if item is not None and index >= self._acknowledged_held:
+                self._consume(len(item))  # type: ignore[arg-type]
+        self._acknowledged_held = sum(item is not None for item in self._held)
+        if self._unacknowledged:
+            self._session.acknowledge(self._id)
+
+    def _drop(self) -> None:
+        self._delivers = False
+        self._held.clear()
+        self._held_loss = None
+        super()._drop()
+
+    def _release(self) -> None:
+        self._data_received = self._ignore
+        super()._release()
+
+
+class Writing(Endpoint):
+    """The side that writes.
+
+    Accepted: in the kernel, or on its way to the service as far as the windows allow, or waiting here.
+    """
+
+    _lost_write_warning = "socket.send() raised exception."
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        self._accepted_bytes = 0
+        self._issued_bytes = 0
+        self._sent_bytes = 0
+        self._pending: deque[bytes | memoryview] = deque()
+        self._waits_for_credit = False
+        self._eof = False
+        self._eof_is_due = False
+        self._close_is_due = False
+        self._high_bytes, self._low_bytes = _HIGH_BYTES, _LOW_BYTES
+        self._protocol_paused = False
+        self._size_waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._is_sending_file = False
+        self._headers: dict[int, bytes] = {}
+        super().__init__(*args, **kwargs)
+        self._max_write_bytes = self._session.max_write_bytes
+        self._send_window_bytes = self._session.send_window_bytes
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Buffers `data`, which may be reused at once. Never blocks, and never raises for what the network does."""
+        if type(data) is not bytes:
+            if not isinstance(data, (bytes, bytearray, memoryview)):
+                raise self._type_error(data)
+            data = bytes(data)
+        if self._eof:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if self._is_sending_file:
+            raise RuntimeError("unable to write; sendfile is in progress")
+        if not data:
+            return
+        if self._lost_count:
+            if self._lost_count >= _WARN_AFTER_LOST_WRITES:
+                logger.warning(self._lost_write_warning)
+            self._lost_count += 1
+            return
+        self._accept(data)
+
+    def _type_error(self, data: object) -> Exception:
+        return TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+
+    def _accept(self, data: bytes) -> None:
+        size = len(data)
+        self._accepted_bytes += size
+        session = self._session
+        if (
+            not self._pending
+            and size <= self._max_write_bytes
+            and self._issued_bytes - self._sent_bytes + size <= self._send_window_bytes
+            and size <= session.session_send_window_bytes - session.unwritten_bytes
+        ):
+            self._issued_bytes += size
+            header = self._headers.get(size)
+            if header is None:
+                header = self._new_header(size)
+            session.write(self._id, header, data)
+        else:
+            self._pending.append(data)
+            self._pump()
+        if self._accepted_bytes - self._sent_bytes > self._high_bytes and not self._protocol_paused:
+            self._pause_protocol()
+
+    def _new_header(self, size: int) -> bytes:
+        if len(self._headers) >= _MAX_HEADERS:
+            self._headers.clear()
+        header = self._headers[size] = write_header(self._id, size)
+        return header
+
+    def writelines(self, list_of_data: Any) -> None:
+        """As write of all of them, one after the other."""
+        self.write(b"".join(list_of_data))
+
+    def _pump(self) -> None:
+        """Sends what the windows allow, then what was to follow."""
+        pending, session = self._pending, self._session
+        while pending:
+            room = min(
+                self._max_write_bytes,
+                self._send_window_bytes - (self._issued_bytes - self._sent_bytes),
+                session.session_send_window_bytes - session.unwritten_bytes,
+            )
+            if room <= 0:
+                if session.session_send_window_bytes <= session.unwritten_bytes and not self._waits_for_credit:
+                    self._waits_for_credit = True
+                    session.wait_for_credit(self._id)
+                return
+            piece = pending[0]
+            if len(piece) > room:
+                view = memoryview(piece)
+                pending[0] = view[room:]
+                piece = view[:room]
+            else:
+                pending.popleft()
+            size = len(piece)
+            self._issued_bytes += size
+            session.write(self._id, write_header(self._id, size), piece)
+        if self._eof_is_due:
+            self._eof_is_due = False
+            session.send(event_loop_pb2.Command(write_eof=transport_pb2.WriteEofRequest(transport_id=self._id)))
+        if self._close_is_due:
+            self._close_is_due = False
+            session.send(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=self._id)))
+
+    def on_credit(self) -> None:
+        self._waits_for_credit = False
+        self._pump()
+
+    def on_progress(self, sent_bytes: int) -> None:
+        if self._protocol_paused:
+            self._context.run(self._progress, sent_bytes)
+        else:
+            self._progress(sent_bytes)
+
+    def _progress(self, sent_bytes: int) -> None:
+        delta = sent_bytes - self._sent_bytes
+        if delta <= 0:
+            return
+        self._sent_bytes = sent_bytes
+        self._session.written(delta)
+        if self._pending:
+            self._pump()
+        size = self._accepted_bytes - sent_bytes
+        if self._protocol_paused and size <= self._low_bytes:
+            self._resume_protocol()
+        if self._size_waiters:
+            self._wake_size_waiters(size)
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the kernel of the service's machine has not taken yet, as far as is known here."""
+        return self._accepted_bytes - self._sent_bytes
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """(low, high), bytes."""
+        return self._low_bytes, self._high_bytes
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """pause_writing comes strictly above `high` bytes, resume_writing at `low` or below.
+
+        Without `high` it is 4 x `low`, or 64 KiB; without `low` it is a quarter of `high`. ValueError unless
+        high >= low >= 0.
+        """
+        if high is None:
+            high = _HIGH_BYTES if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+        self._high_bytes, self._low_bytes = high, low
+        self._maybe_pause_protocol()
+
+    def _maybe_pause_protocol(self) -> None:
+        if not self._protocol_paused and self._accepted_bytes - self._sent_bytes > self._high_bytes:
+            self._pause_protocol()
+
+    def _pause_protocol(self) -> None:
+        self._protocol_paused = True
+        self._session.add_paused_writer(1)
+        try:
+            self._protocol.pause_writing()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._loop.call_exception_handler(
+                {
+                    "message": "protocol.pause_writing() failed",
+                    "exception": error,
+                    "transport": self,
+                    "protocol": self._protocol,
+                }
+            )
+
+    def _resume_protocol(self) -> None:
+        self._protocol_paused = False
+        self._session.add_paused_writer(-1)
+        try:
+            self._protocol.resume_writing()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._loop.call_exception_handler(
+                {
+                    "message": "protocol.resume_writing() failed",
+                    "exception": error,
+                    "transport": self,
+                    "protocol": self._protocol,
+                }
+            )
+
+    def write_eof(self) -> None:
+        """Half-closes behind what is buffered; reading goes on. Idempotent."""
+        if self._closing or self._eof:
+            return
+        self._eof = True
+        self._eof_is_due = True
+        self._pump()
+
+    def can_write_eof(self) -> bool:
+        """write_eof is possible."""
+        return True
+
+    def close(self) -> None:
+        """Flushes, then connection_lost(None). Idempotent."""
+        if self._closing:
+            return
+        self._closing = True
+        self._stop()
+        if self._accepted_bytes == self._sent_bytes:
+            self._session.send(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=self._id)))
+            self._lose(None)
+        else:
+            # What is written until then goes first.
+            self._loop.call_soon(self._close_behind)
+
+    def _stop(self) -> None:
+        """Closing: nothing is read any more."""
+
+    def _close_behind(self) -> None:
+        if not self._lost_count:
+            self._close_is_due = True
+            self._pump()
+
+    def _on_connection_lost(self, lost: transport_pb2.ConnectionLost) -> None:
+        # The last bytes may have reached the kernel in the turn that ended it: the protocol hears of them first.
+        self._pending.clear()
+        self._progress(min(lost.sent_bytes, self._issued_bytes))
+        super()._on_connection_lost(lost)
+
+    def _drop(self) -> None:
+        self._pending.clear()
+        self._session.written(self._issued_bytes - self._sent_bytes)
+        self._issued_bytes = self._accepted_bytes = self._sent_bytes
+        if self._protocol_paused:
+            self._session.add_paused_writer(-1)
+        self._fail_size_waiters()
+        super()._drop()
+
+    # sendfile
+
+    async def _wait_until_buffered(self, size: int) -> None:
+        """Until at most `size` bytes are buffered; ConnectionError when the transport is lost first."""
+        if self._lost_count:
+            raise ConnectionError("Connection closed by peer")
+        if self._accepted_bytes - self._sent_bytes <= size:
+            return
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._size_waiters.append((size, waiter))
+        self._session.add_paused_writer(1)
+        try:
+            await waiter
+        finally:
+            self._session.add_paused_writer(-1)
+
+    def _wake_size_waiters(self, size: int) -> None:
+        waiting = self._size_waiters
+        self._size_waiters = [(limit, waiter) for limit, waiter in waiting if size > limit and not waiter.done()]
+        for limit, waiter in waiting:
+            if size <= limit and not waiter.done():
+                waiter.set_result(None)
+
+    def _fail_size_waiters(self) -> None:
+        waiting, self._size_waiters = self._size_waiters, []
+        for _, waiter in waiting:
+            if not waiter.done():
+                waiter.set_exception(ConnectionError("Connection closed by peer"))

@@ -1,0 +1,382 @@
+"""asyncio's event loop whose transports are in the service."""
+
+from __future__ import annotations
+
+import asyncio
+import collections.abc
+import os
+import selectors
+import socket
+import ssl as ssl_module
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from transportd import _connect, _placeholder, _resolve, _sendfile, _serve
+from transportd._session import Session
+from transportd._socket import RemoteSocket
+from transportd._stream import StreamTransport
+from transportd._target import default_target
+from transportd._tls import ServiceTls
+
+_T = TypeVar("_T")
+ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+Pair = tuple[Any, Any]
+
+
+class EventLoop(asyncio.SelectorEventLoop):
+    """An event loop of asyncio's, with its network, pipes and subprocesses where the service is.
+
+    Timers, callbacks, tasks, executors, signals and add_reader are local. What exists only in this process is served
+    locally: a socket given as `sock=`, a file or pipe given to connect_read_pipe. Everything else is in the service.
+
+    Threading: as of every asyncio loop. A loop must be closed; its session, and all that is open in it, ends with it.
+    """
+
+    def __init__(
+        self,
+        target: str | None = None,
+        *,
+        token: str | None = None,
+        ssl: ssl_module.SSLContext | None = None,
+        connect_timeout: float = 10.0,
+        client_name: str | None = None,
+        connect_sockets: bool = True,
+        subprocess_context: str = "client",
+        selector: selectors.BaseSelector | None = None,
+    ):
+        """Connects to the service, and waits for that.
+
+        target: a gRPC target (HOST:PORT, dns:///HOST:PORT, unix:PATH, …). None: TRANSPORTD_TARGET, or 127.0.0.1:50051.
+        token: who calls, for the service's policy. None: TRANSPORTD_TOKEN; empty: nobody says.
+        ssl: TLS with the service itself. None: plain.
+        connect_timeout: the most seconds until the session is open.
+        client_name: for people, in `transportctl sessions`, at most 128 bytes. None: the program's name and number.
+        connect_sockets: whether sock_connect() connects TCP sockets in the service, too, as libraries need that resolve
+            and connect by themselves (aiohttp). False: as every `sock=`, they are local.
+        subprocess_context: whose environment and folder a subprocess has that names none: `client`, as in asyncio, or
+            `service`.
+
+        ServiceUnavailableError: nobody is there, or it is no transportd, or not one that speaks this contract.
+        AuthenticationError, PolicyDeniedError: it does not let the caller in. ValueError: a target that is none.
+        """
+        if subprocess_context not in ("client", "service"):
+            raise ValueError(f"subprocess_context {subprocess_context!r}: allowed are 'client' and 'service'")
+        super().__init__(selector)
+        self._connect_sockets = connect_sockets
+        self._subprocess_context = subprocess_context
+        self._placeholders = _placeholder.Placeholders()
+        try:
+            self._session = Session(
+                self,
+                target if target is not None else default_target(),
+                token=token if token is not None else os.environ.get("TRANSPORTD_TOKEN"),
+                ssl_context=ssl,
+                connect_timeout=connect_timeout,
+                client_name=client_name if client_name is not None else f"{os.path.basename(sys.argv[0])} {os.getpid()}",
+            )
+        except BaseException:
+            super().close()
+            raise
+
+    def __repr__(self) -> str:
+        session = getattr(self, "_session", None)
+        where = f" target={session.target}" if session is not None else ""
+        return super().__repr__().replace(" running=", f"{where} running=", 1)
+
+    def close(self) -> None:
+        """Ends the session and what is open in it, and closes the loop. RuntimeError while it runs."""
+        if self.is_running():
+            raise RuntimeError("Cannot close a running event loop")
+        if self.is_closed():
+            return
+        session = getattr(self, "_session", None)
+        if session is not None:
+            session.close()
+        super().close()
+
+    # TCP and Unix streams
+
+    async def create_connection(  # type: ignore[override]
+        self,
+        protocol_factory: ProtocolFactory,
+        host: str | None = None,
+        port: int | str | None = None,
+        *,
+        ssl: ssl_module.SSLContext | ServiceTls | bool | None = None,
+        family: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        sock: Any = None,
+        local_addr: tuple[str, int] | None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        happy_eyeballs_delay: float | None = None,
+        interleave: int | None = None,
+        **all_errors: bool,
+    ) -> Pair:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_connection"""
+        self._check_closed()
+        is_wrong = (
+            (server_hostname is not None and not ssl)
+            or (server_hostname is None and bool(ssl) and not host)
+            or (not ssl and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None))
+            or (sock is None) == (host is None and port is None)
+        )
+        remote = None if is_wrong or sock is None else await self._placeholders.claim(self, sock)
+        if is_wrong or (sock is not None and remote is None):
+            # asyncio itself says what is wrong, or serves a socket of this process.
+            return await super().create_connection(
+                protocol_factory,
+                host,
+                port,  # type: ignore[arg-type]
+                ssl=ssl,  # type: ignore[arg-type]
+                family=family,
+                proto=proto,
+                flags=flags,
+                sock=sock,
+                local_addr=local_addr,
+                server_hostname=server_hostname,
+                ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout,
+                happy_eyeballs_delay=happy_eyeballs_delay,
+                interleave=interleave,
+                **all_errors,
+            )
+        tls = _connect.Tls(ssl, server_hostname or None if ssl and server_hostname is None else server_hostname, host)
+        tls = tls.with_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
+        if remote is None:
+            where = _connect.Where(host, port, family, proto, flags, local_addr, happy_eyeballs_delay, interleave)
+            remote = await _connect.connect(self, self._session, where, tls, all_errors.get("all_errors", False))
+        return await _connect.make_transport(self, remote, protocol_factory, tls)
+
+    async def create_unix_connection(  # type: ignore[override]
+        self,
+        protocol_factory: ProtocolFactory,
+        path: str | bytes | os.PathLike[str] | None = None,
+        *,
+        ssl: ssl_module.SSLContext | ServiceTls | bool | None = None,
+        sock: Any = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Pair:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_unix_connection"""
+        self._check_closed()
+        if (
+            (bool(ssl) and server_hostname is None)
+            or (not ssl and server_hostname is not None)
+            or (not ssl and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None))
+            or (path is None) == (sock is None)
+            or sock is not None
+        ):
+            return await super().create_unix_connection(
+                protocol_factory,
+                path,  # type: ignore[arg-type]
+                ssl=ssl,  # type: ignore[arg-type]
+                sock=sock,
+                server_hostname=server_hostname,
+                ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout,
+            )
+        assert path is not None
+        tls = _connect.Tls(ssl, server_hostname, None).with_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
+        remote = await _connect.connect_unix(self._session, path, tls)
+        return await _connect.make_transport(self, remote, protocol_factory, tls)
+
+    async def create_server(  # type: ignore[override]
+        self,
+        protocol_factory: ProtocolFactory,
+        host: str | Sequence[str] | None = None,
+        port: int | None = None,
+        *,
+        family: int = socket.AF_UNSPEC,
+        flags: int = socket.AI_PASSIVE,
+        sock: Any = None,
+        backlog: int = 100,
+        ssl: ssl_module.SSLContext | ServiceTls | None = None,
+        reuse_address: bool | None = None,
+        reuse_port: bool | None = None,
+        keep_alive: bool | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+    ) -> asyncio.Server:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_server"""
+        self._check_closed()
+        if (
+            isinstance(ssl, bool)
+            or (ssl is None and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None))
+            or (host is None and port is None)
+            or sock is not None
+        ):
+            return await super().create_server(  # type: ignore[call-overload,no-any-return]
+                protocol_factory,
+                host,
+                port,
+                family=family,
+                flags=flags,
+                sock=sock,
+                backlog=backlog,
+                ssl=ssl,
+                reuse_address=reuse_address,
+                reuse_port=reuse_port,
+                ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout,
+                start_serving=start_serving,
+            )
+        hosts: list[str | None]
+        if host is None or isinstance(host, (str, bytes)) or not isinstance(host, collections.abc.Iterable):
+            hosts = [host]  # type: ignore[list-item]
+        else:
+            hosts = list(host)
+        return await _serve.create_server(
+            self,
+            self._session,
+            protocol_factory,
+            hosts,
+            port,
+            family=family,
+            flags=flags,
+            backlog=backlog,
+            reuse_address=reuse_address is not False,
+            reuse_port=bool(reuse_port),
+            keep_alive=bool(keep_alive),
+            tls=(ssl, ssl_handshake_timeout, ssl_shutdown_timeout),
+            start_serving=start_serving,
+        )
+
+    async def create_unix_server(  # type: ignore[override]
+        self,
+        protocol_factory: ProtocolFactory,
+        path: str | bytes | os.PathLike[str] | None = None,
+        *,
+        sock: Any = None,
+        backlog: int = 100,
+        ssl: ssl_module.SSLContext | ServiceTls | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+        cleanup_socket: bool = sys.version_info >= (3, 13),
+    ) -> asyncio.Server:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_unix_server
+
+        `cleanup_socket`: remove the socket's file when the server closes; by default as this version of Python does.
+        """
+        self._check_closed()
+        if (
+            isinstance(ssl, bool)
+            or (ssl is None and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None))
+            or path is None
+            or sock is not None
+        ):
+            return await super().create_unix_server(  # type: ignore[no-any-return]
+                protocol_factory,
+                path,  # type: ignore[arg-type]
+                sock=sock,
+                backlog=backlog,
+                ssl=ssl,  # type: ignore[arg-type]
+                ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout,
+                start_serving=start_serving,
+            )
+        return await _serve.create_unix_server(
+            self,
+            self._session,
+            protocol_factory,
+            path,
+            backlog=backlog,
+            cleanup_socket=cleanup_socket,
+            tls=(ssl, ssl_handshake_timeout, ssl_shutdown_timeout),
+            start_serving=start_serving,
+        )
+
+    def _start_serving(self, protocol_factory: Any, sock: Any, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(sock, RemoteSocket):
+            super()._start_serving(protocol_factory, sock, *args, **kwargs)  # type: ignore[misc]
+
+    def _stop_serving(self, sock: Any) -> None:
+        if isinstance(sock, RemoteSocket):
+            sock.close()  # type: ignore[attr-defined]
+        else:
+            super()._stop_serving(sock)  # type: ignore[misc]
+
+    async def sendfile(
+        self, transport: Any, file: Any, offset: int = 0, count: int | None = None, *, fallback: bool = True
+    ) -> int:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sendfile; `file` is a local one."""
+        self._check_closed()
+        return await super().sendfile(transport, file, offset, count, fallback=fallback)
+
+    async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
+        if isinstance(transp, StreamTransport):
+            return await _sendfile.sendfile(self, transp, file, offset, count)
+        return await super()._sendfile_native(transp, file, offset, count)  # type: ignore[misc,no-any-return]
+
+    # Names
+
+    async def getaddrinfo(  # type: ignore[override]
+        self,
+        host: str | bytes | None,
+        port: str | bytes | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[tuple[Any, ...]]:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.getaddrinfo: where the service is."""
+        self._check_closed()
+        return await _resolve.getaddrinfo(self._session, host, port, family, type, proto, flags)
+
+    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.getnameinfo: where the service is."""
+        self._check_closed()
+        return await _resolve.getnameinfo(self._session, sockaddr, flags)
+
+    # Sockets that libraries connect by themselves
+
+    async def sock_connect(self, sock: Any, address: Any) -> None:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_connect
+
+        A TCP socket is connected in the service (see connect_sockets): `sock` then stands for that connection in
+        create_connection(sock=…) and in sock_sendall, sock_recv and sock_recv_into, and has no peer of its own.
+        """
+        if self._connect_sockets and _placeholder.can_stand_in(sock):
+            self._check_closed()
+            await self._placeholders.connect(self, self._session, sock, address)
+        else:
+            await super().sock_connect(sock, address)
+
+    async def sock_sendall(self, sock: Any, data: Any) -> None:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_sendall"""
+        if (stand_in := self._placeholders.find(sock)) is not None:
+            await stand_in.sendall(self, data)
+        else:
+            await super().sock_sendall(sock, data)
+
+    async def sock_recv(self, sock: Any, n: int) -> bytes:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_recv"""
+        if (stand_in := self._placeholders.find(sock)) is not None:
+            return await stand_in.recv(self, n)
+        return await super().sock_recv(sock, n)
+
+    async def sock_recv_into(self, sock: Any, buf: Any) -> int:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_recv_into"""
+        if (stand_in := self._placeholders.find(sock)) is not None:
+            data = await stand_in.recv(self, len(buf))
+            memoryview(buf)[: len(data)] = data
+            return len(data)
+        return await super().sock_recv_into(sock, buf)
+
+
+def new_event_loop(target: str | None = None, **options: Any) -> EventLoop:
+    """A new EventLoop: for asyncio.Runner(loop_factory=transportd.new_event_loop)."""
+    return EventLoop(target, **options)
+
+
+def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None, target: str | None = None, **options: Any) -> _T:
+    """asyncio.run(main), on a new EventLoop(target, **options)."""
+    with asyncio.Runner(debug=debug, loop_factory=lambda: EventLoop(target, **options)) as runner:
+        return runner.run(main)

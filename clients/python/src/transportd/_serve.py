@@ -1,0 +1,161 @@
+"""create_server and create_unix_server: from what asyncio is asked to a server of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from transportd._addresses import family_to_proto
+from transportd._connect import LONGEST_SECONDS, host_name, unix_path
+from transportd._errors import transport_error_of
+from transportd._server import RemoteServer
+from transportd._tls import ServiceTls
+from transportd.v1 import event_loop_pb2, server_pb2, unix_pb2
+
+if TYPE_CHECKING:
+    from transportd._loop import EventLoop
+    from transportd._session import Reply, Session
+
+# (ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+TlsTerms = tuple[Any, float | None, float | None]
+
+
+async def create_server(
+    loop: EventLoop,
+    session: Session,
+    protocol_factory: Callable[[], asyncio.BaseProtocol],
+    hosts: list[str | None],
+    port: Any,
+    *,
+    family: int,
+    flags: int,
+    backlog: int,
+    reuse_address: bool,
+    reuse_port: bool,
+    keep_alive: bool,
+    tls: TlsTerms,
+    start_serving: bool,
+) -> RemoteServer:
+    """A TCP server in the service; raises what asyncio raises."""
+    request = event_loop_pb2.CreateServerRequest(
+        hosts=["" if not host else host_name(host) for host in hosts],
+        port=await _port_number(loop, port),
+        family=family_to_proto(family),
+        flags=flags,
+        backlog=_backlog(backlog),
+        reuse_address=reuse_address,
+        reuse_port=reuse_port,
+        keep_alive=keep_alive,
+        start_serving=start_serving,
+    )
+    request.timeout.FromSeconds(LONGEST_SECONDS)
+    _fill_tls(request, tls)
+    command = event_loop_pb2.Command(create_server=request)
+    return await _create(loop, session, command, protocol_factory, backlog, tls, start_serving)
+
+
+async def create_unix_server(
+    loop: EventLoop,
+    session: Session,
+    protocol_factory: Callable[[], asyncio.BaseProtocol],
+    path: Any,
+    *,
+    backlog: int,
+    cleanup_socket: bool,
+    tls: TlsTerms,
+    start_serving: bool,
+) -> RemoteServer:
+    """A server on a Unix stream socket of the service's machine; raises what asyncio raises."""
+    name = os.fspath(path)
+    name[0]  # As asyncio, which looks for an abstract name: IndexError when it is empty.
+    request = unix_pb2.CreateUnixServerRequest(
+        path=unix_path(name), backlog=_backlog(backlog), cleanup_socket=cleanup_socket, start_serving=start_serving
+    )
+    _fill_tls(request, tls)
+    command = event_loop_pb2.Command(create_unix_server=request)
+    try:
+        return await _create(loop, session, command, protocol_factory, backlog, tls, start_serving)
+    except OSError as error:
+        failure = transport_error_of(error)
+        if failure is None or not failure.errno_number:
+            raise
+        if failure.errno_number == errno.EADDRINUSE:
+            raise OSError(errno.EADDRINUSE, f"Address {path!r} is already in use") from None
+        raise OSError(failure.errno_number, os.strerror(failure.errno_number)) from None
+
+
+def _fill_tls(request: Any, tls: TlsTerms) -> None:
+    if isinstance(tls[0], ServiceTls):
+        request.tls.CopyFrom(tls[0].to_proto(None, tls[1], tls[2]))
+
+
+def _backlog(backlog: int) -> int:
+    if not isinstance(backlog, int):
+        raise TypeError(f"{type(backlog).__name__!r} object cannot be interpreted as an integer")
+    return min(max(backlog, 1), 65535)
+
+
+async def _port_number(loop: EventLoop, port: Any) -> int:
+    if port is None or port in ("", b""):
+        return 0
+    try:
+        number = int(port)
+    except (TypeError, ValueError):
+        infos = await loop.getaddrinfo(None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return int(infos[0][4][1])
+    if not 0 <= number <= 65535:
+        raise OverflowError("bind(): port must be 0-65535.")
+    return number
+
+
+async def _create(
+    loop: EventLoop,
+    session: Session,
+    command: event_loop_pb2.Command,
+    protocol_factory: Callable[[], asyncio.BaseProtocol],
+    backlog: int,
+    tls: TlsTerms,
+    start_serving: bool,
+) -> RemoteServer:
+    future: asyncio.Future[RemoteServer] = loop.create_future()
+
+    def done(reply: Reply | None, error: Exception | None) -> None:
+        # Here, not when the caller wakes: a connection may follow in the same frame.
+        if reply is None:
+            if not future.done():
+                assert error is not None
+                future.set_exception(error)
+            return
+        result = getattr(reply, reply.WhichOneof("result") or "")
+        if future.done():
+            request = server_pb2.ServerCloseRequest(server_id=result.server_id)
+            session.send(event_loop_pb2.Command(server_close=request))
+            return
+        ssl, handshake_timeout, shutdown_timeout = tls
+        server = RemoteServer(
+            loop,
+            session,
+            result.server_id,
+            list(result.sockets),
+            protocol_factory,
+            ssl,
+            backlog,
+            handshake_timeout,
+            shutdown_timeout,
+            start_serving,
+        )
+        future.set_result(server)
+
+    request_id = session.request(command, done)
+    try:
+        return await future
+    except asyncio.CancelledError:
+        if future.done() and not future.cancelled() and future.exception() is None:
+            future.result().close()
+        else:
+            session.cancel(request_id)
+        raise

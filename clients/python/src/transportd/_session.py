@@ -1,0 +1,682 @@
+"""A loop's session with the service: frames in and out, requests and their replies, windows, and who has which id.
+
+Opening → open → lost. Lost comes from the stream's end, from a frame that breaks the contract, or from `close`; every
+transport, server and request is then told, once. Everything happens in the event loop's thread: no thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import sys
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from transportd._errors import (
+    AuthenticationError,
+    ServiceUnavailableError,
+    SessionLostError,
+    status_error,
+    to_exception,
+)
+from transportd._frames import Frame, LargeData, acknowledgement_entry, command_entry, frame_end
+from transportd._http2 import Buffer, GrpcCall, Status
+from transportd._target import parse_target
+from transportd.v1 import event_loop_pb2, transport_pb2
+
+if TYPE_CHECKING:
+    from transportd._server import RemoteServer
+
+_REVISION = 1
+_SESSION_PATH = "/transportd.v1.EventLoop/Session"
+# A frame that is this large goes out as it is; the next one begins.
+_FULL_FRAME_BYTES = 256 << 10
+# The largest piece of one write: small enough that the service hands on the first while the next is on its way.
+MAX_WRITE_BYTES = 64 << 10
+_MAX_ENTRIES = 65_000
+# The longest wait for the service's goodbye, in seconds.
+_CLOSE_TIMEOUT = 2.0
+_MAX_CLIENT_NAME_BYTES = 128
+
+Reply = event_loop_pb2.Reply
+Done = Callable[[Reply | None, Exception | None], None]
+
+
+class Handle(Protocol):
+    """Who hears what the service says of one transport. Each method is called in the loop's thread."""
+
+    def on_data(self, data: bytes) -> None: ...
+    def on_progress(self, sent_bytes: int) -> None: ...
+    def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None: ...
+    def on_credit(self) -> None: ...
+    def on_session_lost(self, error: Exception) -> None: ...
+    def take_consumed(self) -> tuple[int, int]: ...
+
+
+class Unclaimed:
+    """A transport that was made and has no owner yet: keeps what comes for it, which its window bounds."""
+
+    def __init__(self, session: Session, transport_id: int, made: transport_pb2.ConnectionMade):
+        self.session = session
+        self.transport_id = transport_id
+        self.made = made
+        self._kept: list[tuple[str, Any]] = []
+        self._loss: Exception | None = None
+
+    def claim(self, handle: Handle) -> None:
+        """`handle` hears everything, what was kept first."""
+        if self._loss is not None:
+            handle.on_session_lost(self._loss)
+            return
+        self.session.handles[self.transport_id] = handle
+        for kind, value in self._kept:
+            if kind == "data":
+                handle.on_data(value)
+            elif kind == "progress":
+                handle.on_progress(value)
+            else:
+                handle.on_callback(kind, value)
+        self._kept.clear()
+
+    def abort(self) -> None:
+        """Nobody wants it."""
+        self._kept.clear()
+        self.session.abort(self.transport_id)
+
+    def on_data(self, data: bytes) -> None:
+        self._kept.append(("data", data))
+
+    def on_progress(self, sent_bytes: int) -> None:
+        self._kept.append(("progress", sent_bytes))
+
+    def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
+        self._kept.append((kind, callback))
+
+    def on_credit(self) -> None:
+        pass
+
+    def on_session_lost(self, error: Exception) -> None:
+        self._loss = error
+
+    def take_consumed(self) -> tuple[int, int]:
+        return 0, 0
+
+
+class Session:
+    """See the module. Not thread-safe."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        target: str,
+        *,
+        token: str | None,
+        ssl_context: ssl.SSLContext | None,
+        connect_timeout: float,
+        client_name: str,
+    ):
+        """Connects and opens the session, and waits for that: at most `connect_timeout` seconds."""
+        self._loop = loop
+        self.target = target
+        self.handles: dict[int, Handle] = {}
+        self.servers: dict[int, RemoteServer] = {}
+        self.lost: Exception | None = None
+        self._requests: dict[int, Done] = {}
+        self._last_request_id = 0
+        self._process_id = os.getpid()
+
+        self._entries: list[Buffer] = []
+        self._entries_bytes = 0
+        self._entry_count = 0
+        self._sequence = 1
+        self._flush_is_due = False
+        self._is_watching_write = False
+        self._received_sequence = 0
+        self._backlog: deque[Iterator[event_loop_pb2.Callback | LargeData]] = deque()
+        self._drain_is_due = False
+
+        self.unwritten_bytes = 0
+        self._waiting_for_credit: deque[int] = deque()
+        self._paused_writers = 0
+        self.unacknowledged_bytes = 0
+        self._to_acknowledge: set[int] = set()
+        self._acknowledge_now = False
+
+        self._call = _dial(target, token, ssl_context, connect_timeout)
+        try:
+            opened = self._open(client_name, time.monotonic() + connect_timeout)
+            limits = opened.limits
+            if opened.revision != _REVISION or limits.max_client_frame_bytes < 1024 or not limits.send_window_bytes:
+                raise ServiceUnavailableError(
+                    f"the service at {target} speaks revision {opened.revision} of the contract, this package speaks"
+                    f" {_REVISION}: install the versions that belong together"
+                )
+        except BaseException:
+            self._call.close()
+            raise
+        self.session_id = opened.session_id
+        self.limits = limits
+        self.charge_bytes = limits.callback_charge_bytes
+        self.urgent_bytes = max(1, limits.receive_window_bytes // 4)
+        self.send_window_bytes = limits.send_window_bytes
+        self.session_send_window_bytes = limits.session_send_window_bytes
+        self.urgent_session_bytes = max(1, limits.session_receive_window_bytes // 4)
+        self._max_frame_bytes = min(_FULL_FRAME_BYTES, limits.max_client_frame_bytes)
+        self.max_write_bytes = min(MAX_WRITE_BYTES, limits.max_client_frame_bytes - 64)
+        self._fd = self._call.fileno()
+        loop.add_reader(self._fd, self._on_readable)
+        _sessions.add(self)
+
+    def _open(self, client_name: str, deadline: float) -> event_loop_pb2.Opened:
+        name = client_name.encode()[:_MAX_CLIENT_NAME_BYTES].decode(errors="ignore")
+        request = event_loop_pb2.SessionRequest(
+            open=event_loop_pb2.Open(revision=_REVISION, acknowledged=True, client_name=name), sequence=1
+        ).SerializeToString()
+        self._call.send([request], len(request))
+        while True:
+            if not self._call.wait(deadline):
+                raise ServiceUnavailableError(
+                    f"no answer from {self.target} in time: something listens there, but is it a transportd?"
+                )
+            for message in self._call.receive():
+                try:
+                    frame = Frame(message)
+                except ValueError as error:
+                    raise ServiceUnavailableError(f"what {self.target} sent is no frame: {error}") from None
+                if frame.opened is None or frame.sequence != 1:
+                    raise ServiceUnavailableError(f"{self.target} did not begin with `opened`: is it a transportd?")
+                self._received_sequence = 1
+                self._backlog.append(frame.callbacks)
+                return frame.opened
+            if self._call.status is not None:
+                raise _open_error(self.target, self._call.status)
+
+    # Frames out
+
+    def _check(self) -> None:
+        if self.lost is not None:
+            raise self.lost
+
+    def _append(self, entry: Buffer) -> None:
+        if self.lost is not None:
+            return
+        size = len(entry)
+        if self._entries_bytes + size + 64 > self._max_frame_bytes or self._entry_count >= _MAX_ENTRIES:
+            self._seal()
+        self._entries.append(entry)
+        self._entries_bytes += size
+        self._entry_count += 1
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush)
+
+    def write(self, transport_id: int, header: bytes, data: bytes | memoryview) -> None:
+        """Data for a transport, at most `credit` and `max_write_bytes` long. `header` is write_header's."""
+        if self.lost is not None:
+            return
+        size = len(header) + len(data)
+        self.unwritten_bytes += len(data)
+        if self._entries_bytes + size + 64 > self._max_frame_bytes or self._entry_count >= _MAX_ENTRIES:
+            self._seal()
+        self._entries.append(header)
+        self._entries.append(data)
+        self._entries_bytes += size
+        self._entry_count += 1
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush)
+
+    def send(self, command: event_loop_pb2.Command) -> None:
+        """A command whose answer nobody waits for."""
+        self._append(command_entry(command))
+
+    def _seal(self) -> None:
+        """Hands over the frame under construction, if there is one."""
+        if not self._entries and not self._acknowledge_now:
+            return
+        if self._to_acknowledge:
+            self._append_acknowledgements()
+        self._sequence += 1
+        end = frame_end(self._sequence, self._received_sequence, self._paused_writers > 0)
+        self._entries.append(end)
+        entries, size = self._entries, self._entries_bytes + len(end)
+        self._entries, self._entries_bytes, self._entry_count = [], 0, 0
+        self._call.send(entries, size)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        if self.lost is not None:
+            return
+        if self._call.wants_write:
+            # The kernel has not taken the last one: the next grows meanwhile.
+            self._watch_write()
+            return
+        self._seal()
+        if self._call.wants_write:
+            self._watch_write()
+        elif self._call.status is not None:
+            self._lose_call()
+
+    def _watch_write(self) -> None:
+        if not self._is_watching_write:
+            self._is_watching_write = True
+            self._loop.add_writer(self._fd, self._on_writable)
+
+    def _on_writable(self) -> None:
+        self._call.flush()
+        if not self._call.wants_write:
+            self._is_watching_write = False
+            self._loop.remove_writer(self._fd)
+            self._flush()
+
+    # Requests
+
+    def request(self, command: event_loop_pb2.Command, done: Done) -> int:
+        """Sends `command`; `done` is called once, in a later turn. Returns the request's id."""
+        self._check()
+        while True:
+            self._last_request_id = self._last_request_id % 0xFFFFFFFF + 1
+            if self._last_request_id not in self._requests:
+                break
+        request_id = self._last_request_id
+        command.request_id = request_id
+        entry = command_entry(command)
+        if len(entry) + 64 > self.limits.max_client_frame_bytes:
+            raise ValueError(
+                f"the request is too long: {len(entry)} bytes, and the service takes frames of at most"
+                f" {self.limits.max_client_frame_bytes}"
+            )
+        self._requests[request_id] = done
+        self._append(entry)
+        return request_id
+
+    async def call(self, command: event_loop_pb2.Command) -> Reply:
+        """Sends `command` and waits for its reply. When it is cancelled, so is the command."""
+        future: asyncio.Future[Reply] = self._loop.create_future()
+
+        def done(reply: Reply | None, error: Exception | None) -> None:
+            if future.done():
+                return
+            if reply is not None:
+                future.set_result(reply)
+            else:
+                assert error is not None
+                future.set_exception(error)
+
+        request_id = self.request(command, done)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self.cancel(request_id)
+            raise
+
+    async def create(self, command: event_loop_pb2.Command) -> Unclaimed:
+        """As `call`, for a command that makes a transport. What nobody takes is aborted."""
+        future: asyncio.Future[Unclaimed] = self._loop.create_future()
+
+        def done(reply: Reply | None, error: Exception | None) -> None:
+            if reply is not None:
+                result = getattr(reply, reply.WhichOneof("result") or "")
+                unclaimed = self.handles.get(result.transport_id)
+                assert isinstance(unclaimed, Unclaimed)
+                if future.done():
+                    unclaimed.abort()
+                else:
+                    future.set_result(unclaimed)
+            elif not future.done():
+                assert error is not None
+                future.set_exception(error)
+
+        request_id = self.request(command, done)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.cancelled() or not future.done():
+                self.cancel(request_id)
+            elif future.exception() is None:
+                future.result().abort()
+            raise
+
+    def call_now(self, command: event_loop_pb2.Command, timeout: float = 30.0) -> Reply:
+        """Sends `command` and waits for its reply, in this thread: nothing else happens meanwhile.
+
+        For what asyncio answers at once, such as getsockopt. What the service says meanwhile is kept, in order.
+        """
+        answers: list[tuple[Reply | None, Exception | None]] = []
+        request_id = self.request(command, lambda reply, error: answers.append((reply, error)))
+        deadline = time.monotonic() + timeout
+        self._seal()
+        while not answers:
+            is_readable = self._call.wait(deadline)
+            for message in self._call.receive() if is_readable else ():
+                callbacks = list(self._read(message))
+                for index, callback in enumerate(callbacks):
+                    if isinstance(callback, LargeData) or not callback.HasField("reply"):
+                        continue
+                    if callback.reply.request_id == request_id:
+                        del callbacks[index]
+                        self._on_reply(callback.reply)
+                        break
+                self._backlog.append(iter(callbacks))
+            if not answers and self._call.status is not None:
+                self._requests.pop(request_id, None)
+                self._drain_later()
+                raise SessionLostError(f"the session with the service is lost: {self._call.status.message}")
+            if not answers and not is_readable:
+                self._requests.pop(request_id, None)
+                raise TimeoutError(f"the service did not answer within {timeout} s")
+        if self._backlog or self._call.status is not None:
+            self._drain_later()
+        if self._call.wants_write:
+            self._watch_write()
+        reply, error = answers[0]
+        if error is not None:
+            raise error
+        assert reply is not None
+        return reply
+
+    def cancel(self, request_id: int) -> None:
+        """Asks the service to stop an unanswered command; its `done` is still called."""
+        if request_id in self._requests:
+            self.send(event_loop_pb2.Command(cancel=event_loop_pb2.CancelRequest(request_id=request_id)))
+
+    def abort(self, transport_id: int, reset: bool = False) -> None:
+        """Ends a transport, and forgets it: what the service says of it from now on is ignored."""
+        self.handles.pop(transport_id, None)
+        self.send(
+            event_loop_pb2.Command(abort=transport_pb2.AbortRequest(transport_id=transport_id, reset=reset))
+        )
+
+    # Windows
+
+    def credit(self) -> int:
+        """How many bytes the session's window leaves."""
+        return self.session_send_window_bytes - self.unwritten_bytes
+
+    def written(self, size: int) -> None:
+        """The kernel has taken `size` bytes more, or they are lost."""
+        self.unwritten_bytes -= size
+        if self._waiting_for_credit and self.credit() > 0:
+            for _ in range(len(self._waiting_for_credit)):
+                if self.credit() <= 0:
+                    break
+                handle = self.handles.get(self._waiting_for_credit.popleft())
+                if handle is not None:
+                    handle.on_credit()
+
+    def wait_for_credit(self, transport_id: int) -> None:
+        """Calls the handle's `on_credit` when there is some."""
+        self._waiting_for_credit.append(transport_id)
+
+    def add_paused_writer(self, delta: int) -> None:
+        """One more (1) or one fewer (-1) protocol may not write: progress is then told promptly."""
+        before = self._paused_writers > 0
+        self._paused_writers += delta
+        if before != (self._paused_writers > 0):
+            self._acknowledge_now = True
+            self._flush_later()
+
+    def acknowledge(self, transport_id: int) -> None:
+        """What this transport has consumed is told soon."""
+        self._to_acknowledge.add(transport_id)
+        self._acknowledge_now = True
+        self._flush_later()
+
+    def acknowledge_all(self) -> None:
+        """What all transports have consumed is told soon: together they come near the session's window."""
+        self.unacknowledged_bytes = 0
+        self._to_acknowledge.update(self.handles)
+        self._acknowledge_now = True
+        self._flush_later()
+
+    def _append_acknowledgements(self) -> None:
+        handles, entries = self.handles, self._entries
+        for transport_id in self._to_acknowledge:
+            handle = handles.get(transport_id)
+            if handle is None:
+                continue
+            data_bytes, data_count = handle.take_consumed()
+            if data_count:
+                entry = acknowledgement_entry(transport_id, data_bytes, data_count)
+                entries.append(entry)
+                self._entries_bytes += len(entry)
+        self._to_acknowledge.clear()
+        self._acknowledge_now = False
+
+    def _flush_later(self) -> None:
+        if not self._flush_is_due and self.lost is None:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush)
+
+    # Frames in
+
+    def _on_readable(self) -> None:
+        if self._backlog:
+            self._drain_backlog()
+        call = self._call
+        messages = call.receive()
+        try:
+            for message in messages:
+                self._dispatch(self._read(message))
+        finally:
+            if self.lost is None:
+                if call.status is not None:
+                    self._lose_call()
+                elif self._flush_is_due or call.wants_write:
+                    # What the protocols have said, at once: another turn of the loop would only delay it.
+                    if not call.wants_write:
+                        self._seal()
+                    if call.wants_write:
+                        self._watch_write()
+
+    def _read(self, message: Buffer) -> Iterator[event_loop_pb2.Callback | LargeData]:
+        try:
+            frame = Frame(message)
+        except ValueError as error:
+            self._break_contract(str(error))
+            return iter(())
+        if frame.sequence != self._received_sequence + 1 or frame.opened is not None:
+            self._break_contract("its frames are not in order")
+            return iter(())
+        self._received_sequence = frame.sequence
+        return frame.callbacks
+
+    def _break_contract(self, what: str) -> None:
+        self._call.close()
+        self.lose(SessionLostError(f"the session with the service is lost: it broke the contract: {what}"))
+
+    def _dispatch(self, callbacks: Iterator[event_loop_pb2.Callback | LargeData]) -> None:
+        handles = self.handles
+        try:
+            for callback in callbacks:
+                data = callback.data_received
+                if data:
+                    handle = handles.get(callback.transport_id)
+                    if handle is not None:
+                        handle.on_data(data)
+                else:
+                    self._on_callback(callback)  # type: ignore[arg-type]
+        except BaseException:
+            # KeyboardInterrupt of a protocol, say: what else the frame has is not lost.
+            self._backlog.append(callbacks)
+            self._drain_later()
+            raise
+
+    def _drain_later(self) -> None:
+        if not self._drain_is_due and not self._loop.is_closed():
+            self._drain_is_due = True
+            self._loop.call_soon(self._drain_backlog)
+
+    def _drain_backlog(self) -> None:
+        self._drain_is_due = False
+        backlog, self._backlog = self._backlog, deque()
+        while backlog:
+            try:
+                self._dispatch(backlog.popleft())
+            except BaseException:
+                self._backlog.extend(backlog)
+                raise
+        if self._call.status is not None and self.lost is None:
+            self._lose_call()
+
+    def _on_callback(self, callback: event_loop_pb2.Callback) -> None:
+        kind = callback.WhichOneof("callback")
+        if kind == "write_progress":
+            handle = self.handles.get(callback.transport_id)
+            if handle is not None:
+                handle.on_progress(callback.write_progress)
+        elif kind == "reply":
+            self._on_reply(callback.reply)
+        elif kind == "connection_made":
+            self._on_connection_made(callback.transport_id, callback.connection_made)
+        elif kind == "call_exception_handler":
+            self._on_exception(callback)
+        elif kind is not None:
+            handle = self.handles.get(callback.transport_id)
+            if handle is not None:
+                handle.on_callback(kind, callback)
+
+    def _on_reply(self, reply: Reply) -> None:
+        done = self._requests.pop(reply.request_id, None)
+        if done is None:
+            return
+        if reply.HasField("error"):
+            done(None, to_exception(reply.error))
+        else:
+            done(reply, None)
+
+    def _on_connection_made(self, transport_id: int, made: transport_pb2.ConnectionMade) -> None:
+        unclaimed = Unclaimed(self, transport_id, made)
+        self.handles[transport_id] = unclaimed
+        if made.server_id:
+            server = self.servers.get(made.server_id)
+            if server is None:
+                unclaimed.abort()
+            else:
+                server.accept(unclaimed)
+
+    def _on_exception(self, callback: event_loop_pb2.Callback) -> None:
+        context: dict[str, Any] = {"message": callback.call_exception_handler.message}
+        if callback.call_exception_handler.HasField("error"):
+            context["exception"] = to_exception(callback.call_exception_handler.error)
+        server = self.servers.get(callback.transport_id)
+        if server is not None:
+            context["server"] = server
+        self._loop.call_exception_handler(context)
+
+    # The end
+
+    def _lose_call(self) -> None:
+        status = self._call.status
+        assert status is not None
+        self._call.close()
+        error = status_error(status)
+        text = f"the session with the service at {self.target} is lost: {error}"
+        self.lose(SessionLostError(text))
+
+    def lose(self, error: Exception) -> None:
+        """Tells everybody that the session is gone. Idempotent."""
+        if self.lost is not None:
+            return
+        self.lost = error
+        self._unwatch()
+        requests, self._requests = self._requests, {}
+        handles, self.handles = self.handles, {}
+        servers, self.servers = self.servers, {}
+        self._entries, self._entries_bytes = [], 0
+        for server in servers.values():
+            server.on_session_lost(error)
+        for done in requests.values():
+            done(None, error)
+        for handle in handles.values():
+            handle.on_session_lost(error)
+
+    def _unwatch(self) -> None:
+        _sessions.discard(self)
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._fd)
+            self._loop.remove_writer(self._fd)
+
+    def close(self) -> None:
+        """Ends the session: the loop is being closed, and nobody is told. Waits for the service's goodbye, not long.
+
+        What was written goes out first, as far as the service's sockets take it; then it aborts what is open.
+        """
+        if self.lost is not None:
+            return
+        self.lost = RuntimeError("Event loop is closed")
+        self._unwatch()
+        call = self._call
+        if self._entries or self._acknowledge_now:
+            self.lost, lost = None, self.lost
+            self._seal()
+            self.lost = lost
+        self._requests.clear()
+        self.handles.clear()
+        self.servers.clear()
+        call.half_close()
+        deadline = time.monotonic() + _CLOSE_TIMEOUT
+        while call.status is None and call.wait(deadline):
+            call.receive()
+        call.close()
+
+    def forget(self) -> None:
+        """A fork's child: the session is the parent's. Nothing is said to the service."""
+        self.lost = RuntimeError("this event loop belongs to the process that made it, before os.fork()")
+        self._call.close()
+        self._requests.clear()
+        self.handles.clear()
+        self.servers.clear()
+        self._entries, self._entries_bytes = [], 0
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _forget_sessions() -> None:
+    for session in list(_sessions):
+        session.forget()
+    _sessions.clear()
+
+
+os.register_at_fork(after_in_child=_forget_sessions)
+
+
+def _dial(target: str, token: str | None, ssl_context: ssl.SSLContext | None, timeout: float) -> GrpcCall:
+    place = parse_target(target)
+    try:
+        sock = place.connect(timeout)
+    except OSError as error:
+        raise ServiceUnavailableError(
+            f"no service at {target}: {error.strerror or error}. Start one (transportd --listen={target}), or name another"
+            " target: EventLoop(target) or TRANSPORTD_TARGET"
+        ) from error
+    try:
+        if ssl_context is not None:
+            ssl_context.set_alpn_protocols(["h2"])
+            sock = ssl_context.wrap_socket(sock, server_hostname=place.host)
+        metadata = [("user-agent", f"transportd-python/{sys.version_info[0]}.{sys.version_info[1]}")]
+        if token:
+            metadata.append(("authorization", f"Bearer {token}"))
+        return GrpcCall(sock, place.authority, _SESSION_PATH, metadata)
+    except ssl.SSLError as error:
+        sock.close()
+        raise ServiceUnavailableError(f"TLS with the service at {target} failed: {error}") from error
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _open_error(target: str, status: Status) -> Exception:
+    error = status_error(status)
+    if isinstance(error, PermissionError):
+        hint = "" if not isinstance(error, AuthenticationError) else "; give it by token=… or TRANSPORTD_TOKEN"
+        return type(error)(error.errno, f"the service at {target} refused the session: {error.strerror}{hint}")
+    reason = getattr(error, "reason", "")
+    failure = ServiceUnavailableError(f"the service at {target} did not open a session: {status.message or error}")
+    failure.reason = reason
+    return failure

@@ -1,0 +1,166 @@
+"""TLS: by this process with any ssl.SSLContext, or by the service with ServiceTls."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from asyncio import sslproto
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from transportd.v1 import tls_pb2, transport_pb2
+
+_VERSIONS = {
+    ssl.TLSVersion.TLSv1: tls_pb2.TLS_VERSION_1_0,
+    ssl.TLSVersion.TLSv1_1: tls_pb2.TLS_VERSION_1_1,
+    ssl.TLSVersion.TLSv1_2: tls_pb2.TLS_VERSION_1_2,
+    ssl.TLSVersion.TLSv1_3: tls_pb2.TLS_VERSION_1_3,
+}
+_VERIFY_MODES = {
+    ssl.CERT_NONE: tls_pb2.TLS_VERIFY_MODE_NONE,
+    ssl.CERT_OPTIONAL: tls_pb2.TLS_VERIFY_MODE_OPTIONAL,
+    ssl.CERT_REQUIRED: tls_pb2.TLS_VERIFY_MODE_REQUIRED,
+}
+
+
+@dataclass(frozen=True)
+class TlsSide:
+    """One side's terms, of a connection whose TLS this process does."""
+
+    context: ssl.SSLContext | bool
+    server_hostname: str | None
+    server_side: bool
+    handshake_timeout: float | None
+    shutdown_timeout: float | None
+
+    def protocol(
+        self, loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, waiter: asyncio.Future[Any]
+    ) -> Any:
+        """asyncio's own TLS, to be put over any stream transport."""
+        return sslproto.SSLProtocol(
+            loop,
+            protocol,
+            None if isinstance(self.context, bool) else self.context,
+            waiter,
+            self.server_side,
+            self.server_hostname,
+            ssl_handshake_timeout=self.handshake_timeout,
+            ssl_shutdown_timeout=self.shutdown_timeout,
+        )
+
+
+@dataclass(frozen=True)
+class ServiceTls:
+    """Asks the service to do the TLS: for `ssl=` of the event loop's calls.
+
+    The service then sees what is transferred, and keys are sent to it, unless `identity` names one that it has. With an
+    ssl.SSLContext instead, TLS goes from end to end and the service sees ciphertext only.
+
+    Where something is refused: ValueError that names the field, or ssl.SSLError.
+    """
+
+    trust_roots: str | None = None
+    """Certificates in PEM form to trust. None: those that the service's machine trusts."""
+    certificate_chain: str = ""
+    """This side's certificate and those between it and the root, in PEM form; the key may stand with them."""
+    private_key: str = field(default="", repr=False)
+    """The certificate's key in PEM form, without a passphrase."""
+    identity: str = ""
+    """A certificate with its key that the service was started with, by its name, instead of the two above."""
+    verify_mode: ssl.VerifyMode | None = None
+    """What is asked of the peer's certificate. None: CERT_REQUIRED for a client, CERT_NONE for a server."""
+    alpn_protocols: Sequence[str] = ()
+    """ALPN, the most wanted first."""
+    minimum_version: ssl.TLSVersion | None = None
+    """None: TLS 1.2."""
+    maximum_version: ssl.TLSVersion | None = None
+    """None: the highest there is."""
+    ciphers: str = ""
+    """OpenSSL's cipher list for TLS 1.2 and older. Empty: OpenSSL's default."""
+    ciphersuites: str = ""
+    """The ciphersuites of TLS 1.3. Empty: OpenSSL's default."""
+    session_resumption: bool | None = None
+    """Whether a session may be resumed. None: a server lets its clients, a client does not ask."""
+
+    def to_proto(
+        self, server_hostname: str | None, handshake_timeout: float | None, shutdown_timeout: float | None
+    ) -> tls_pb2.TlsOptions:
+        """The contract's message. ValueError for a timeout that is not positive, or a version that is not TLS."""
+        options = tls_pb2.TlsOptions(
+            certificate_chain_pem=self.certificate_chain,
+            private_key_pem=self.private_key,
+            identity=self.identity,
+            alpn_protocols=[name.encode("ascii") for name in self.alpn_protocols],
+            cipher_list=self.ciphers,
+            ciphersuites=self.ciphersuites,
+        )
+        if self.trust_roots is not None:
+            options.trust_roots_pem = self.trust_roots
+        if self.verify_mode is not None:
+            options.verify_mode = _VERIFY_MODES[self.verify_mode]
+        if server_hostname is not None:
+            options.server_hostname = server_hostname
+        if self.session_resumption is not None:
+            options.session_resumption = self.session_resumption
+        if self.minimum_version is not None:
+            options.minimum_version = _version(self.minimum_version)
+        if self.maximum_version is not None:
+            options.maximum_version = _version(self.maximum_version)
+        for name, seconds in (("handshake", handshake_timeout), ("shutdown", shutdown_timeout)):
+            if seconds is None:
+                continue
+            if seconds <= 0:
+                raise ValueError(f"ssl_{name}_timeout should be a positive number, got {seconds}")
+            getattr(options, f"{name}_timeout").FromNanoseconds(int(seconds * 1e9))
+        return options
+
+    def extra(self, info: transport_pb2.ExtraInfo) -> dict[str, Any]:
+        """get_extra_info's keys of a transport that it made."""
+        tls = info.tls
+        cipher = (tls.cipher.name, tls.cipher.protocol, tls.cipher.secret_bits) if tls.HasField("cipher") else None
+        is_shown = tls.HasField("peer_certificate")
+        return {
+            "sslcontext": self,
+            "ssl_object": None,
+            "cipher": cipher,
+            "compression": tls.compression if tls.HasField("compression") else None,
+            "peercert": _certificate(tls.peer_certificate) if is_shown and tls.peer_certificate_verified else {},
+            "peercert_der": tls.peer_certificate.der if is_shown else None,
+            "tls_version": tls.version,
+            "alpn_protocol": tls.alpn_protocol.decode("ascii", "replace") if tls.HasField("alpn_protocol") else None,
+        }
+
+
+def _version(version: ssl.TLSVersion) -> tls_pb2.TlsVersion:
+    try:
+        return _VERSIONS[version]
+    except KeyError:
+        raise ValueError(f"{version!r} is not TLSv1, TLSv1_1, TLSv1_2 or TLSv1_3") from None
+
+
+def _certificate(certificate: tls_pb2.TlsCertificate) -> dict[str, Any]:
+    """As SSLSocket.getpeercert(): https://docs.python.org/3/library/ssl.html#ssl.SSLSocket.getpeercert"""
+
+    def name(name: tls_pb2.TlsName) -> tuple[tuple[tuple[str, str], ...], ...]:
+        return tuple(tuple((item.name, item.value) for item in part.attributes) for part in name.relative_names)
+
+    def moment(seconds: int) -> str:
+        import time
+
+        at = time.gmtime(seconds)
+        return f"{time.strftime('%b', at)} {at.tm_mday:2d} {time.strftime('%H:%M:%S %Y', at)} GMT"
+
+    out: dict[str, Any] = {
+        "subject": name(certificate.subject),
+        "issuer": name(certificate.issuer),
+        "version": certificate.version,
+        "serialNumber": certificate.serial_number,
+        "notBefore": moment(certificate.not_before.seconds),
+        "notAfter": moment(certificate.not_after.seconds),
+    }
+    if certificate.subject_alternative_names:
+        out["subjectAltName"] = tuple(
+            (item.type, item.value.decode("utf-8", "replace")) for item in certificate.subject_alternative_names
+        )
+    return out
