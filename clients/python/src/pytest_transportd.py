@@ -1,0 +1,1 @@
+"""pytest's part of transportd: registered with pytest when the package is installed."""
