@@ -7,6 +7,8 @@ import harness
 import pytest
 import transportd
 
+pytest_plugins = ["pytester"]
+
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[harness.Service]:
