@@ -9,8 +9,8 @@
     transportd.run(main())
 
 Any asyncio program or library runs on it unchanged: `transportd.run(main())` instead of `asyncio.run(main())`, or
-`asyncio.Runner(loop_factory=transportd.new_event_loop)`. The service is found by TRANSPORTD_TARGET (127.0.0.1:50051 when
-unset), and told who calls by TRANSPORTD_TOKEN.
+`asyncio.Runner(loop_factory=transportd.new_event_loop)`. The service is found by TRANSPORTD_TARGET (127.0.0.1:50051
+when unset), and told who calls by TRANSPORTD_TOKEN.
 """
 
 from transportd._errors import (

@@ -62,9 +62,7 @@ class Where:
     interleave: int | None = None
 
 
-async def connect(
-    loop: EventLoop, session: Session, where: Where, tls: Tls, all_errors: bool = False
-) -> Unclaimed:
+async def connect(loop: EventLoop, session: Session, where: Where, tls: Tls, all_errors: bool = False) -> Unclaimed:
     """A connection in the service; raises what asyncio raises."""
     if _is_hooked(loop) or _plain_port(where.port) is None or _has_service_port(where.local_addr):
         attempts = await _resolve(loop, where)

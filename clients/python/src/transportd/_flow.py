@@ -38,6 +38,7 @@ class Endpoint(asyncio.BaseTransport):
 
     _loop: asyncio.AbstractEventLoop
     _protocol: Any
+    _extra: dict[str, Any]  # asyncio.BaseTransport's.
 
     def __init__(
         self,
@@ -157,15 +158,15 @@ class Endpoint(asyncio.BaseTransport):
 class Reading(Endpoint):
     """The side that reads.
 
-    While it is paused, data, the end and errors of reading are held back here, in order, and the service is told to stop
-    reading. What is held then no longer counts against the session's window, once nothing more can follow.
+    While it is paused, data, the end and errors of reading are held back here, in order, and the service is told to
+    stop reading. What is held then no longer counts against the session's window, once nothing more can follow.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
         self._paused = False
         self._is_started = False
         self._delivers = False  # Open, started, not paused, nothing held.
-        self._held: deque[bytes | None | BaseException] = deque()  # None: the end. An exception: the loss.
+        self._held: deque[bytes | BaseException | None] = deque()  # None: the end. An exception: the loss.
         self._held_loss: tuple[BaseException | None] | None = None
         self._told_paused = False
         self._sync_is_due = False

@@ -14,7 +14,8 @@ from transportd.v1 import event_loop_pb2
 if TYPE_CHECKING:
     from transportd._http2 import Buffer
 
-# SessionRequest: sequence = 2, acknowledged_sequence = 3, commands = 4, acknowledgements = 5, prompt_write_progress = 6.
+# SessionRequest: sequence = 2, acknowledged_sequence = 3, commands = 4, acknowledgements = 5,
+# prompt_write_progress = 6.
 _COMMANDS = b"\x22"
 _ACKNOWLEDGEMENTS = b"\x2a"
 _PROMPT = b"\x30\x01"

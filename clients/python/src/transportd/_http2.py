@@ -124,7 +124,9 @@ class GrpcCall:
             ]
         )
         if len(block) > self._max_frame_bytes:
-            raise ValueError(f"the call's metadata is too long: {len(block)} bytes, allowed are {self._max_frame_bytes}")
+            raise ValueError(
+                f"the call's metadata is too long: {len(block)} bytes, allowed are {self._max_frame_bytes}"
+            )
         self._framed.append(
             _PREFACE
             + _header(len(settings), _SETTINGS, 0, 0)
@@ -231,9 +233,7 @@ class GrpcCall:
         framed = self._framed
         while framed and self.status is None:
             try:
-                if self._is_tls:
-                    sent = self._sock.send(framed[0])
-                elif len(framed) == 1:
+                if self._is_tls or len(framed) == 1:
                     sent = self._sock.send(framed[0])
                 else:
                     sent = self._sock.sendmsg([framed[i] for i in range(min(len(framed), _MAX_BUFFERS))])
@@ -253,7 +253,7 @@ class GrpcCall:
     # Reading
 
     def receive(self) -> list[Buffer]:
-        """The messages that what has arrived completes; reads the socket once. `status` tells when the call has ended."""
+        """Reads the socket once: the messages that are complete now. `status` tells when the call has ended."""
         messages: list[Buffer] = []
         if self.status is not None:
             return messages
@@ -439,7 +439,9 @@ class GrpcCall:
                 self._on_headers()
         elif kind == _RST_STREAM:
             code = int.from_bytes(payload, "big")
-            self._end(Status(14 if code in (0, 7, 8, 11) else 13, f"the service reset the stream (HTTP/2 error {code})"))
+            self._end(
+                Status(14 if code in (0, 7, 8, 11) else 13, f"the service reset the stream (HTTP/2 error {code})")
+            )
         elif kind == _GOAWAY:
             last_stream_id = int.from_bytes(payload[:4], "big") & 0x7FFFFFFF
             if last_stream_id < _STREAM_ID:
@@ -524,7 +526,7 @@ class GrpcCall:
     # Waiting
 
     def wait(self, deadline: float) -> bool:
-        """Waits until the socket can be read, and writes meanwhile what waits; False at `deadline` (monotonic clock)."""
+        """Waits until the socket can be read, and writes meanwhile; False at `deadline` (monotonic clock)."""
         sock = self._sock
         if isinstance(sock, ssl.SSLSocket) and sock.pending():
             return True

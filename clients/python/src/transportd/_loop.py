@@ -13,8 +13,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from transportd import _connect, _placeholder, _resolve, _sendfile, _serve
+from transportd._server import ListeningSocket
 from transportd._session import Session
-from transportd._socket import RemoteSocket
 from transportd._stream import StreamTransport
 from transportd._target import default_target
 from transportd._tls import ServiceTls
@@ -73,7 +73,9 @@ class EventLoop(asyncio.SelectorEventLoop):
                 token=token if token is not None else os.environ.get("TRANSPORTD_TOKEN"),
                 ssl_context=ssl,
                 connect_timeout=connect_timeout,
-                client_name=client_name if client_name is not None else f"{os.path.basename(sys.argv[0])} {os.getpid()}",
+                client_name=client_name
+                if client_name is not None
+                else f"{os.path.basename(sys.argv[0])} {os.getpid()}",
             )
         except BaseException:
             super().close()
@@ -94,6 +96,14 @@ class EventLoop(asyncio.SelectorEventLoop):
         if session is not None:
             session.close()
         super().close()
+
+    def _check_open(self) -> None:
+        if self.is_closed():
+            raise RuntimeError("Event loop is closed")
+
+    def _local(self) -> Any:
+        """asyncio's own loop, for what is of this process, and to say what is wrong."""
+        return super()
 
     # TCP and Unix streams
 
@@ -117,7 +127,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         **all_errors: bool,
     ) -> Pair:
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_connection"""
-        self._check_closed()
+        self._check_open()
         is_wrong = (
             (server_hostname is not None and not ssl)
             or (server_hostname is None and bool(ssl) and not host)
@@ -127,11 +137,11 @@ class EventLoop(asyncio.SelectorEventLoop):
         remote = None if is_wrong or sock is None else await self._placeholders.claim(self, sock)
         if is_wrong or (sock is not None and remote is None):
             # asyncio itself says what is wrong, or serves a socket of this process.
-            return await super().create_connection(
+            return await self._local().create_connection(
                 protocol_factory,
                 host,
-                port,  # type: ignore[arg-type]
-                ssl=ssl,  # type: ignore[arg-type]
+                port,
+                ssl=ssl,
                 family=family,
                 proto=proto,
                 flags=flags,
@@ -163,7 +173,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         ssl_shutdown_timeout: float | None = None,
     ) -> Pair:
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_unix_connection"""
-        self._check_closed()
+        self._check_open()
         if (
             (bool(ssl) and server_hostname is None)
             or (not ssl and server_hostname is not None)
@@ -171,10 +181,10 @@ class EventLoop(asyncio.SelectorEventLoop):
             or (path is None) == (sock is None)
             or sock is not None
         ):
-            return await super().create_unix_connection(
+            return await self._local().create_unix_connection(
                 protocol_factory,
-                path,  # type: ignore[arg-type]
-                ssl=ssl,  # type: ignore[arg-type]
+                path,
+                ssl=ssl,
                 sock=sock,
                 server_hostname=server_hostname,
                 ssl_handshake_timeout=ssl_handshake_timeout,
@@ -204,14 +214,14 @@ class EventLoop(asyncio.SelectorEventLoop):
         start_serving: bool = True,
     ) -> asyncio.Server:
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_server"""
-        self._check_closed()
+        self._check_open()
         if (
             isinstance(ssl, bool)
             or (ssl is None and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None))
             or (host is None and port is None)
             or sock is not None
         ):
-            return await super().create_server(  # type: ignore[call-overload,no-any-return]
+            return await self._local().create_server(
                 protocol_factory,
                 host,
                 port,
@@ -264,19 +274,19 @@ class EventLoop(asyncio.SelectorEventLoop):
 
         `cleanup_socket`: remove the socket's file when the server closes; by default as this version of Python does.
         """
-        self._check_closed()
+        self._check_open()
         if (
             isinstance(ssl, bool)
             or (ssl is None and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None))
             or path is None
             or sock is not None
         ):
-            return await super().create_unix_server(  # type: ignore[no-any-return]
+            return await self._local().create_unix_server(
                 protocol_factory,
-                path,  # type: ignore[arg-type]
+                path,
                 sock=sock,
                 backlog=backlog,
-                ssl=ssl,  # type: ignore[arg-type]
+                ssl=ssl,
                 ssl_handshake_timeout=ssl_handshake_timeout,
                 ssl_shutdown_timeout=ssl_shutdown_timeout,
                 start_serving=start_serving,
@@ -293,26 +303,26 @@ class EventLoop(asyncio.SelectorEventLoop):
         )
 
     def _start_serving(self, protocol_factory: Any, sock: Any, *args: Any, **kwargs: Any) -> None:
-        if not isinstance(sock, RemoteSocket):
-            super()._start_serving(protocol_factory, sock, *args, **kwargs)  # type: ignore[misc]
+        if not isinstance(sock, ListeningSocket):
+            self._local()._start_serving(protocol_factory, sock, *args, **kwargs)
 
     def _stop_serving(self, sock: Any) -> None:
-        if isinstance(sock, RemoteSocket):
-            sock.close()  # type: ignore[attr-defined]
+        if isinstance(sock, ListeningSocket):
+            sock.close()
         else:
-            super()._stop_serving(sock)  # type: ignore[misc]
+            self._local()._stop_serving(sock)
 
     async def sendfile(
         self, transport: Any, file: Any, offset: int = 0, count: int | None = None, *, fallback: bool = True
     ) -> int:
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sendfile; `file` is a local one."""
-        self._check_closed()
-        return await super().sendfile(transport, file, offset, count, fallback=fallback)
+        self._check_open()
+        return await self._local().sendfile(transport, file, offset, count, fallback=fallback)
 
     async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
         if isinstance(transp, StreamTransport):
             return await _sendfile.sendfile(self, transp, file, offset, count)
-        return await super()._sendfile_native(transp, file, offset, count)  # type: ignore[misc,no-any-return]
+        return await self._local()._sendfile_native(transp, file, offset, count)
 
     # Names
 
@@ -322,17 +332,17 @@ class EventLoop(asyncio.SelectorEventLoop):
         port: str | bytes | int | None,
         *,
         family: int = 0,
-        type: int = 0,
+        type: int = 0,  # noqa: A002
         proto: int = 0,
         flags: int = 0,
     ) -> list[tuple[Any, ...]]:
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.getaddrinfo: where the service is."""
-        self._check_closed()
+        self._check_open()
         return await _resolve.getaddrinfo(self._session, host, port, family, type, proto, flags)
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.getnameinfo: where the service is."""
-        self._check_closed()
+        self._check_open()
         return await _resolve.getnameinfo(self._session, sockaddr, flags)
 
     # Sockets that libraries connect by themselves
@@ -344,7 +354,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         create_connection(sock=…) and in sock_sendall, sock_recv and sock_recv_into, and has no peer of its own.
         """
         if self._connect_sockets and _placeholder.can_stand_in(sock):
-            self._check_closed()
+            self._check_open()
             await self._placeholders.connect(self, self._session, sock, address)
         else:
             await super().sock_connect(sock, address)
@@ -360,7 +370,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_recv"""
         if (stand_in := self._placeholders.find(sock)) is not None:
             return await stand_in.recv(self, n)
-        return await super().sock_recv(sock, n)
+        return await self._local().sock_recv(sock, n)
 
     async def sock_recv_into(self, sock: Any, buf: Any) -> int:
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_recv_into"""
@@ -368,7 +378,7 @@ class EventLoop(asyncio.SelectorEventLoop):
             data = await stand_in.recv(self, len(buf))
             memoryview(buf)[: len(data)] = data
             return len(data)
-        return await super().sock_recv_into(sock, buf)
+        return await self._local().sock_recv_into(sock, buf)
 
 
 def new_event_loop(target: str | None = None, **options: Any) -> EventLoop:

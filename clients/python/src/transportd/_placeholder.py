@@ -1,7 +1,7 @@
 """Local sockets that stand for connections of the service.
 
-Some libraries (aiohttp) resolve names and connect sockets by themselves, with loop.sock_connect, and then hand the socket
-to create_connection. Such a socket is never connected here: the service connects in its place.
+Some libraries (aiohttp) resolve names and connect sockets by themselves, with loop.sock_connect, and then hand the
+socket to create_connection. Such a socket is never connected here: the service connects in its place.
 """
 
 from __future__ import annotations

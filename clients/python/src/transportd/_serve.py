@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transportd._loop import EventLoop
     from transportd._session import Reply, Session
 
-# (ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+# As create_server has them: ssl, and its two timeouts.
 TlsTerms = tuple[Any, float | None, float | None]
 
 

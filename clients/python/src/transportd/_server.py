@@ -55,6 +55,11 @@ class ListeningSocket(RemoteSocket):
 class RemoteServer(base_events.Server):
     """asyncio.Server, whose sockets are in the service. The session keeps it while it serves."""
 
+    # asyncio.base_events.Server's.
+    _sockets: list[Any] | None
+    _attach: Any
+    _detach: Any
+
     def __init__(
         self,
         loop: EventLoop,

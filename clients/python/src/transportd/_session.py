@@ -387,9 +387,7 @@ class Session:
     def abort(self, transport_id: int, reset: bool = False) -> None:
         """Ends a transport, and forgets it: what the service says of it from now on is ignored."""
         self.handles.pop(transport_id, None)
-        self.send(
-            event_loop_pb2.Command(abort=transport_pb2.AbortRequest(transport_id=transport_id, reset=reset))
-        )
+        self.send(event_loop_pb2.Command(abort=transport_pb2.AbortRequest(transport_id=transport_id, reset=reset)))
 
     # Windows
 
@@ -652,8 +650,8 @@ def _dial(target: str, token: str | None, ssl_context: ssl.SSLContext | None, ti
         sock = place.connect(timeout)
     except OSError as error:
         raise ServiceUnavailableError(
-            f"no service at {target}: {error.strerror or error}. Start one (transportd --listen={target}), or name another"
-            " target: EventLoop(target) or TRANSPORTD_TARGET"
+            f"no service at {target}: {error.strerror or error}. Start one (transportd --listen={target}), or name"
+            " another target: EventLoop(target) or TRANSPORTD_TARGET"
         ) from error
     try:
         if ssl_context is not None:

@@ -191,9 +191,7 @@ def _number(option: types_pb2.SocketOption, value: int | bytes | None) -> int:
     raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
 
-def _membership(
-    level: int, name: int, value: int | bytes | None, transport_id: int
-) -> event_loop_pb2.Command | None:
+def _membership(level: int, name: int, value: int | bytes | None, transport_id: int) -> event_loop_pb2.Command | None:
     """The command for joining or leaving a multicast group; ip(7), ipv6(7)."""
     from transportd.v1 import datagram_pb2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from asyncio import constants
+from asyncio import constants, trsock
 from typing import TYPE_CHECKING, Any
 
 from transportd._addresses import address_of
@@ -40,7 +40,7 @@ def socket_extra(session: Session, transport_id: int, info: transport_pb2.ExtraI
     extra: dict[str, Any] = {"sockname": sockname, "peername": peername}
     if info.HasField("socket"):
         remote = RemoteSocket(session, transport_id, info.socket, sockname, peername)
-        extra["socket"] = asyncio.trsock.TransportSocket(remote)  # type: ignore[arg-type]
+        extra["socket"] = trsock.TransportSocket(remote)  # type: ignore[arg-type]
     if info.HasField("peercred"):
         extra["peercred"] = (info.peercred.pid, info.peercred.uid, info.peercred.gid)
     return extra
@@ -169,7 +169,7 @@ class WritePipeTransport(Writing, asyncio.WriteTransport):
 
     def _on_connection_lost(self, lost: transport_pb2.ConnectionLost) -> None:
         # The service may have had nothing buffered, while bytes were on their way to it.
-        if not lost.HasField("error") and not self._closing and self._issued_bytes > lost.sent_bytes or self._pending:
+        if (not lost.HasField("error") and not self._closing and self._issued_bytes > lost.sent_bytes) or self._pending:
             self._pending.clear()
             self._progress(min(lost.sent_bytes, self._issued_bytes))
             self._lose(BrokenPipeError())

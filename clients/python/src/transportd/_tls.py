@@ -38,7 +38,8 @@ class TlsSide:
         self, loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, waiter: asyncio.Future[Any]
     ) -> Any:
         """asyncio's own TLS, to be put over any stream transport."""
-        return sslproto.SSLProtocol(
+        make: Any = sslproto.SSLProtocol
+        return make(
             loop,
             protocol,
             None if isinstance(self.context, bool) else self.context,
