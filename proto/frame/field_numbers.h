@@ -14,6 +14,7 @@ inline constexpr uint32_t kAcknowledgedSequence = 3;
 inline constexpr uint32_t kEntries = 4;
 inline constexpr uint32_t kAcknowledgements = 5;
 inline constexpr uint32_t kPromptWriteProgress = 6;
+inline constexpr uint32_t kAllWritten = 7;
 // Of Command.
 inline constexpr uint32_t kCommandRequestId = 1;
 inline constexpr uint32_t kCommandTransportId = 2;

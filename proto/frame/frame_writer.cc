@@ -146,7 +146,7 @@ void FrameWriter::AppendWriteProgress(uint32_t transport_id, uint64_t sent_bytes
   buffer_.Commit(static_cast<size_t>(end - room.data()));
 }
 
-FrameBuffer FrameWriter::Seal(uint64_t sequence, uint64_t acknowledged_sequence, bool prompt_write_progress) {
+FrameBuffer FrameWriter::Seal(uint64_t sequence, uint64_t acknowledged_sequence, FrameFlag flag) {
   const std::span<char> room = buffer_.Reserve(2 * (1 + wire::kMaxVarint64Bytes) + 2);
   char* end = room.data();
   if (sequence != 0) {
@@ -157,8 +157,8 @@ FrameBuffer FrameWriter::Seal(uint64_t sequence, uint64_t acknowledged_sequence,
     *end++ = Tag(kAcknowledgedSequence, Type::kVarint);
     end = PutVarint(end, acknowledged_sequence);
   }
-  if (prompt_write_progress) {
-    *end++ = Tag(kPromptWriteProgress, Type::kVarint);
+  if (flag != FrameFlag::kNone) {
+    *end++ = Tag(flag == FrameFlag::kAllWritten ? kAllWritten : kPromptWriteProgress, Type::kVarint);
     *end++ = 1;
   }
   buffer_.Commit(static_cast<size_t>(end - room.data()));

@@ -12,6 +12,13 @@
 
 namespace transportd {
 
+// What a frame says besides its numbers.
+enum class FrameFlag : uint8_t {
+  kNone,
+  kPromptWriteProgress,  // Of a SessionRequest.
+  kAllWritten,           // Of a SessionResponse.
+};
+
 // One frame under construction. The hot variants (write, data_received, write_progress, sendto, datagram_received) are
 // written by hand, the data straight where it came from; everything else is serialized by protobuf. The numbers go in
 // last, by Seal. Threading: one thread at a time.
@@ -43,8 +50,8 @@ class FrameWriter final {
   std::span<char> BeginDataReceived(uint32_t transport_id, size_t size_bytes);
   void EndDataReceived(size_t used_bytes);
 
-  // Takes the frame; the writer is empty then. Numbers of 0 are left out. `prompt_write_progress`: requests only.
-  FrameBuffer Seal(uint64_t sequence, uint64_t acknowledged_sequence, bool prompt_write_progress = false);
+  // Takes the frame; the writer is empty then. Numbers of 0 are left out.
+  FrameBuffer Seal(uint64_t sequence, uint64_t acknowledged_sequence, FrameFlag flag = FrameFlag::kNone);
 
  private:
   void AppendMessage(uint32_t field_number, const google::protobuf::MessageLite& message);

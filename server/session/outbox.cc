@@ -66,7 +66,7 @@ void Outbox::AddShare(uint32_t transport_id, uint64_t data_bytes) {
   }
 }
 
-FrameBuffer Outbox::TakeFrame(uint64_t acknowledged_sequence) {
+FrameBuffer Outbox::TakeFrame(uint64_t acknowledged_sequence, bool all_written) {
   FrameWriter writer;
   if (sealed_.empty()) {
     only_data_ = true;
@@ -81,7 +81,7 @@ FrameBuffer Outbox::TakeFrame(uint64_t acknowledged_sequence) {
   }
   sending_ = true;
   sending_bytes_ = writer.size_bytes();
-  return writer.Seal(++sequence_, acknowledged_sequence);
+  return writer.Seal(++sequence_, acknowledged_sequence, all_written ? FrameFlag::kAllWritten : FrameFlag::kNone);
 }
 
 std::vector<DataShare> Outbox::FrameSent() {

@@ -51,8 +51,8 @@ class Outbox final {
   // What waits is data of transports, and nothing that a client might wait for.
   bool only_data() const { return only_data_ && sealed_.empty(); }
 
-  // The next frame to send; nothing is being sent, and it is not empty.
-  FrameBuffer TakeFrame(uint64_t acknowledged_sequence);
+  // The next frame to send; nothing is being sent, and it is not empty. `all_written`: SessionResponse's.
+  FrameBuffer TakeFrame(uint64_t acknowledged_sequence, bool all_written);
   // The stream has taken the frame: what it held of whose data.
   std::vector<DataShare> FrameSent();
   // The stream is gone, with the frame being sent.

@@ -380,7 +380,7 @@ void Session::SendNextFrame() {
     data_frame_ = outbox_->sequence() + 1;
     data_frame_time_ = loop_.Time();
   }
-  stream_->SendFrame(outbox_->TakeFrame(client_sequence_));
+  stream_->SendFrame(outbox_->TakeFrame(client_sequence_, write_buffer_bytes_ == 0));
 }
 
 // As TCP holds a small segment while one is unacknowledged (RFC 896): what a frame costs, it costs once for all the

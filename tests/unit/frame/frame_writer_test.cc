@@ -186,10 +186,19 @@ TEST(FrameWriter, LeavesOutNumbersThatAreZero) {
 TEST(FrameWriter, AsksForPromptProgress) {
   FrameWriter writer;
   v1::SessionRequest request;
-  const FrameBuffer asks = writer.Seal(1, 0, /*prompt_write_progress=*/true);
+  const FrameBuffer asks = writer.Seal(1, 0, FrameFlag::kPromptWriteProgress);
   ASSERT_TRUE(request.ParseFromArray(asks.data(), static_cast<int>(asks.size())));
   EXPECT_TRUE(request.prompt_write_progress());
   EXPECT_FALSE(Request(writer).prompt_write_progress());
+}
+
+TEST(FrameWriter, SaysThatAllIsWritten) {
+  FrameWriter writer;
+  v1::SessionResponse response;
+  const FrameBuffer says = writer.Seal(1, 1, FrameFlag::kAllWritten);
+  ASSERT_TRUE(response.ParseFromArray(says.data(), static_cast<int>(says.size())));
+  EXPECT_TRUE(response.all_written());
+  EXPECT_FALSE(Response(writer).all_written());
 }
 
 TEST(FrameWriter, IsEmptyAfterSeal) {

@@ -41,6 +41,7 @@ class MemoryFrameStream final : public FrameStream {
     EXPECT_TRUE(sequence_ == 0 || response.sequence() == sequence_ + 1);
     sequence_ = response.sequence();
     acknowledged_sequence_ = response.acknowledged_sequence();
+    all_written_ = response.all_written();
     if (response.has_opened()) opened_ = response.opened();
     for (const v1::Callback& callback : response.callbacks()) callbacks_.push_back(callback);
     if (takes_frames_) reactor_->CallSoon([this] { FrameSent(); });
@@ -87,6 +88,8 @@ class MemoryFrameStream final : public FrameStream {
   size_t largest_frame_bytes() const { return largest_frame_bytes_; }
   uint64_t sequence() const { return sequence_; }
   uint64_t acknowledged_sequence() const { return acknowledged_sequence_; }
+  // Of the last frame.
+  bool all_written() const { return all_written_; }
 
   // The first reply to `request_id`; null: none yet.
   const v1::Reply* FindReply(uint32_t request_id) const {
@@ -125,6 +128,7 @@ class MemoryFrameStream final : public FrameStream {
   bool sending_ = false;
   uint64_t sequence_ = 0;
   uint64_t acknowledged_sequence_ = 0;
+  bool all_written_ = false;
   uint64_t client_sequence_ = 0;
   FrameCutter cutter_;
   size_t largest_frame_bytes_ = 0;

@@ -20,7 +20,7 @@ TEST(Outbox, NoFrameHasMoreEntriesThanItMay) {
   int frame_count = 0;
   FrameView view;
   while (!outbox.empty()) {
-    const FrameBuffer frame = outbox.TakeFrame(0);
+    const FrameBuffer frame = outbox.TakeFrame(0, false);
     ASSERT_TRUE(ReadFrame(frame.view(), view));
     read_count += view.entries.size();
     ++frame_count;

@@ -357,6 +357,29 @@ TEST_F(SessionTest, WritesReachThePeerAndProgressTellsSo) {
   }));
 }
 
+TEST_F(SessionTest, EachFrameTellsWhetherAllIsWritten) {
+  RawListener listener;
+  StartOpen();
+  const uint32_t id = Connect(listener.address());
+  RawPeer peer = listener.Accept();
+  v1::Command command;
+  command.mutable_get_state()->set_transport_id(id);
+  Write(id, "little");
+  Ask(command, 1);
+  EXPECT_TRUE(stream_->all_written());
+  EXPECT_EQ(stream_->acknowledged_sequence(), 4u);
+  // The peer does not read, and the kernel does not take it all.
+  Write(id, std::string(32 << 20, 'x'));
+  peer.Send("something");
+  ASSERT_TRUE(RunUntil([&] { return stream_->Data(id) == "something"; }));
+  EXPECT_FALSE(stream_->all_written());
+  ASSERT_TRUE(RunUntil([&] {
+    peer.Poll();
+    return stream_->all_written();
+  }));
+  EXPECT_EQ(peer.received().size(), 6 + (size_t{32} << 20));
+}
+
 TEST_F(SessionTest, EofIsOnlyToldAndTheOtherDirectionGoesOn) {
   RawListener listener;
   StartOpen();

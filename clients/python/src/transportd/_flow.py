@@ -143,6 +143,10 @@ class Endpoint(asyncio.BaseTransport):
     def take_consumed(self) -> tuple[int, int]:
         return 0, 0
 
+    def is_ending(self) -> bool:
+        """It is closing: its end concerns no callback but connection_lost, which is called later anyway."""
+        return False
+
     def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
         if kind == "connection_lost" and not self._lost_count:
             self._context.run(self._on_connection_lost, callback.connection_lost)
@@ -414,6 +418,7 @@ class Writing(Endpoint):
     def __init__(self, *args: Any, **kwargs: Any):
         self._accepted_bytes = 0
         self._issued_bytes = 0
+        self._issued_sequence = 0  # The frame with the last of them.
         self._sent_bytes = 0
         self._pending: deque[bytes | memoryview] = deque()
         self._waits_for_credit = False
@@ -462,6 +467,7 @@ class Writing(Endpoint):
             and size <= session.session_send_window_bytes - session.unwritten_bytes
         ):
             self._issued_bytes += size
+            self._issued_sequence = session.next_sequence
             header = self._headers.get(size)
             if header is None:
                 header = self._new_header(size)
@@ -505,6 +511,7 @@ class Writing(Endpoint):
                 pending.popleft()
             size = len(piece)
             self._issued_bytes += size
+            self._issued_sequence = session.next_sequence
             session.write(self._id, write_header(self._id, size), piece)
         if self._eof_is_due:
             self._eof_is_due = False
@@ -539,7 +546,20 @@ class Writing(Endpoint):
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the kernel of the service's machine has not taken yet, as far as is known here."""
+        self._settle()
         return self._accepted_bytes - self._sent_bytes
+
+    def _settle(self) -> None:
+        """What the service has said of all its transports may say it of this one, too."""
+        if (
+            self._sent_bytes != self._issued_bytes
+            and self._issued_sequence <= self._session.written_sequence
+            and not self._protocol_paused
+        ):
+            self._progress(self._issued_bytes)
+
+    def is_ending(self) -> bool:
+        return self._closing and not self._protocol_paused
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """(low, high), bytes."""
@@ -616,12 +636,13 @@ class Writing(Endpoint):
             return
         self._closing = True
         self._stop()
+        self._settle()
         if self._accepted_bytes == self._sent_bytes:
             self._session.send(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=self._id)))
             self._lose(None)
         else:
             # What is written until then goes first.
-            self._loop.call_soon(self._close_behind)
+            self._session.before_flush(self._close_behind)
 
     def _stop(self) -> None:
         """Closing: nothing is read any more."""
@@ -635,7 +656,11 @@ class Writing(Endpoint):
         # The last bytes may have reached the kernel in the turn that ended it: the protocol hears of them first.
         self._pending.clear()
         self._progress(min(lost.sent_bytes, self._issued_bytes))
-        super()._on_connection_lost(lost)
+        if self._closing and self._sent_bytes == self._accepted_bytes:
+            # Whatever the socket met after the last byte: nobody would have looked.
+            self._lose(None)
+        else:
+            super()._on_connection_lost(lost)
 
     def _drop(self) -> None:
         self._pending.clear()

@@ -81,7 +81,7 @@ class LargeData:
 class Frame:
     """A frame of the service."""
 
-    __slots__ = ("acknowledged_sequence", "callbacks", "opened", "sequence")
+    __slots__ = ("acknowledged_sequence", "all_written", "callbacks", "opened", "sequence")
 
     def __init__(self, message: Buffer):
         """ValueError when it is none."""
@@ -96,6 +96,7 @@ class Frame:
             raise ValueError(f"not a frame: {error}") from None
         self.sequence = frame.sequence
         self.acknowledged_sequence = frame.acknowledged_sequence
+        self.all_written = frame.all_written
         if frame.HasField("opened"):
             self.opened = frame.opened
         self.callbacks = iter(frame.callbacks)
@@ -128,6 +129,7 @@ class Frame:
         self.opened = small.opened
         self.sequence = small.sequence
         self.acknowledged_sequence = small.acknowledged_sequence
+        self.all_written = small.all_written
         self.callbacks = iter(callbacks)
 
 

@@ -95,6 +95,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         session = getattr(self, "_session", None)
         if session is not None:
             session.close()
+        self._placeholders.close()
         super().close()
 
     def _check_open(self) -> None:
@@ -134,7 +135,7 @@ class EventLoop(asyncio.SelectorEventLoop):
             or (not ssl and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None))
             or (sock is None) == (host is None and port is None)
         )
-        remote = None if is_wrong or sock is None else await self._placeholders.claim(self, sock)
+        remote = None if is_wrong or sock is None else self._placeholders.claim(sock)
         if is_wrong or (sock is not None and remote is None):
             # asyncio itself says what is wrong, or serves a socket of this process.
             return await self._local().create_connection(
@@ -350,35 +351,14 @@ class EventLoop(asyncio.SelectorEventLoop):
     async def sock_connect(self, sock: Any, address: Any) -> None:
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_connect
 
-        A TCP socket is connected in the service (see connect_sockets): `sock` then stands for that connection in
-        create_connection(sock=…) and in sock_sendall, sock_recv and sock_recv_into, and has no peer of its own.
+        A TCP socket is connected in the service (see connect_sockets). `sock` then stands for that connection: it can
+        be given to create_connection, read, written and closed; only its own names and options are not the connection's.
         """
         if self._connect_sockets and _placeholder.can_stand_in(sock):
             self._check_open()
             await self._placeholders.connect(self, self._session, sock, address)
         else:
             await super().sock_connect(sock, address)
-
-    async def sock_sendall(self, sock: Any, data: Any) -> None:
-        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_sendall"""
-        if (stand_in := self._placeholders.find(sock)) is not None:
-            await stand_in.sendall(self, data)
-        else:
-            await super().sock_sendall(sock, data)
-
-    async def sock_recv(self, sock: Any, n: int) -> bytes:
-        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_recv"""
-        if (stand_in := self._placeholders.find(sock)) is not None:
-            return await stand_in.recv(self, n)
-        return await self._local().sock_recv(sock, n)
-
-    async def sock_recv_into(self, sock: Any, buf: Any) -> int:
-        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_recv_into"""
-        if (stand_in := self._placeholders.find(sock)) is not None:
-            data = await stand_in.recv(self, len(buf))
-            memoryview(buf)[: len(data)] = data
-            return len(data)
-        return await self._local().sock_recv_into(sock, buf)
 
 
 def new_event_loop(target: str | None = None, **options: Any) -> EventLoop:

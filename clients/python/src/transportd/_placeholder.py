@@ -1,7 +1,9 @@
 """Local sockets that stand for connections of the service.
 
 Some libraries (aiohttp) resolve names and connect sockets by themselves, with loop.sock_connect, and then hand the
-socket to create_connection. Such a socket is never connected here: the service connects in its place.
+socket to create_connection. Such a socket is connected by the service. Its descriptor here becomes one end of a local
+pair of sockets, so that it can be read, written, waited for and closed like any other: what goes through it is passed
+on. create_connection(sock=…) takes the connection itself, and nothing is passed on any more.
 """
 
 from __future__ import annotations
@@ -10,17 +12,21 @@ import asyncio
 import contextlib
 import errno
 import os
+import select
 import socket
 import weakref
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from transportd import _connect
-from transportd._session import Session, Unclaimed
 from transportd._stream import StreamTransport
 
 if TYPE_CHECKING:
     from transportd._loop import EventLoop
+    from transportd._session import Session, Unclaimed
+
+# How long a connection waits for create_connection before what comes for it is passed on, in seconds.
+_CLAIM_SECONDS = 0.01
+_HIGH_BYTES = 64 << 10
 
 
 def can_stand_in(sock: Any) -> bool:
@@ -36,120 +42,150 @@ def can_stand_in(sock: Any) -> bool:
     return False
 
 
-class StandIn(asyncio.Protocol):
-    """A connection without a protocol: what comes waits for sock_recv."""
+class Relay:
+    """The other end of the local pair, and the connection; passes on between them once it is started."""
 
-    def __init__(self, unclaimed: Unclaimed):
-        self.unclaimed: Unclaimed | None = unclaimed
-        self._transport: StreamTransport | None = None
-        self._data: deque[bytes] = deque()
-        self._size = 0
-        self._ended = False
-        self._error: BaseException | None = None
-        self._changed: asyncio.Future[None] | None = None
+    def __init__(self, loop: EventLoop, unclaimed: Unclaimed, near: socket.socket, relays: set[Relay]):
+        self._loop = loop
+        self._unclaimed: Unclaimed | None = unclaimed
+        self._near = near
+        self._relays = relays
+        relays.add(self)
+        # Until it is started: somebody has written to the socket, or closed it.
+        loop.add_reader(near, self.start)
+        self._timer = loop.call_later(_CLAIM_SECONDS, self.start)
 
     def take(self) -> Unclaimed | None:
-        """For create_connection(sock=…); None when sock_recv or sock_sendall was called already."""
-        unclaimed, self.unclaimed = self.unclaimed, None
+        """The connection, for create_connection; None when something was passed on already."""
+        unclaimed, self._unclaimed = self._unclaimed, None
+        if unclaimed is not None:
+            self._leave()
+            self._near.close()
         return unclaimed
 
+    def _leave(self) -> None:
+        self._timer.cancel()
+        self._loop.remove_reader(self._near)
+        self._relays.discard(self)
+
+    def start(self) -> None:
+        """Nobody has taken it: bytes are passed on, both ways."""
+        unclaimed, self._unclaimed = self._unclaimed, None
+        if unclaimed is None:
+            return
+        self._leave()
+        far = _Passing()
+        near = _Passing()
+        far.other, near.other = near, far
+        far.transport = StreamTransport(self._loop, unclaimed, far)
+        # asyncio's own transport for a socket of this process.
+        far_task = self._loop._local().create_connection(lambda: near, sock=self._near)
+        task = self._loop.create_task(far_task)
+        task.add_done_callback(lambda task: far.abort() if task.cancelled() or task.exception() else None)
+        self._relays.add(self)
+        far.on_lost = lambda: self._relays.discard(self)
+
     def drop(self) -> None:
-        """The socket is closed."""
-        if self.unclaimed is not None:
-            self.unclaimed.abort()
-            self.unclaimed = None
-        if self._transport is not None:
-            self._transport.close()
+        """The loop is closing."""
+        self._timer.cancel()
+        self._near.close()
 
-    def _open(self, loop: EventLoop) -> StreamTransport:
-        if self._transport is None:
-            unclaimed = self.take()
-            if unclaimed is None:
-                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-            self._transport = StreamTransport(loop, unclaimed, self)
-        return self._transport
 
-    def _wake(self) -> None:
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
+class _Passing(asyncio.Protocol):
+    """One side of a relay: hands what it gets to the other, which slows it down when it cannot keep up."""
 
-    async def _wait(self, loop: EventLoop) -> None:
-        self._changed = loop.create_future()
-        try:
-            await self._changed
-        finally:
-            self._changed = None
+    def __init__(self) -> None:
+        self.transport: Any = None
+        self.other: _Passing | None = None
+        self.on_lost: Any = None
+        self._early: list[bytes] = []
+        self._early_eof = False
+        self._is_aborted = False
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        transport.set_write_buffer_limits(_HIGH_BYTES)
+        if self._is_aborted:
+            transport.abort()
+            return
+        for data in self._early:
+            transport.write(data)
+        self._early.clear()
+        if self._early_eof:
+            transport.write_eof()
+
+    def send(self, data: bytes) -> None:
+        if self.transport is None:
+            self._early.append(data)
+        elif not self.transport.is_closing():
+            self.transport.write(data)
+
+    def send_eof(self) -> None:
+        if self.transport is None:
+            self._early_eof = True
+        elif not self.transport.is_closing():
+            with contextlib.suppress(OSError):
+                self.transport.write_eof()
+
+    def abort(self) -> None:
+        self._is_aborted = True
+        if self.transport is not None:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        self._data.append(data)
-        self._size += len(data)
-        if self._size > 65536 and self._transport is not None:
-            self._transport.pause_reading()
-        self._wake()
+        if self.other is not None:
+            self.other.send(data)
 
     def eof_received(self) -> bool:
-        self._ended = True
-        self._wake()
-        return True
+        if self.other is not None and not self._is_closed_locally():
+            self.other.send_eof()
+            return True
+        return False
+
+    def _is_closed_locally(self) -> bool:
+        """The socket that was read to its end is a local one, and closed for both directions: poll(2), POLLHUP."""
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        if descriptor == -1:
+            return False
+        poller = select.poll()
+        poller.register(descriptor, 0)
+        return bool(poller.poll(0))
+
+    def pause_writing(self) -> None:
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.resume_reading()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._ended = True
-        self._error = exc
-        self._wake()
-
-    async def recv(self, loop: EventLoop, size: int) -> bytes:
-        """As socket.recv: b"" at the end."""
-        transport = self._open(loop)
-        while not self._data:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                return b""
-            await self._wait(loop)
-        first = self._data.popleft()
-        if len(first) > size:
-            self._data.appendleft(first[size:])
-            first = first[:size]
-        self._size -= len(first)
-        if self._size <= 16384:
-            transport.resume_reading()
-        return first
-
-    async def sendall(self, loop: EventLoop, data: Any) -> None:
-        """As socket.sendall: returns when the kernel of the service's machine has taken it."""
-        transport = self._open(loop)
-        if self._error is not None or transport.is_closing():
-            raise self._error or BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        view = memoryview(data).cast("B")
-        for start in range(0, len(view), 1 << 18):
-            transport.write(view[start : start + (1 << 18)])
-            try:
-                await transport._wait_until_buffered(1 << 18)
-            except ConnectionError:
-                raise self._error or BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
+        other, self.other = self.other, None
+        if other is not None:
+            other.other = None
+            if exc is not None:
+                other.abort()
+            elif other.transport is not None:
+                other.transport.close()
+        if self.on_lost is not None:
+            self.on_lost()
 
 
 class Placeholders:
-    """Those of one loop. A socket that is closed, or forgotten, lets go of its connection."""
+    """Those of one loop."""
 
     def __init__(self) -> None:
-        self._known: weakref.WeakKeyDictionary[socket.socket, StandIn] = weakref.WeakKeyDictionary()
-
-    def find(self, sock: Any) -> StandIn | None:
-        """None: an ordinary socket."""
-        return self._known.get(sock) if self._known and isinstance(sock, socket.socket) else None
+        self._known: weakref.WeakKeyDictionary[socket.socket, Relay] = weakref.WeakKeyDictionary()
+        self._relays: set[Relay] = set()
 
     async def connect(self, loop: EventLoop, session: Session, sock: socket.socket, address: Any) -> None:
         """loop.sock_connect."""
         if loop.get_debug() and sock.gettimeout() != 0:
             raise ValueError("the socket must be non-blocking")
-        self._sweep()
-        if sock in self._known:
-            raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
         local_addr = None
         with contextlib.suppress(OSError):
             name = sock.getsockname()
-            if name[1]:
+            if name[1] or name[0] not in ("0.0.0.0", "::"):
                 local_addr = name[:2]
         host = _connect._scoped(address)
         where = _connect.Where(host, address[1], family=sock.family, local_addr=local_addr, interleave=0)
@@ -157,29 +193,25 @@ class Placeholders:
         if sock.fileno() == -1:
             unclaimed.abort()
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        stand_in = StandIn(unclaimed)
-        self._known[sock] = stand_in
-        weakref.finalize(sock, _drop_soon, weakref.ref(loop), stand_in)
+        near, end = socket.socketpair()
+        with end:
+            near.setblocking(False)
+            end.settimeout(sock.gettimeout())
+            os.dup2(end.fileno(), sock.fileno(), inheritable=False)
+        self._known[sock] = Relay(loop, unclaimed, near, self._relays)
 
-    async def claim(self, loop: EventLoop, sock: Any) -> Unclaimed | None:
+    def claim(self, sock: Any) -> Unclaimed | None:
         """The connection that `sock` stands for; the socket is closed. None: an ordinary socket."""
-        stand_in = self.find(sock)
-        if stand_in is None or sock.fileno() == -1:
+        if not self._known or not isinstance(sock, socket.socket) or sock.fileno() == -1:
             return None
-        unclaimed = stand_in.take()
+        relay = self._known.pop(sock, None)
+        unclaimed = relay.take() if relay is not None else None
         if unclaimed is not None:
-            del self._known[sock]
             sock.close()
         return unclaimed
 
-    def _sweep(self) -> None:
-        for sock in [sock for sock in self._known if sock.fileno() == -1]:
-            self._known.pop(sock).drop()
-
-
-def _drop_soon(loop: weakref.ref[EventLoop], stand_in: StandIn) -> None:
-    """The socket was collected, in whatever thread."""
-    alive = loop()
-    if alive is not None and not alive.is_closed() and (stand_in.unclaimed or stand_in._transport):
-        with contextlib.suppress(RuntimeError):
-            alive.call_soon_threadsafe(stand_in.drop)
+    def close(self) -> None:
+        """The loop is closing."""
+        relays, self._relays = self._relays, set()
+        for relay in relays:
+            relay.drop()

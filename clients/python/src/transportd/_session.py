@@ -55,6 +55,7 @@ class Handle(Protocol):
     def on_credit(self) -> None: ...
     def on_session_lost(self, error: Exception) -> None: ...
     def take_consumed(self) -> tuple[int, int]: ...
+    def is_ending(self) -> bool: ...
 
 
 class Unclaimed:
@@ -105,6 +106,9 @@ class Unclaimed:
     def take_consumed(self) -> tuple[int, int]:
         return 0, 0
 
+    def is_ending(self) -> bool:
+        return False
+
 
 class Session:
     """See the module. Not thread-safe."""
@@ -139,6 +143,8 @@ class Session:
         self._backlog: deque[Iterator[event_loop_pb2.Callback | LargeData]] = deque()
         self._drain_is_due = False
 
+        self.written_sequence = 0  # What the frames up to this one wrote, the kernel has.
+        self._closing: list[Callable[[], None]] = []
         self.unwritten_bytes = 0
         self._waiting_for_credit: deque[int] = deque()
         self._paused_writers = 0
@@ -230,9 +236,25 @@ class Session:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
 
+    @property
+    def next_sequence(self) -> int:
+        """The number of the frame that what is sent now goes into, or of an earlier one."""
+        return self._sequence + 1
+
     def send(self, command: event_loop_pb2.Command) -> None:
         """A command whose answer nobody waits for."""
         self._append(command_entry(command))
+
+    def before_flush(self, callback: Callable[[], None]) -> None:
+        """Calls `callback` when the next frame is about to go: it may send what belongs behind all else in it."""
+        self._closing.append(callback)
+        self._flush_later()
+
+    def _close_behind(self) -> None:
+        while self._closing:
+            closing, self._closing = self._closing, []
+            for callback in closing:
+                callback()
 
     def _seal(self) -> None:
         """Hands over the frame under construction, if there is one."""
@@ -251,6 +273,7 @@ class Session:
         self._flush_is_due = False
         if self.lost is not None:
             return
+        self._close_behind()
         if self._call.wants_write:
             # The kernel has not taken the last one: the next grows meanwhile.
             self._watch_write()
@@ -347,6 +370,7 @@ class Session:
         For what asyncio answers at once, such as getsockopt. What the service says meanwhile is kept, in order.
         """
         answers: list[tuple[Reply | None, Exception | None]] = []
+        self._close_behind()
         request_id = self.request(command, lambda reply, error: answers.append((reply, error)))
         deadline = time.monotonic() + timeout
         self._seal()
@@ -354,14 +378,7 @@ class Session:
             is_readable = self._call.wait(deadline)
             for message in self._call.receive() if is_readable else ():
                 callbacks = list(self._read(message))
-                for index, callback in enumerate(callbacks):
-                    if isinstance(callback, LargeData) or not callback.HasField("reply"):
-                        continue
-                    if callback.reply.request_id == request_id:
-                        del callbacks[index]
-                        self._on_reply(callback.reply)
-                        break
-                self._backlog.append(iter(callbacks))
+                self._backlog.append(iter([callback for callback in callbacks if not self._take_now(callback, request_id)]))
             if not answers and self._call.status is not None:
                 self._requests.pop(request_id, None)
                 self._drain_later()
@@ -378,6 +395,20 @@ class Session:
             raise error
         assert reply is not None
         return reply
+
+    def _take_now(self, callback: event_loop_pb2.Callback | LargeData, request_id: int) -> bool:
+        """Whether it is what call_now may hear at once: the answer, and the end of what is closing, told later."""
+        if isinstance(callback, LargeData):
+            return False
+        if callback.HasField("reply") and callback.reply.request_id == request_id:
+            self._on_reply(callback.reply)
+            return True
+        if callback.HasField("connection_lost"):
+            handle = self.handles.get(callback.transport_id)
+            if handle is not None and handle.is_ending():
+                handle.on_callback("connection_lost", callback)
+                return True
+        return False
 
     def cancel(self, request_id: int) -> None:
         """Asks the service to stop an unanswered command; its `done` is still called."""
@@ -467,6 +498,7 @@ class Session:
                 elif self._flush_is_due or call.wants_write:
                     # What the protocols have said, at once: another turn of the loop would only delay it.
                     if not call.wants_write:
+                        self._close_behind()
                         self._seal()
                     if call.wants_write:
                         self._watch_write()
@@ -481,6 +513,8 @@ class Session:
             self._break_contract("its frames are not in order")
             return iter(())
         self._received_sequence = frame.sequence
+        if frame.all_written:
+            self.written_sequence = frame.acknowledged_sequence
         return frame.callbacks
 
     def _break_contract(self, what: str) -> None:
@@ -606,13 +640,12 @@ class Session:
         """
         if self.lost is not None:
             return
+        self._flush_is_due = True  # Nothing more is scheduled.
+        self._close_behind()
+        self._seal()
         self.lost = RuntimeError("Event loop is closed")
         self._unwatch()
         call = self._call
-        if self._entries or self._acknowledge_now:
-            self.lost, lost = None, self.lost
-            self._seal()
-            self.lost = lost
         self._requests.clear()
         self.handles.clear()
         self.servers.clear()
