@@ -62,9 +62,11 @@ class Where:
     interleave: int | None = None
 
 
-async def connect(loop: EventLoop, session: Session, where: Where, tls: Tls, all_errors: bool = False) -> Unclaimed:
-    """A connection in the service; raises what asyncio raises."""
-    if _is_hooked(loop) or _plain_port(where.port) is None or _has_service_port(where.local_addr):
+async def connect(
+    loop: EventLoop, session: Session, where: Where, tls: Tls, all_errors: bool = False, at_once: bool = False
+) -> Unclaimed:
+    """A connection in the service; raises what asyncio raises. `at_once`: see Session.create."""
+    if is_hooked(loop) or _plain_port(where.port) is None or _has_service_port(where.local_addr):
         attempts = await _resolve(loop, where)
     else:
         attempts = [where]
@@ -72,7 +74,7 @@ async def connect(loop: EventLoop, session: Session, where: Where, tls: Tls, all
 
     async def attempt(one: Where) -> Unclaimed:
         try:
-            return await session.create(event_loop_pb2.Command(create_connection=_request(one, tls)))
+            return await session.create(event_loop_pb2.Command(create_connection=_request(one, tls)), at_once=at_once)
         except Exception as error:
             if transport_error_of(error) is None:
                 raise
@@ -106,7 +108,7 @@ async def connect(loop: EventLoop, session: Session, where: Where, tls: Tls, all
     raise OSError(f"Multiple exceptions: {', '.join(str(failure) for failure in failures)}")
 
 
-def _is_hooked(loop: EventLoop) -> bool:
+def is_hooked(loop: EventLoop) -> bool:
     """Somebody has put a resolver of their own into the loop."""
     from transportd._loop import EventLoop as Own
 
@@ -146,7 +148,9 @@ async def _resolve(loop: EventLoop, where: Where) -> list[Where]:
         for local in locals_:
             if local is not None and local[0] != info[0]:
                 continue
-            one = replace(where, host=_scoped(info[4]), port=info[4][1], family=info[0], proto=0, flags=0, interleave=0)
+            one = replace(
+                where, host=scoped_host(info[4]), port=info[4][1], family=info[0], proto=0, flags=0, interleave=0
+            )
             out.append(replace(one, local_addr=None if local is None else local[4][:2]))
             break
         else:
@@ -163,7 +167,7 @@ async def _infos(loop: EventLoop, address: tuple[Any, Any], where: Where) -> lis
     return infos
 
 
-def _scoped(address: Any) -> str:
+def scoped_host(address: Any) -> str:
     host: str = address[0]
     return f"{host}%{address[3]}" if len(address) == 4 and address[3] and "%" not in host else host
 

@@ -558,6 +558,10 @@ class Writing(Endpoint):
         ):
             self._progress(self._issued_bytes)
 
+    def on_all_written(self, sequence: int) -> None:
+        if self._issued_sequence <= sequence:
+            self.on_progress(self._issued_bytes)
+
     def is_ending(self) -> bool:
         return self._closing and not self._protocol_paused
 
@@ -586,7 +590,7 @@ class Writing(Endpoint):
 
     def _pause_protocol(self) -> None:
         self._protocol_paused = True
-        self._session.add_paused_writer(1)
+        self._session.add_paused_writer(self)
         try:
             self._protocol.pause_writing()
         except (SystemExit, KeyboardInterrupt):
@@ -603,7 +607,7 @@ class Writing(Endpoint):
 
     def _resume_protocol(self) -> None:
         self._protocol_paused = False
-        self._session.add_paused_writer(-1)
+        self._unpause()
         try:
             self._protocol.resume_writing()
         except (SystemExit, KeyboardInterrupt):
@@ -617,6 +621,13 @@ class Writing(Endpoint):
                     "protocol": self._protocol,
                 }
             )
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """From the next callback on, `protocol` hears them. One that was not paused is not resumed."""
+        if self._protocol_paused:
+            self._protocol_paused = False
+            self._unpause()
+        super().set_protocol(protocol)
 
     def write_eof(self) -> None:
         """Half-closes behind what is buffered; reading goes on. Idempotent."""
@@ -666,9 +677,8 @@ class Writing(Endpoint):
         self._pending.clear()
         self._session.written(self._issued_bytes - self._sent_bytes)
         self._issued_bytes = self._accepted_bytes = self._sent_bytes
-        if self._protocol_paused:
-            self._session.add_paused_writer(-1)
         self._fail_size_waiters()
+        self._session.remove_paused_writer(self)
         super()._drop()
 
     # sendfile
@@ -681,11 +691,8 @@ class Writing(Endpoint):
             return
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._size_waiters.append((size, waiter))
-        self._session.add_paused_writer(1)
-        try:
-            await waiter
-        finally:
-            self._session.add_paused_writer(-1)
+        self._session.add_paused_writer(self)
+        await waiter
 
     def _wake_size_waiters(self, size: int) -> None:
         waiting = self._size_waiters
@@ -693,6 +700,11 @@ class Writing(Endpoint):
         for limit, waiter in waiting:
             if size <= limit and not waiter.done():
                 waiter.set_result(None)
+        self._unpause()
+
+    def _unpause(self) -> None:
+        if not self._protocol_paused and not self._size_waiters:
+            self._session.remove_paused_writer(self)
 
     def _fail_size_waiters(self) -> None:
         waiting, self._size_waiters = self._size_waiters, []

@@ -325,6 +325,12 @@ class EventLoop(asyncio.SelectorEventLoop):
             return await _sendfile.sendfile(self, transp, file, offset, count)
         return await self._local()._sendfile_native(transp, file, offset, count)
 
+    async def _sendfile_fallback(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
+        if isinstance(transp, StreamTransport):
+            return await _sendfile.sendfile(self, transp, file, offset, count, is_fallback=True)
+        sent: int = await self._local()._sendfile_fallback(transp, file, offset, count)
+        return sent
+
     # Names
 
     async def getaddrinfo(  # type: ignore[override]
@@ -357,8 +363,12 @@ class EventLoop(asyncio.SelectorEventLoop):
         if self._connect_sockets and _placeholder.can_stand_in(sock):
             self._check_open()
             await self._placeholders.connect(self, self._session, sock, address)
-        else:
-            await super().sock_connect(sock, address)
+            return
+        if isinstance(sock, socket.socket) and sock.family in (socket.AF_INET, socket.AF_INET6):
+            # The name means what it means here.
+            infos = await self._local().getaddrinfo(*address[:2], family=sock.family, type=sock.type, proto=sock.proto)
+            address = infos[0][4] if len(address) < 3 else (*infos[0][4][:2], *address[2:])
+        await super().sock_connect(sock, address)
 
 
 def new_event_loop(target: str | None = None, **options: Any) -> EventLoop:

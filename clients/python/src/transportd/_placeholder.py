@@ -187,9 +187,9 @@ class Placeholders:
             name = sock.getsockname()
             if name[1] or name[0] not in ("0.0.0.0", "::"):
                 local_addr = name[:2]
-        host = _connect._scoped(address)
+        host = _connect.scoped_host(address)
         where = _connect.Where(host, address[1], family=sock.family, local_addr=local_addr, interleave=0)
-        unclaimed = await _connect.connect(loop, session, where, _connect.Tls(None, None, None))
+        unclaimed = await _connect.connect(loop, session, where, _connect.Tls(None, None, None), at_once=True)
         if sock.fileno() == -1:
             unclaimed.abort()
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
@@ -197,6 +197,9 @@ class Placeholders:
         with end:
             near.setblocking(False)
             end.settimeout(sock.gettimeout())
+            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                # The kernel has doubled what was set, and would do so again.
+                end.setsockopt(socket.SOL_SOCKET, option, sock.getsockopt(socket.SOL_SOCKET, option) // 2)
             os.dup2(end.fileno(), sock.fileno(), inheritable=False)
         self._known[sock] = Relay(loop, unclaimed, near, self._relays)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,14 +15,27 @@ if TYPE_CHECKING:
 _BLOCK_BYTES = 256 * 1024
 
 
-async def sendfile(loop: EventLoop, transport: StreamTransport, file: Any, offset: int, count: int | None) -> int:
-    """Returns the number of bytes that the kernel of the service's machine has taken."""
-    loop._check_sendfile_params(transport.get_extra_info("socket"), file, offset, count)  # type: ignore[attr-defined]
-    try:
-        fd = file.fileno()
-        os.fstat(fd)
-    except (AttributeError, io.UnsupportedOperation, OSError):
-        raise asyncio.SendfileNotAvailableError("not a regular file") from None
+async def sendfile(
+    loop: EventLoop,
+    transport: StreamTransport,
+    file: Any,
+    offset: int,
+    count: int | None,
+    *,
+    is_fallback: bool = False,
+) -> int:
+    """Returns the number of bytes that the kernel of the service's machine has taken.
+
+    is_fallback: any object with readinto will do; else SendfileNotAvailableError unless it is a file of the system.
+    """
+    if is_fallback:
+        if offset:
+            file.seek(offset)
+        read = _reader(loop, file)
+    else:
+        check: Any = loop
+        check._check_sendfile_params(transport.get_extra_info("socket"), file, offset, count)
+        read = _positional_reader(loop, file, offset)
     was_reading = transport.is_reading()
     transport.pause_reading()
     transport._is_sending_file = True
@@ -29,22 +43,50 @@ async def sendfile(loop: EventLoop, transport: StreamTransport, file: Any, offse
     try:
         await transport._wait_until_buffered(0)
         start = transport._sent_bytes
-        position, end = offset, None if count is None else offset + count
+        left = count
         while True:
-            size = _BLOCK_BYTES if end is None else min(_BLOCK_BYTES, end - position)
-            block = await loop.run_in_executor(None, os.pread, fd, size, position) if size else b""
+            block = await read(_BLOCK_BYTES if left is None else min(_BLOCK_BYTES, left))
             if not block:
                 break
             if transport.is_closing():
                 raise ConnectionError("Connection closed by peer")
             transport._accept(block)
-            position += len(block)
+            if left is not None:
+                left -= len(block)
             await transport._wait_until_buffered(_BLOCK_BYTES)
         await transport._wait_until_buffered(0)
         return transport._sent_bytes - start
     finally:
         transport._is_sending_file = False
-        if start is not None and (sent := transport._sent_bytes - start) > 0:
+        if start is not None and (sent := transport._sent_bytes - start) > 0 and hasattr(file, "seek"):
             file.seek(offset + sent)
         if was_reading:
             transport.resume_reading()
+
+
+def _positional_reader(loop: EventLoop, file: Any, offset: int) -> Callable[[int], Awaitable[bytes]]:
+    try:
+        descriptor = file.fileno()
+        os.fstat(descriptor)
+    except (AttributeError, io.UnsupportedOperation, OSError):
+        raise asyncio.SendfileNotAvailableError("not a regular file") from None
+    position = offset
+
+    async def read(size: int) -> bytes:
+        nonlocal position
+        block = await loop.run_in_executor(None, os.pread, descriptor, size, position) if size else b""
+        position += len(block)
+        return block
+
+    return read
+
+
+def _reader(loop: EventLoop, file: Any) -> Callable[[int], Awaitable[bytes]]:
+    buffer = bytearray(_BLOCK_BYTES)
+
+    async def read(size: int) -> bytes:
+        view = memoryview(buffer)[:size]
+        count = await loop.run_in_executor(None, file.readinto, view) if size else 0
+        return bytes(view[: count or 0])
+
+    return read

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from transportd._addresses import family_to_proto
-from transportd._connect import LONGEST_SECONDS, host_name, unix_path
+from transportd._connect import LONGEST_SECONDS, host_name, is_hooked, scoped_host, unix_path
 from transportd._errors import transport_error_of
 from transportd._server import RemoteServer
 from transportd._tls import ServiceTls
@@ -41,6 +41,8 @@ async def create_server(
     start_serving: bool,
 ) -> RemoteServer:
     """A TCP server in the service; raises what asyncio raises."""
+    if is_hooked(loop):
+        hosts, port = await _resolve(loop, hosts, port, family, flags)
     request = event_loop_pb2.CreateServerRequest(
         hosts=["" if not host else host_name(host) for host in hosts],
         port=await _port_number(loop, port),
@@ -86,6 +88,20 @@ async def create_unix_server(
         if failure.errno_number == errno.EADDRINUSE:
             raise OSError(errno.EADDRINUSE, f"Address {path!r} is already in use") from None
         raise OSError(failure.errno_number, os.strerror(failure.errno_number)) from None
+
+
+async def _resolve(
+    loop: EventLoop, hosts: list[str | None], port: Any, family: int, flags: int
+) -> tuple[list[str | None], Any]:
+    """Asks the loop's own getaddrinfo: numeric hosts, and a port."""
+    found: list[str | None] = []
+    for host in hosts:
+        infos = await loop.getaddrinfo(host or None, port, family=family, type=socket.SOCK_STREAM, flags=flags)
+        if not infos:
+            raise OSError(f"getaddrinfo({host!r}) returned empty list")
+        found.extend(scoped_host(info[4]) for info in infos)
+        port = infos[0][4][1]
+    return found, port
 
 
 def _fill_tls(request: Any, tls: TlsTerms) -> None:

@@ -58,6 +58,12 @@ class Handle(Protocol):
     def is_ending(self) -> bool: ...
 
 
+class PausedWriter(Protocol):
+    """Who waits until the kernel has taken what was written."""
+
+    def on_all_written(self, sequence: int) -> None: ...
+
+
 class Unclaimed:
     """A transport that was made and has no owner yet: keeps what comes for it, which its window bounds."""
 
@@ -147,7 +153,8 @@ class Session:
         self._closing: list[Callable[[], None]] = []
         self.unwritten_bytes = 0
         self._waiting_for_credit: deque[int] = deque()
-        self._paused_writers = 0
+        self._paused_writers: set[PausedWriter] = set()
+        self._settled_sequence = 0
         self.unacknowledged_bytes = 0
         self._to_acknowledge: set[int] = set()
         self._acknowledge_now = False
@@ -263,7 +270,7 @@ class Session:
         if self._to_acknowledge:
             self._append_acknowledgements()
         self._sequence += 1
-        end = frame_end(self._sequence, self._received_sequence, self._paused_writers > 0)
+        end = frame_end(self._sequence, self._received_sequence, bool(self._paused_writers))
         self._entries.append(end)
         entries, size = self._entries, self._entries_bytes + len(end)
         self._entries, self._entries_bytes, self._entry_count = [], 0, 0
@@ -337,8 +344,11 @@ class Session:
             self.cancel(request_id)
             raise
 
-    async def create(self, command: event_loop_pb2.Command) -> Unclaimed:
-        """As `call`, for a command that makes a transport. What nobody takes is aborted."""
+    async def create(self, command: event_loop_pb2.Command, *, at_once: bool = False) -> Unclaimed:
+        """As `call`, for a command that makes a transport. What nobody takes is aborted.
+
+        at_once: it does not wait for the end of the turn.
+        """
         future: asyncio.Future[Unclaimed] = self._loop.create_future()
 
         def done(reply: Reply | None, error: Exception | None) -> None:
@@ -355,6 +365,8 @@ class Session:
                 future.set_exception(error)
 
         request_id = self.request(command, done)
+        if at_once:
+            self._flush()
         try:
             return await future
         except asyncio.CancelledError:
@@ -378,7 +390,9 @@ class Session:
             is_readable = self._call.wait(deadline)
             for message in self._call.receive() if is_readable else ():
                 callbacks = list(self._read(message))
-                self._backlog.append(iter([callback for callback in callbacks if not self._take_now(callback, request_id)]))
+                self._backlog.append(
+                    iter([callback for callback in callbacks if not self._take_now(callback, request_id)])
+                )
             if not answers and self._call.status is not None:
                 self._requests.pop(request_id, None)
                 self._drain_later()
@@ -441,13 +455,16 @@ class Session:
         """Calls the handle's `on_credit` when there is some."""
         self._waiting_for_credit.append(transport_id)
 
-    def add_paused_writer(self, delta: int) -> None:
-        """One more (1) or one fewer (-1) protocol may not write: progress is then told promptly."""
-        before = self._paused_writers > 0
-        self._paused_writers += delta
-        if before != (self._paused_writers > 0):
+    def add_paused_writer(self, writer: PausedWriter) -> None:
+        """Somebody waits until the kernel has taken what was written: progress is then told promptly."""
+        if not self._paused_writers:
             self._acknowledge_now = True
             self._flush_later()
+        self._paused_writers.add(writer)
+
+    def remove_paused_writer(self, writer: PausedWriter) -> None:
+        """Nobody waits there any more."""
+        self._paused_writers.discard(writer)
 
     def acknowledge(self, transport_id: int) -> None:
         """What this transport has consumed is told soon."""
@@ -523,6 +540,10 @@ class Session:
 
     def _dispatch(self, callbacks: Iterator[event_loop_pb2.Callback | LargeData]) -> None:
         handles = self.handles
+        if self._paused_writers and self._settled_sequence != self.written_sequence:
+            self._settled_sequence = self.written_sequence
+            for writer in list(self._paused_writers):
+                writer.on_all_written(self.written_sequence)
         try:
             for callback in callbacks:
                 data = callback.data_received

@@ -24,6 +24,17 @@ _VERIFY_MODES = {
 }
 
 
+class _SSLProtocol(sslproto.SSLProtocol):
+    """asyncio's, which at the end of TLS forgets what it could not write because the transport was paused."""
+
+    def _on_shutdown_complete(self, shutdown_exc: BaseException | None) -> None:
+        this: Any = self
+        if shutdown_exc is None and this._transport is not None and this._outgoing.pending:
+            this._transport.write(this._outgoing.read())
+        parent: Any = super()
+        parent._on_shutdown_complete(shutdown_exc)
+
+
 @dataclass(frozen=True)
 class TlsSide:
     """One side's terms, of a connection whose TLS this process does."""
@@ -38,7 +49,7 @@ class TlsSide:
         self, loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol, waiter: asyncio.Future[Any]
     ) -> Any:
         """asyncio's own TLS, to be put over any stream transport."""
-        make: Any = sslproto.SSLProtocol
+        make: Any = _SSLProtocol
         return make(
             loop,
             protocol,
