@@ -85,7 +85,7 @@ class GenerateMessages(BuildHookInterface[Any]):
     """Adds the generated modules to a wheel, the .proto files to a source distribution."""
 
     PLUGIN_NAME = "custom"
-    _folder: Path | None = None
+    _folder: tempfile.TemporaryDirectory[str] | None = None
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before it gathers the files; `version`: "standard" or "editable"."""
@@ -103,11 +103,12 @@ class GenerateMessages(BuildHookInterface[Any]):
         elif version == "editable":
             generate(protos, root / "src" / PACKAGE)
         else:
-            self._folder = Path(tempfile.mkdtemp(prefix="transportd-"))
-            for path in generate(protos, self._folder):
+            # Also gone when the build fails before finalize().
+            self._folder = tempfile.TemporaryDirectory(prefix="transportd-")
+            for path in generate(protos, Path(self._folder.name)):
                 build_data["force_include"][str(path)] = f"{PACKAGE}/{path.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Called by hatchling when the file is written."""
         if self._folder is not None:
-            shutil.rmtree(self._folder)
+            self._folder.cleanup()

@@ -68,13 +68,14 @@ def python(code: str, *arguments: str, folder: Path | None = None, **environment
 def build(what: str, source: Path, output: Path) -> Path:
     """`what`: a hook of PEP 517 or 660. The file it builds from `source`, as pip would, with our build tools."""
     output.mkdir(exist_ok=True)
-    name = python(
-        "import sys\nfrom hatchling import build\nprint(getattr(build, sys.argv[1])(sys.argv[2]))",
-        what,
-        str(output),
-        folder=source,
-    )
-    return output / name.splitlines()[-1]
+    temporary = output.with_name(f"{output.name}-temporary")
+    temporary.mkdir()
+    code = "import sys\nfrom hatchling import build\nprint(getattr(build, sys.argv[1])(sys.argv[2]))"
+    try:
+        name = python(code, what, str(output), folder=source, TMPDIR=str(temporary)).splitlines()[-1]
+    finally:
+        temporary.rmdir()  # It is empty again, also when the build failed.
+    return output / name
 
 
 def copy_project(folder: Path) -> Path:

@@ -226,6 +226,26 @@ async def test_again(transportd_loop):
     result.assert_outcomes(passed=4)
 
 
+def test_a_fixture_that_a_module_shares_is_made_again_for_another_kind_of_loop(run: Run) -> None:
+    result = run("""
+import pytest_asyncio
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def loop():
+    return asyncio.get_running_loop()
+
+async def test_ours(loop, transportd_loop):
+    assert loop is transportd_loop
+
+async def test_other(loop):
+    assert loop is asyncio.get_running_loop()
+    assert not on_transportd()
+""")
+    result.assert_outcomes(passed=2)
+
+
 def test_option_puts_every_asynchronous_test_on_a_loop(run: Run) -> None:
     source = """
 @pytest.mark.asyncio
