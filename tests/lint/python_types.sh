@@ -25,5 +25,6 @@ fi
 
 status=0
 check clients/python/src clients/python/src clients/python/hatch_build.py || status=1
+check clients/python/src:clients/python/examples clients/python/examples || status=1
 check clients/python/src:tests/python:tests/integration tests/python tests/python/environment || status=1
 exit $status

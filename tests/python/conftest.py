@@ -1,6 +1,8 @@
 """What the tests of clients/python share."""
 
 import functools
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 
 import harness
@@ -8,6 +10,15 @@ import pytest
 import transportd
 
 pytest_plugins = ["pytester"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """The folders of `tmp_path` are a run's own, so that several runs go on beside one another, and nothing is left."""
+    if config.option.basetemp is None:
+        folder = tempfile.mkdtemp(prefix="transportd-tests-")
+        config.option.basetemp = folder
+        config.add_cleanup(functools.partial(shutil.rmtree, folder, ignore_errors=True))
 
 
 @pytest.fixture(scope="module")
