@@ -21,7 +21,9 @@ def environment(service: harness.Service) -> dict[str, str]:
 
 
 def command(name: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-W", "error", str(EXAMPLES / name), *map(str, arguments)]
+    """Runs a script in which nothing may be local."""
+    begin = [sys.executable, "-W", "error", str(Path(__file__).with_name("nothing_local.py"))]
+    return [*begin, str(EXAMPLES / name), *map(str, arguments)]
 
 
 @pytest.fixture
