@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import harness
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,28 @@ same = event_loop_pb2.SessionRequest.FromString(frame.SerializeToString())
 assert same == frame and same.commands[1].WhichOneof("command") == "create_connection", same
 import google.protobuf
 print(google.protobuf.__version__, google.protobuf.__file__)
+"""
+
+# Through a server and a client of an event loop's; says with what.
+LOOP = """
+import asyncio, sys
+import google.protobuf, hpack, transportd
+
+async def main():
+    async def echo(reader, writer):
+        writer.write(await reader.readline())
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(echo, "localhost", 0) as server:
+        reader, writer = await asyncio.open_connection("localhost", server.sockets[0].getsockname()[1])
+        writer.write(b"hello\\n")
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer.decode().strip()
+
+print(transportd.run(main(), target=sys.argv[1]), hpack.__version__, google.protobuf.__version__)
 """
 
 
@@ -120,6 +143,11 @@ def test_messages_work_with_the_oldest_protobuf(implementation: str) -> None:
     ).split()
     assert version == oldest_requirements()["protobuf"]
     assert Path(file).is_relative_to(OLDEST)
+
+
+def test_loop_runs_with_the_oldest_dependencies(service: harness.Service) -> None:
+    printed = python(LOOP, service.target, PYTHONPATH=str(OLDEST))
+    assert printed == " ".join(("hello", *oldest_requirements().values()))
 
 
 def test_the_oldest_that_are_tested_are_those_that_are_declared() -> None:
