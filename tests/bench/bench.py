@@ -9,6 +9,7 @@ import ending
 import machine
 import metrics
 import micro
+import nginx
 import peers
 import ratios
 import report
@@ -23,12 +24,14 @@ from setting import Setting
 _BUSY_LOAD_PER_CORE = 0.5
 
 
-def print_list(rows: list[works.Row]) -> None:
+def print_list(rows: list[works.Row], options) -> None:
     needed = ratios.cells()
     for row in rows:
         who = " ".join(f"{peer}*" if (row.name, peer) in needed else peer for peer in row.peers)
         print(f"{row.name:<24} {row.title}\n{'':<24}   {who}")
     print("* what the required ratios and limits are made of; --quick measures these")
+    if not options.python:
+        print("the rows of the Python client: --list --python")
 
 
 class Run:
@@ -40,11 +43,15 @@ class Run:
         self.samples = Samples()
         self.peers: dict[str, peers.Peer] = {}
         self.setting = Setting(options.build, options.output / "tools", options.seconds, options.quick)
+        if options.python:
+            self.setting.python = options.build / "python-venv/bin/python"
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Run":
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.setting)
+            if any("{http}" in row.work for row in self.rows):
+                self.setting.add_far_end(nginx.start(self.setting))
             for name in peers.PEERS:
                 if any(name in row.peers for row in self.rows):
                     self._start(name, stack)
@@ -107,7 +114,8 @@ class Run:
 
     def _check_alive(self, name: str) -> None:
         """A dead peer ends the run: what is left could not be compared."""
-        self.setting.far_end.check_alive()
+        for program in self.setting.far_ends:
+            program.check_alive()
         self.peers[name].check_alive()
 
 
@@ -123,8 +131,9 @@ def report_all(run: Run, facts: dict) -> int:
             f"\n--quick: only the rows and peers with ratios, {options.repeat} samples of {options.seconds:g} s; "
             "for figures to believe run it without"
         )
-    report.write_json(options.output / "results.json", facts, options, run.rows, run.samples, verdicts)
-    print(f"\nwritten: {options.output / 'results.json'}")
+    path = options.output / ("python.json" if options.python else "results.json")
+    report.write_json(path, facts, options, run.rows, run.samples, verdicts)
+    print(f"\nwritten: {path}")
     for path in curves.draw(options.output, run.rows, run.peers, run.samples):
         print(f"written: {path}")
     for row, peer, reason in run.samples.failures:
@@ -133,7 +142,7 @@ def report_all(run: Run, facts: dict) -> int:
         for verdict in verdicts:
             if not verdict.reached:
                 print(verdict.line() if verdict.value is None else f"missed: {verdict.line()}")
-        print(ratios.summary(verdicts), flush=True)
+        print(ratios.summary(verdicts, {row.name for row in works.matrix(options.python)}), flush=True)
     return exit_status(verdicts if options.check else [], run.samples)
 
 
@@ -148,7 +157,7 @@ def main() -> int:
     options = selection.checked_options()
     rows = selection.selected_rows(options)
     if options.list:
-        print_list(rows)
+        print_list(rows, options)
         return 0
     ending.end_on_signals()
     if os.getloadavg()[0] > _BUSY_LOAD_PER_CORE * os.cpu_count():

@@ -9,9 +9,14 @@ from samples import Samples
 
 _SIZE = (9, 5.5)
 _ECHO = re.compile(r"^echo-64B-(\d+)$")
+_PYTHON_ECHO = re.compile(r"^python-echo-64B-(\d+)$")
 _IDLE = re.compile(r"^idle-(\d+)$")
 # Rows that are compared as bars: file, title, rows, metric.
 _BARS = (
+    ("python-echo", "Echo on 64 connections, in Python", r"^python-[\w-]+-64$", "round_trips_per_s"),
+    ("python-bulk", "Bulk, one way, in Python", r"^python-bulk-", "bytes_per_s"),
+    ("python-subprocess", "Subprocesses, start to exit, in Python", r"^python-spawn-", "processes_per_s"),
+    ("python-http", "HTTP requests of aiohttp", r"^python-http-", "requests_per_s"),
     ("bulk", "Bulk, one way", r"^bulk-(up|down)-\d+$", "bytes_per_s"),
     ("tls-bulk", "Bulk over TLS, one way", r"^tls-bulk-", "bytes_per_s"),
     ("connections", "Connections that carry one byte", r"^(connect|accept|tls-handshake)-\d+$", "connections_per_s"),
@@ -33,6 +38,9 @@ def draw(folder: Path, rows, peers: dict, samples: Samples) -> list[Path]:
     drawer.lines("echo-rate", "Echo of 64 B", echo, "round_trips_per_s")
     drawer.lines("echo-p50", "Echo of 64 B: median time", echo, "p50_us")
     drawer.lines("echo-p99", "Echo of 64 B: 99th percentile of the time", echo, "p99_us")
+    python_echo = _numbered(_PYTHON_ECHO, rows)
+    drawer.lines("python-echo-rate", "Echo of 64 B, in Python", python_echo, "round_trips_per_s")
+    drawer.lines("python-echo-p50", "Echo of 64 B, in Python: median time", python_echo, "p50_us")
     drawer.lines("idle-memory", "Resident memory of an idle connection", _numbered(_IDLE, rows), "rss_bytes_per_connection")
     for name, title, pattern, metric in _BARS:
         drawer.bars(name, title, [row for row in rows if re.search(pattern, row.name) and metric in row.metrics], metric)
@@ -89,7 +97,7 @@ class _Drawer:
                 color=self._colours[peer],
                 marker="o",
                 capsize=3,
-                linewidth=2.5 if peer == "service" else 1.2,
+                linewidth=2.5 if peer in ("service", "service-python") else 1.2,
             )
         axes.set_xscale("log")
         axes.set_xticks(sorted(rows), [f"{count:,}" for count in sorted(rows)], minor=False)

@@ -2,8 +2,15 @@
 
 import contextlib
 import socket
+from collections.abc import Callable
+from typing import TypeVar
+
+from processes import CannotRun
 
 HOST = "127.0.0.1"
+
+
+Started = TypeVar("Started")
 
 
 def free_ports(count: int) -> list[int]:
@@ -11,6 +18,17 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         listeners = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
         return [listener.getsockname()[1] for listener in listeners]
+
+
+def start_on_free_ports(count: int, start: Callable[[list[int]], Started]) -> Started:
+    """What `start` returns; it is called again, with other ports, when somebody took one first."""
+    for _ in range(4):
+        try:
+            return start(free_ports(count))
+        except CannotRun as error:
+            if "in use" not in str(error):
+                raise
+    return start(free_ports(count))
 
 
 def listens(port: int) -> bool:

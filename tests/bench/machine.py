@@ -6,8 +6,13 @@ import subprocess
 import time
 from pathlib import Path
 
+import nginx
+
 
 def facts(setting, peers) -> dict:
+    versions = {peer.name: peer.version() for peer in peers}
+    if "http" in setting.far_ports:
+        versions["nginx"] = nginx.version()
     return {
         "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "revision": _revision(),
@@ -17,7 +22,7 @@ def facts(setting, peers) -> dict:
         "kernel": f"{platform.system()} {platform.release()}",
         "load_average_at_start": round(os.getloadavg()[0], 2),
         "open_files_limit": setting.descriptor_limit,
-        "versions": {peer.name: peer.version() for peer in peers if peer.version()},
+        "versions": {name: version for name, version in versions.items() if version},
     }
 
 

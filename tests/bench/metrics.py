@@ -21,6 +21,7 @@ _METRICS = (
     Metric("bytes_per_s", "MiB/s", MIB),
     Metric("connections_per_s", "connections/s"),
     Metric("processes_per_s", "processes/s"),
+    Metric("requests_per_s", "requests/s"),
     Metric("p50_us", "p50 us", decimals=1),
     Metric("p90_us", "p90 us", decimals=1),
     Metric("p99_us", "p99 us", decimals=1),

@@ -18,9 +18,11 @@ examples:
   tests/bench/run                         everything, in about half an hour; the curves, too
   tests/bench/run --only '^echo-64B'      some rows; --list names them
   tests/bench/run --only soak --soak      ten minutes of mixed load, and whether memory grows
+  tests/bench/run --python --check        the Python client's loop beside asyncio's own and uvloop, in eight minutes
   tests/bench/run --micro --only Frame    micro-benchmarks alone
 
-Results: results.json (every sample, and this machine) and one SVG per curve, in build/bench or --output.
+Results: results.json, with --python python.json (every sample, and this machine) and one SVG per curve, in build/bench
+  or --output.
 Nothing else should run on the machine meanwhile.
 
 exit status: 0 measured, and with --check every requirement of the rows is reached; 1 with --check: one was missed, the last
@@ -69,6 +71,11 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     )
     add("--soak", action="store_true", help="also ten minutes of mixed load")
     add("--micro", action="store_true", help="instead of all that: the micro-benchmarks; --only chooses among these")
+    add(
+        "--python",
+        action="store_true",
+        help="instead of all that: rows of a load generator in Python, on the Python client's event loop, asyncio's and uvloop's",
+    )
     add("--output", metavar="DIR", type=Path, default=ROOT / "build/bench", help="for the results. Default: build/bench")
     add("--list", action="store_true", help="name the rows and who runs them, and end")
     add("--no-install", action="store_true", help="take the machine as it is: install no packages")
@@ -76,9 +83,12 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         "--build",
         metavar="DIR",
         type=Path,
-        help="measure the programs of this build folder, and build nothing. Default: build/release, built",
+        help="measure the programs of this build folder, and build nothing. Default: build/release, built. --python keeps "
+        "its virtual environment there",
     )
     options = parser.parse_args(words)
+    if options.python and (options.micro or options.soak):
+        parser.error(f"--python: its rows are none of --{'micro' if options.micro else 'soak'}; leave out one of the two")
     if options.micro and options.check:
         parser.error("--check: no requirement is about the micro-benchmarks; leave out --check or --micro")
     options.repeat = options.repeat or (3 if options.quick else 5)

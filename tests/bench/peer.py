@@ -96,16 +96,15 @@ class Forwarder(Peer):
     servers: tuple[str, ...] = PLAIN_SERVERS
 
     def start(self) -> None:
-        """Again, when somebody else took one of the ports first."""
-        for attempts_left in (4, 3, 2, 1, 0):
-            self.ports = dict(zip(self.servers, loopback.free_ports(len(self.servers))))
-            try:
-                self.start_on_ports()
-                return
-            except CannotRun as error:
-                self.stop()
-                if "in use" not in str(error) or attempts_left == 0:
-                    raise
+        loopback.start_on_free_ports(len(self.servers), self._start)
+
+    def _start(self, ports: list[int]) -> None:
+        self.ports = dict(zip(self.servers, ports))
+        try:
+            self.start_on_ports()
+        except CannotRun:
+            self.stop()
+            raise
 
     @abstractmethod
     def start_on_ports(self) -> None:

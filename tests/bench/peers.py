@@ -1,13 +1,11 @@
 """Every peer of the comparison, by the name that works.py uses."""
 
-import platform
-import subprocess
 from functools import partial
-from pathlib import Path
 
 from chisel import Chisel
 from haproxy import Haproxy
-from peer import PLAIN_SERVERS, TLS_SERVERS, Peer
+from peer import Peer
+from python_loops import PythonLoop, PythonService
 from raw_grpc import RawGrpc
 from service import Service
 from setting import Setting
@@ -21,32 +19,7 @@ class Direct(Peer):
     title = "direct loopback"
 
     def start(self) -> None:
-        self.ports = {name: self.setting.far_ports[name] for name in (*PLAIN_SERVERS, *TLS_SERVERS, "udp_echo")}
-
-
-class PythonLoop(Peer):
-    """The echo rows in a Python process, without anything in the middle."""
-
-    own_programs = ()
-
-    def start(self) -> None:
-        self.ports = {"echo": self.setting.far_ports["echo"]}
-
-    @property
-    def title(self) -> str:
-        return f"{self.name}, in process"
-
-    def version(self) -> str:
-        if self.name == "asyncio":
-            return f"Python {platform.python_version()}"
-        words = ["dpkg-query", "-W", "-f", "${Version}", "python3-uvloop"]
-        return subprocess.run(words, capture_output=True, text=True, check=False).stdout
-
-    def command(self, row, seconds: float | None = None) -> list[str]:
-        setting = self.setting
-        words = ["/usr/bin/python3", str(Path(__file__).with_name("asyncio_echo.py")), f"--loop={self.name}"]
-        words += [f"--seconds={seconds or setting.seconds:g}", f"--warmup={setting.warmup:g}"]
-        return words + [word.format(**self.ports) for word in row.work[1:]]
+        self.ports = dict(self.setting.far_ports)
 
 
 PEERS = {
@@ -64,6 +37,7 @@ PEERS = {
     "chisel": Chisel,
     "asyncio": PythonLoop,
     "uvloop": PythonLoop,
+    "service-python": partial(PythonService, title="transportd, its Python client"),
 }
 
 

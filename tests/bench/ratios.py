@@ -95,6 +95,12 @@ class Verdict:
         return f"{requirement.name}: {texts[0]} ({texts[1]} .. {texts[2]}); {requirement.needs()}"
 
 
+def python_ratio(name: str, row: str, metric: str, bound: float, at_least: bool = True) -> Ratio:
+    """Of the Python client's loop to asyncio's own."""
+    name = f"Python: {name}, against asyncio"
+    return Ratio(name, f"python-{row}", "asyncio", metric, bound, at_least, peer="service-python")
+
+
 REQUIREMENTS = (
     Ratio("echo 64 B, 64 connections, against HAProxy", "echo-64B-64", "haproxy", "round_trips_per_s", 1.6),
     Ratio("echo 64 B, 500 connections, against HAProxy", "echo-64B-500", "haproxy", "round_trips_per_s", 2.2),
@@ -118,6 +124,12 @@ REQUIREMENTS = (
     Ratio("echo 64 B, 64 connections, against raw gRPC streams", "echo-64B-64", "grpc", "round_trips_per_s", 2),
     Ratio("UDP echo 64 B, 64 endpoints, against socat", "udp-64B-64", "socat", "round_trips_per_s", 3),
     Ratio("ping among 64 in bulk, p99, against HAProxy", "ping-among-bulk-64", "haproxy", "p99_us", 3, at_least=False),
+    python_ratio("echo 64 B, 64 connections", "echo-64B-64", "round_trips_per_s", 1.0),
+    python_ratio("echo 64 B, 500 connections", "echo-64B-500", "round_trips_per_s", 1.3),
+    python_ratio("echo 64 B, 1 connection, p50", "echo-64B-1", "p50_us", 4, at_least=False),
+    python_ratio("bulk to the server, 1 connection", "bulk-up-1", "bytes_per_s", 0.5),
+    python_ratio("bulk from the server, 1 connection", "bulk-down-1", "bytes_per_s", 0.5),
+    python_ratio("aiohttp requests, 50 connections", "http-50", "requests_per_s", 0.7),
     Limit("ping after a second of idleness, slowest", "idle-ping", "max_us", 5000),
     Limit("memory of an idle connection, at 10,000", "idle-10000", "rss_bytes_per_connection", 4096),
     # Less than one tick of a clock of 100 Hz, in which the kernel accounts CPU time.
@@ -147,9 +159,9 @@ def judge(samples, rows: set[str]) -> list[Verdict]:
     return [requirement.judge(samples) for requirement in asked(rows)]
 
 
-def summary(verdicts: list[Verdict]) -> str:
-    """How many are reached, and which requirements were not asked for; each with the row that must run for it."""
+def summary(verdicts: list[Verdict], rows: set[str]) -> str:
+    """How many are reached, and which requirements of `rows` were not asked for; each with the row that must run for it."""
     text = f"{sum(verdict.reached for verdict in verdicts)} of {len(verdicts)} requirements reached"
     judged = [verdict.requirement for verdict in verdicts]
-    others = [f"{one.name} ({one.row})" for one in REQUIREMENTS if one not in judged]
+    others = [f"{one.name} ({one.row})" for one in asked(rows) if one not in judged]
     return f"{text}; not asked for: {'; '.join(others)}" if others else text

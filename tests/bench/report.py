@@ -29,12 +29,12 @@ def table(rows, peers: dict, samples: Samples) -> str:
         words = [f"{main.label:>16}", f"{'min .. max':>26}", f"{'transportd is':>14}"]
         lines += ["", f"{row.title} ({row.name})"]
         lines.append(" " * _NAME_WIDTH + " ".join(words + [f"{other.label:>18}" for other in others]))
-        service = samples.median(row.name, "service", main.key)
+        subject = samples.median(row.name, row.subject, main.key)
         for name in measured:
             values = samples.values(row.name, name, main.key)
             median = statistics.median(values)
             spread = f"{main.text(min(values))} .. {main.text(max(values))}"
-            share = f"{service / median:.2f} x" if service is not None and median and name != "service" else ""
+            share = f"{subject / median:.2f} x" if subject is not None and median and name != row.subject else ""
             words = [f"{main.text(median):>16}", f"{spread:>26}", f"{share:>14}"]
             for other in others:
                 value = samples.median(row.name, name, other.key)

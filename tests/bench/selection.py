@@ -35,7 +35,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def _named_rows(options: argparse.Namespace) -> list[works.Row]:
-    return [row for row in works.ROWS if options.only is None or options.only.search(row.name)]
+    return [row for row in works.matrix(options.python) if options.only is None or options.only.search(row.name)]
 
 
 def _check_rows(options: argparse.Namespace) -> None:
@@ -43,18 +43,21 @@ def _check_rows(options: argparse.Namespace) -> None:
     if not rows:
         named = _named_rows(options)
         if not named:
-            raise BadUsage("no row has such a name; --list names them")
+            raise BadUsage(f"no row has such a name; --list{' --python' if options.python else ''} names them")
         if not options.soak and all(row.soak for row in named):
             raise BadUsage(f"{', '.join(row.name for row in named)}: runs only with --soak")
-        raise BadUsage(f"--quick measures only rows with requirements, and these have none. {_rows_with_requirements()}")
+        needed = _rows_with_requirements(options)
+        raise BadUsage(f"--quick measures only rows with requirements, and these have none. {needed}")
     if options.check and not ratios.asked({row.name for row in rows}):
-        raise BadUsage(f"--check: no requirement can be judged by the rows asked for. {_rows_with_requirements()}")
+        needed = _rows_with_requirements(options)
+        raise BadUsage(f"--check: no requirement can be judged by the rows asked for. {needed}")
 
 
-def _rows_with_requirements() -> str:
-    soaks = {row.name for row in works.ROWS if row.soak}
+def _rows_with_requirements(options: argparse.Namespace) -> str:
+    rows = works.matrix(options.python)
+    soaks = {row.name for row in rows if row.soak}
     texts = []
-    for requirement in ratios.REQUIREMENTS:
+    for requirement in ratios.asked({row.name for row in rows}):
         names = dict.fromkeys(row for row, _ in requirement.cells())
         texts.append(" with ".join(f"{name} (takes --soak)" if name in soaks else name for name in names))
     return f"Rows with requirements: {', '.join(dict.fromkeys(texts))}"

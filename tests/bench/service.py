@@ -2,7 +2,7 @@
 
 import subprocess
 
-from peer import PLAIN_SERVERS, TLS_SERVERS, Peer
+from peer import Peer
 
 
 class Service(Peer):
@@ -23,7 +23,7 @@ class Service(Peer):
         return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
 
     def start(self) -> None:
-        self.ports = {name: self.setting.far_ports[name] for name in (*PLAIN_SERVERS, *TLS_SERVERS, "udp_echo")}
+        self.ports = dict(self.setting.far_ports)
         number = len(list(self.setting.folder.glob("address-*")))
         address_file = self.setting.folder / f"address-{self.name}-{number}"
         listen = f"unix:{self.setting.folder}/{self.name}-{number}.sock" if self._unix else "127.0.0.1:0"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from processes import CannotRun, Program
 
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+
 
 @dataclass
 class Setting:
@@ -21,8 +23,9 @@ class Setting:
     seconds: float
     quick: bool = False
     folder: Path = Path()
-    far_ports: dict[str, int] = field(default_factory=dict)  # Of bench_peer.
-    far_end: Program | None = None
+    python: Path = SYSTEM_PYTHON  # Of the load generator in Python.
+    far_ports: dict[str, int] = field(default_factory=dict)
+    far_ends: list[Program] = field(default_factory=list)  # bench_peer, and what else has a port of those.
     descriptor_limit: int = 0
     certificate: Path = Path()
     key: Path = Path()
@@ -34,13 +37,18 @@ class Setting:
             self.descriptor_limit = raise_descriptor_limit()
             self.certificate, self.key = make_certificate(self.folder)
             command = [self.program("bench_peer"), f"--certificate={self.certificate}", f"--key={self.key}"]
-            self.far_end = stack.enter_context(Program(self.folder, "bench_peer", command))
-            self.far_ports = self.far_end.first_line()
+            bench_peer = stack.enter_context(Program(self.folder, "bench_peer", command))
+            self.far_ends.append(bench_peer)
+            self.far_ports = bench_peer.first_line()
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_) -> None:
         self._stack.close()
+
+    def add_far_end(self, program: Program) -> None:
+        """Another one, which ends with the setting."""
+        self.far_ends.append(self._stack.enter_context(program))
 
     @property
     def warmup(self) -> float:

@@ -10,14 +10,18 @@ HAPROXY = ("direct", "service", "haproxy")
 TUNNELS = ("ssh", "socat", "chisel")
 RAW_GRPC = ("grpc", "grpc-one", "grpc-tunnel")
 PYTHON = ("asyncio", "uvloop")
+PYTHON_CLIENT = ("asyncio", "service-python", "uvloop")
 VARIANTS = ("service-unix", "service-1-loop", "service-2-grpc")
+# What the HTTP server answers, beside its headers.
+HTTP_BODY_BYTES = 100
 # Beside the connections themselves, in one process.
 _OTHER_DESCRIPTORS = 200
 
 
 @dataclass(frozen=True)
 class Row:
-    """`work`: bench_load's words; {echo} and the like stand for a port of the peer. `connections`: how many at once."""
+    """`work`: the load generator's words; {echo} and the like stand for a port of the peer. `connections`: how many at
+    once. `subject`: the peer that the table compares the others with."""
 
     name: str
     title: str
@@ -31,6 +35,7 @@ class Row:
     most_repeats: tuple[int, int] = (1000, 1000)  # And with --quick.
     watch: tuple[float, float] | None = None  # Seconds of watching, and with --quick.
     soak: bool = False
+    subject: str = "service"
 
     def with_peers(self, names: tuple[str, ...]) -> "Row":
         return replace(self, peers=names)
@@ -57,17 +62,18 @@ def count_text(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def echo(size: int, connections: int, peers: tuple[str, ...], threads: int = 1) -> Row:
+def echo(size: int, connections: int, peers: tuple[str, ...], threads: int = 1, tls: bool = False) -> Row:
     loops = f"-{threads}-loops" if threads > 1 else ""
     return Row(
-        name=f"echo-{size_text(size).replace(' ', '')}-{connections}{loops}",
-        title=f"echo of {size_text(size)}, {count_text(connections, 'connection')}"
+        name=f"{'tls-' if tls else ''}echo-{size_text(size).replace(' ', '')}-{connections}{loops}",
+        title=f"{'TLS echo' if tls else 'echo'} of {size_text(size)}, {count_text(connections, 'connection')}"
         + (f", {threads} client loops" if threads > 1 else ""),
-        work=("echo", "{echo}", str(connections), str(size)),
+        work=("echo", "{tls_echo}" if tls else "{echo}", str(connections), str(size)),
         metrics=("round_trips_per_s", "p50_us", "p99_us"),
         peers=peers,
         connections=connections,
         threads=threads,
+        tls=tls,
     )
 
 
@@ -112,13 +118,24 @@ def accept(concurrency: int) -> Row:
     )
 
 
-def spawn(concurrency: int) -> Row:
+def udp(peers: tuple[str, ...]) -> Row:
+    return Row(
+        name="udp-64B-64",
+        title="UDP echo of 64 B, 64 endpoints",
+        work=("udp", "{udp_echo}", "64", "64"),
+        metrics=("round_trips_per_s", "p50_us", "p99_us", "lost_count"),
+        peers=peers,
+        connections=64,
+    )
+
+
+def spawn(concurrency: int, peers: tuple[str, ...] = ("direct", "service")) -> Row:
     return Row(
         name=f"spawn-{concurrency}",
         title=f"subprocess, start to exit; {concurrency} at once",
         work=("spawn", str(concurrency)),
         metrics=("processes_per_s", "p50_us", "p99_us"),
-        peers=("direct", "service"),
+        peers=peers,
     )
 
 
@@ -133,6 +150,17 @@ def idle(connections: int, peers: tuple[str, ...]) -> Row:
         measure=resources.idle,
         most_repeats=(3, 1),
         watch=(10, 10) if connections == 10000 else (1, 1),
+    )
+
+
+def http(connections: int, peers: tuple[str, ...]) -> Row:
+    return Row(
+        name=f"http-{connections}",
+        title=f"HTTP requests of aiohttp, {count_text(connections, 'connection')}",
+        work=("http", "{http}", str(connections), str(HTTP_BODY_BYTES)),
+        metrics=("requests_per_s", "p50_us", "p99_us"),
+        peers=peers,
+        connections=connections,
     )
 
 
@@ -152,14 +180,7 @@ ROWS = (
     bulk("down", 1, HAPROXY + TUNNELS + ("service-unix", "service-2-grpc")),
     bulk("down", 16, HAPROXY + TUNNELS),
     bulk("down", 16, HAPROXY + VARIANTS, threads=2),
-    Row(
-        name="udp-64B-64",
-        title="UDP echo of 64 B, 64 endpoints",
-        work=("udp", "{udp_echo}", "64", "64"),
-        metrics=("round_trips_per_s", "p50_us", "p99_us", "lost_count"),
-        peers=("direct", "service", "socat"),
-        connections=64,
-    ),
+    udp(("direct", "service", "socat")),
     connect(1, HAPROXY + TUNNELS),
     connect(16, HAPROXY + TUNNELS),
     accept(1),
@@ -224,3 +245,45 @@ ROWS = (
         soak=True,
     ),
 )
+
+
+def python(row: Row) -> Row:
+    """A row of the Python client. The load generator in Python has works of the same names."""
+    return replace(row, name=f"python-{row.name}", subject="service-python")
+
+
+# Run with --python, instead of the others.
+PYTHON_ROWS = tuple(
+    python(row)
+    for row in (
+        echo(64, 1, PYTHON_CLIENT),
+        echo(64, 64, PYTHON_CLIENT),
+        echo(64, 500, PYTHON_CLIENT),
+        echo(1 << 10, 64, PYTHON_CLIENT),
+        echo(16 << 10, 64, PYTHON_CLIENT),
+        replace(
+            echo(64, 64, PYTHON_CLIENT),
+            name="streams-64B-64",
+            title="echo of 64 B, 64 connections, with streams",
+            work=("streams", "{echo}", "64", "64"),
+        ),
+        echo(64, 64, PYTHON_CLIENT, tls=True),
+        bulk("up", 1, PYTHON_CLIENT),
+        replace(
+            bulk("up", 1, PYTHON_CLIENT),
+            name="bulk-up-1-512KiB",
+            title="bulk to the server, 1 connection, high-water mark 512 KiB",
+            work=("bulk-up", "{discard}", "1", str(512 << 10)),
+        ),
+        bulk("down", 1, PYTHON_CLIENT),
+        udp(PYTHON_CLIENT),
+        spawn(1, PYTHON_CLIENT),
+        spawn(16, PYTHON_CLIENT),
+        http(50, PYTHON_CLIENT),
+    )
+)
+
+
+def matrix(is_python: bool) -> tuple[Row, ...]:
+    """What a run chooses its rows from: with --python those of the Python client, without it the others."""
+    return PYTHON_ROWS if is_python else ROWS
