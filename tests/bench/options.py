@@ -18,7 +18,7 @@ examples:
   tests/bench/run                         everything, in about half an hour; the curves, too
   tests/bench/run --only '^echo-64B'      some rows; --list names them
   tests/bench/run --only soak --soak      ten minutes of mixed load, and whether memory grows
-  tests/bench/run --python --check        the Python client's loop beside asyncio's own and uvloop, in eight minutes
+  tests/bench/run --python --check        the Python client's loop beside asyncio's own and uvloop, in seven minutes
   tests/bench/run --micro --only Frame    micro-benchmarks alone
 
 Results: results.json, with --python python.json (every sample, and this machine) and one SVG per curve, in build/bench
