@@ -3,6 +3,7 @@
 import asyncio
 import math
 import os
+import resource
 import socket
 import ssl
 import time
@@ -39,12 +40,15 @@ class Course:
         self.byte_count = 0
         self.lost_count = 0
         self.bytes_per_s = 0.0  # When the work has measured that itself.
-        self.own_connection_count = 0
+        self.is_local = False  # Connections or subprocesses were this process's own.
         self._elapsed = 0.0
         self._failure = self.loop.create_future()
 
     async def run(self, port: int | None = None) -> None:
-        """To be called when the work has begun; when this returns it is over. `port`: where its connections lead."""
+        """To be called when the work has begun; when this returns it is over.
+
+        `port`: where its connections lead; None: it makes subprocesses.
+        """
         await self._wait(self.settings.warmup)
         self.times.clear()
         self.byte_count = self.lost_count = 0
@@ -52,8 +56,7 @@ class Course:
         await self._wait(self.settings.seconds)
         self._elapsed = time.perf_counter() - start
         self.is_over = True
-        if port is not None:
-            self.own_connection_count = own_connection_count(port)
+        self.is_local = has_own_connection(port) if port is not None else has_own_child()
 
     def fail(self, error: Exception) -> None:
         """The course ends with this error. After its end nothing is wrong any more."""
@@ -76,7 +79,7 @@ class Course:
             figures["samples"] = len(self.times)
         else:
             figures["bytes_per_s"] = round(self.bytes_per_s or self.byte_count / self._elapsed)
-        return {**figures, "lost_count": self.lost_count, "own_connection_count": self.own_connection_count}
+        return {**figures, "lost_count": self.lost_count, "is_local": self.is_local}
 
     async def _wait(self, seconds: float) -> None:
         await asyncio.wait([self._failure], timeout=seconds)
@@ -84,17 +87,22 @@ class Course:
             self._failure.result()
 
 
-def own_connection_count(port: int) -> int:
-    """How many sockets of this process are connected to that port."""
-    count = 0
+def has_own_connection(port: int) -> bool:
+    """Whether a socket of this process is connected to that port."""
     for name in os.listdir("/proc/self/fd"):
         try:
             with socket.socket(fileno=os.dup(int(name))) as duplicate:
                 peer = duplicate.getpeername()
         except OSError:  # It is no socket, or not connected, or was the listing's own.
             continue
-        count += isinstance(peer, tuple) and peer[1] == port
-    return count
+        if isinstance(peer, tuple) and peer[1] == port:
+            return True
+    return False
+
+
+def has_own_child() -> bool:
+    """Whether this process had a child that has ended."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0
 
 
 def _quantiles_us(ordered: list[float]) -> dict[str, float]:

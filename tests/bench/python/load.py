@@ -73,8 +73,8 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
     course = Course(Settings(options.seconds, options.warmup, tls))
     work = WORKS[options.work]
     await work.run(course, *options.arguments)
-    if options.loop == "transportd" and course.own_connection_count:
-        raise WorkError(f"{course.own_connection_count} connections are not the service's but this process's own")
+    if options.loop == "transportd" and course.is_local:
+        raise WorkError("connections or subprocesses are not the service's but this process's own")
     return course.result(work.rate)
 
 
