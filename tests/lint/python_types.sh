@@ -1,5 +1,5 @@
 #!/bin/sh
-# mypy --strict over the Python client, its examples and its tests: python_types.sh ENVIRONMENT
+# mypy --strict over the Python client, its examples, tests and benchmark: python_types.sh ENVIRONMENT
 # The generated messages are those of the package that is installed in ENVIRONMENT.
 set -eu
 environment=$(CDPATH='' cd -- "$1" && pwd)
@@ -26,5 +26,6 @@ fi
 status=0
 check clients/python/src clients/python/src clients/python/hatch_build.py || status=1
 check clients/python/src:clients/python/examples clients/python/examples || status=1
+check clients/python/src:tests/bench/python tests/bench/python || status=1
 check clients/python/src:tests/python:tests/integration tests/python tests/python/environment || status=1
 exit $status
