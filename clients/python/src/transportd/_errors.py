@@ -159,7 +159,7 @@ def _own_error(error: types_pb2.TransportError) -> Exception:
     else:
         return OSError(f"{error.reason}: {message}")
     failure.reason = error.reason
-    return failure  # type: ignore[return-value]
+    return failure
 
 
 def _plain_tls_timeout(error: types_pb2.TransportError) -> Exception:

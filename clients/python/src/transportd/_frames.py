@@ -14,14 +14,13 @@ from transportd.v1 import event_loop_pb2
 if TYPE_CHECKING:
     from transportd._http2 import Buffer
 
-# SessionRequest: sequence = 2, acknowledged_sequence = 3, commands = 4, acknowledgements = 5,
-# prompt_write_progress = 6.
+# Of SessionRequest: field 4, field 5, and field 6 with its value.
 _COMMANDS = b"\x22"
 _ACKNOWLEDGEMENTS = b"\x2a"
 _PROMPT = b"\x30\x01"
-# SessionResponse: opened = 1, sequence = 2, acknowledged_sequence = 3, callbacks = 4.
+# Of SessionResponse: field 4.
 _CALLBACKS = 0x22
-# Callback: transport_id = 1, data_received = 2.
+# Of Callback: fields 1 and 2.
 _TRANSPORT_ID = 0x08
 _DATA_RECEIVED = 0x12
 

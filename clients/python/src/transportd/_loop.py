@@ -17,7 +17,6 @@ from transportd._server import ListeningSocket
 from transportd._session import Session
 from transportd._stream import StreamTransport
 from transportd._target import default_target
-from transportd._tls import ServiceTls
 
 _T = TypeVar("_T")
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
@@ -108,13 +107,13 @@ class EventLoop(asyncio.SelectorEventLoop):
 
     # TCP and Unix streams
 
-    async def create_connection(  # type: ignore[override]
+    async def create_connection(
         self,
         protocol_factory: ProtocolFactory,
         host: str | None = None,
         port: int | str | None = None,
         *,
-        ssl: ssl_module.SSLContext | ServiceTls | bool | None = None,
+        ssl: Any = None,
         family: int = 0,
         proto: int = 0,
         flags: int = 0,
@@ -138,7 +137,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         remote = None if is_wrong or sock is None else self._placeholders.claim(sock)
         if is_wrong or (sock is not None and remote is None):
             # asyncio itself says what is wrong, or serves a socket of this process.
-            return await self._local().create_connection(
+            pair: Pair = await self._local().create_connection(
                 protocol_factory,
                 host,
                 port,
@@ -155,6 +154,7 @@ class EventLoop(asyncio.SelectorEventLoop):
                 interleave=interleave,
                 **all_errors,
             )
+            return pair
         tls = _connect.Tls(ssl, server_hostname or None if ssl and server_hostname is None else server_hostname, host)
         tls = tls.with_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
         if remote is None:
@@ -162,12 +162,12 @@ class EventLoop(asyncio.SelectorEventLoop):
             remote = await _connect.connect(self, self._session, where, tls, all_errors.get("all_errors", False))
         return await _connect.make_transport(self, remote, protocol_factory, tls)
 
-    async def create_unix_connection(  # type: ignore[override]
+    async def create_unix_connection(
         self,
         protocol_factory: ProtocolFactory,
         path: str | bytes | os.PathLike[str] | None = None,
         *,
-        ssl: ssl_module.SSLContext | ServiceTls | bool | None = None,
+        ssl: Any = None,
         sock: Any = None,
         server_hostname: str | None = None,
         ssl_handshake_timeout: float | None = None,
@@ -182,7 +182,7 @@ class EventLoop(asyncio.SelectorEventLoop):
             or (path is None) == (sock is None)
             or sock is not None
         ):
-            return await self._local().create_unix_connection(
+            pair: Pair = await self._local().create_unix_connection(
                 protocol_factory,
                 path,
                 ssl=ssl,
@@ -191,12 +191,13 @@ class EventLoop(asyncio.SelectorEventLoop):
                 ssl_handshake_timeout=ssl_handshake_timeout,
                 ssl_shutdown_timeout=ssl_shutdown_timeout,
             )
+            return pair
         assert path is not None
         tls = _connect.Tls(ssl, server_hostname, None).with_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
         remote = await _connect.connect_unix(self._session, path, tls)
         return await _connect.make_transport(self, remote, protocol_factory, tls)
 
-    async def create_server(  # type: ignore[override]
+    async def create_server(
         self,
         protocol_factory: ProtocolFactory,
         host: str | Sequence[str] | None = None,
@@ -206,7 +207,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         flags: int = socket.AI_PASSIVE,
         sock: Any = None,
         backlog: int = 100,
-        ssl: ssl_module.SSLContext | ServiceTls | None = None,
+        ssl: Any = None,
         reuse_address: bool | None = None,
         reuse_port: bool | None = None,
         keep_alive: bool | None = None,
@@ -222,7 +223,7 @@ class EventLoop(asyncio.SelectorEventLoop):
             or (host is None and port is None)
             or sock is not None
         ):
-            return await self._local().create_server(
+            server: asyncio.Server = await self._local().create_server(
                 protocol_factory,
                 host,
                 port,
@@ -237,6 +238,7 @@ class EventLoop(asyncio.SelectorEventLoop):
                 ssl_shutdown_timeout=ssl_shutdown_timeout,
                 start_serving=start_serving,
             )
+            return server
         hosts: list[str | None]
         if host is None or isinstance(host, (str, bytes)) or not isinstance(host, collections.abc.Iterable):
             hosts = [host]  # type: ignore[list-item]
@@ -258,14 +260,14 @@ class EventLoop(asyncio.SelectorEventLoop):
             start_serving=start_serving,
         )
 
-    async def create_unix_server(  # type: ignore[override]
+    async def create_unix_server(
         self,
         protocol_factory: ProtocolFactory,
         path: str | bytes | os.PathLike[str] | None = None,
         *,
         sock: Any = None,
         backlog: int = 100,
-        ssl: ssl_module.SSLContext | ServiceTls | None = None,
+        ssl: Any = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
         start_serving: bool = True,
@@ -282,7 +284,7 @@ class EventLoop(asyncio.SelectorEventLoop):
             or path is None
             or sock is not None
         ):
-            return await self._local().create_unix_server(
+            server: asyncio.Server = await self._local().create_unix_server(
                 protocol_factory,
                 path,
                 sock=sock,
@@ -292,6 +294,7 @@ class EventLoop(asyncio.SelectorEventLoop):
                 ssl_shutdown_timeout=ssl_shutdown_timeout,
                 start_serving=start_serving,
             )
+            return server
         return await _serve.create_unix_server(
             self,
             self._session,
@@ -318,12 +321,14 @@ class EventLoop(asyncio.SelectorEventLoop):
     ) -> int:
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sendfile; `file` is a local one."""
         self._check_open()
-        return await self._local().sendfile(transport, file, offset, count, fallback=fallback)
+        sent: int = await self._local().sendfile(transport, file, offset, count, fallback=fallback)
+        return sent
 
     async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
         if isinstance(transp, StreamTransport):
             return await _sendfile.sendfile(self, transp, file, offset, count)
-        return await self._local()._sendfile_native(transp, file, offset, count)
+        sent: int = await self._local()._sendfile_native(transp, file, offset, count)
+        return sent
 
     async def _sendfile_fallback(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
         if isinstance(transp, StreamTransport):
@@ -333,7 +338,7 @@ class EventLoop(asyncio.SelectorEventLoop):
 
     # Names
 
-    async def getaddrinfo(  # type: ignore[override]
+    async def getaddrinfo(
         self,
         host: str | bytes | None,
         port: str | bytes | int | None,
@@ -358,7 +363,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_connect
 
         A TCP socket is connected in the service (see connect_sockets). `sock` then stands for that connection: it can
-        be given to create_connection, read, written and closed; only its own names and options are not the connection's.
+        be given to create_connection, read, written and closed. Only its names and options are not the connection's.
         """
         if self._connect_sockets and _placeholder.can_stand_in(sock):
             self._check_open()
