@@ -27,5 +27,7 @@ status=0
 check clients/python/src clients/python/src clients/python/hatch_build.py || status=1
 check clients/python/src:clients/python/examples clients/python/examples || status=1
 check clients/python/src:tests/bench/python tests/bench/python || status=1
-check clients/python/src:tests/python:tests/integration tests/python tests/python/environment || status=1
+check clients/python/src:tests/python:tests/integration --exclude tests/python/cpython/ tests/python tests/python/environment ||
+  status=1
+check clients/python/src:tests/python/cpython:tests/integration tests/python/cpython || status=1
 exit $status

@@ -58,7 +58,7 @@ class Outcome:
 
     kind: str  # passed, skipped (by a decorator), failed, gave up (skipped itself), hung, died (its process did)
     detail: str = ""
-    loops: int = 0  # Made of the kind under test.
+    used: str = ""  # By the test, at most: the service, the loop, nothing
 
 
 def main() -> int:
@@ -213,9 +213,8 @@ class Run:
                     started = True
                 case "end":
                     current = None
-                    loops = report["loops"]
-                    assert isinstance(loops, int)
-                    self.outcomes[str(report["test"])] = Outcome(str(report["outcome"]), str(report["detail"]), loops)
+                    name, kind, detail, used = (str(report[key]) for key in ("test", "outcome", "detail", "used"))
+                    self.outcomes[name] = Outcome(kind, detail, used)
                 case "done":
                     for name in names:
                         self.outcomes.setdefault(name, Outcome("failed", "was not run: see its class's fixture"))
@@ -278,15 +277,21 @@ def run(names: list[str], excluded: list[str], options: argparse.Namespace) -> i
         problem = str(error)
 
     bad = {name: outcome for name, outcome in outcomes.items() if outcome.kind not in GOOD}
-    counts = Counter(outcome.kind for outcome in outcomes.values())
-    without = sum(outcome.kind == "passed" and outcome.loops == 0 for outcome in outcomes.values())
+    passed = {name: outcome for name, outcome in outcomes.items() if outcome.kind == "passed"}
     version = ".".join(map(str, sys.version_info[:3]))
     print(f"\nCPython {version}'s tests on the loop of {options.loop}: {len(outcomes)} run, {len(excluded)} excluded")
-    for kind, count in counts.most_common():
+    for kind, count in Counter(outcome.kind for outcome in outcomes.values()).most_common():
+        print(f"  {kind:8} {count:4}")
+    if options.loop == "transportd":
+        used = Counter(outcome.used for outcome in passed.values())
         print(
-            f"  {kind:8} {count:4}"
-            + (f"  ({without} of them made no such loop)" if kind == "passed" and options.loop == "transportd" else "")
+            f"  Of the passed, {used['the service']} asked the service for something, {used['the loop']} made a loop and "
+            f"asked for nothing, {used['nothing']} made none."
         )
+        if options.verbose:
+            for name, outcome in passed.items():
+                if outcome.used == "the loop":
+                    print(f"  asked for nothing: {name}")
     for name, outcome in bad.items():
         print(f"  {outcome.kind}: {name}  {outcome.detail}")
     if problem:

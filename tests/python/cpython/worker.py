@@ -19,7 +19,7 @@ from types import FrameType, TracebackType
 from typing import Any, TextIO
 from unittest import mock
 
-from test import support
+from test import support  # type: ignore[import-not-found]
 
 PACKAGE = "test.test_asyncio."
 Failure = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
@@ -48,10 +48,11 @@ def load(module: str) -> list[unittest.TestCase]:
     return list(flatten(unittest.defaultTestLoader.loadTestsFromModule(importlib.import_module(PACKAGE + module))))
 
 
-class LoopCounter:
-    """How many event loops of the kind under test were made."""
+class Usage:
+    """What a test needed of us."""
 
-    made = 0
+    loops = 0  # Event loops of the kind under test that were made.
+    requests = 0  # What they asked the service for.
 
 
 def install_loop() -> None:
@@ -61,12 +62,20 @@ def install_loop() -> None:
     asyncio.new_event_loop(), asyncio.run() and what is built on them: a policy, which use_policy() installs.
     """
     import transportd
+    from transportd._session import Session
 
     class EventLoop(transportd.EventLoop):
         def __init__(self, selector: Any = None) -> None:
-            LoopCounter.made += 1
+            Usage.loops += 1
             super().__init__(selector=selector)
 
+    request = Session.request
+
+    def counted(session: Session, *args: Any, **keywords: Any) -> int:
+        Usage.requests += 1
+        return request(session, *args, **keywords)
+
+    mock.patch.object(Session, "request", counted).start()
     mock.patch.object(asyncio, "SelectorEventLoop", EventLoop).start()
 
 
@@ -105,7 +114,7 @@ class Result(unittest.TextTestResult):
     def startTest(self, test: unittest.TestCase) -> None:
         self._outcome, self._detail = "passed", ""
         support.environment_altered = False
-        LoopCounter.made = 0
+        Usage.loops = Usage.requests = 0
         if self._loop == "transportd":
             use_policy()
         self.send("start", test=name_of(test))
@@ -116,7 +125,7 @@ class Result(unittest.TextTestResult):
         if self._outcome == "passed" and support.environment_altered:
             self._outcome = "failed"
             self._detail = "left a thread or a process behind: the warning that begins with 'Warning --'"
-        self.send("end", test=name_of(test), outcome=self._outcome, detail=self._detail, loops=LoopCounter.made)
+        self._end(name_of(test), self._outcome, self._detail)
 
     def addError(self, test: unittest.TestCase, err: Failure) -> None:
         super().addError(test, err)
@@ -145,10 +154,14 @@ class Result(unittest.TextTestResult):
     def _failed(self, test: unittest.TestCase, err: Failure) -> None:
         outcome = "hung" if err[0] is Hung else "failed"
         detail = f"{getattr(err[0], '__name__', '')}: {err[1]}".splitlines()[0]
-        if isinstance(test, unittest.TestCase):
+        if hasattr(test, "_testMethodName"):
             self._outcome, self._detail = outcome, detail
-        else:  # A class's or a module's fixture: no test has started.
-            self.send("end", test=str(test), outcome=outcome, detail=detail, loops=0)
+        else:  # unittest's stand-in for a class's or a module's fixture: no test has started.
+            self._end(str(test), outcome, detail)
+
+    def _end(self, name: str, outcome: str, detail: str) -> None:
+        used = "the service" if Usage.requests else "the loop" if Usage.loops else "nothing"
+        self.send("end", test=name, outcome=outcome, detail=detail, used=used)
 
 
 def on_hung(_number: int, _frame: FrameType | None) -> None:
