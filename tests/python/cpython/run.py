@@ -285,8 +285,8 @@ def run(names: list[str], excluded: list[str], options: argparse.Namespace) -> i
     if options.loop == "transportd":
         used = Counter(outcome.used for outcome in passed.values())
         print(
-            f"  Of the passed, {used['the service']} asked the service for something, {used['the loop']} made a loop and "
-            f"asked for nothing, {used['nothing']} made none."
+            f"  Of the passed, {used['the service']} asked the service for something, {used['the loop']} made a loop "
+            f"and asked for nothing, {used['nothing']} made none."
         )
         if options.verbose:
             for name, outcome in passed.items():
