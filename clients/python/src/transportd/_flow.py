@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asyncio")
 
 _HIGH_BYTES, _LOW_BYTES = 65536, 16384
+# What may be on its way to the kernel before it counts as buffered: less than what a kernel takes of a local socket.
+_ON_ITS_WAY_BYTES = 256 << 10
 _WARN_AFTER_LOST_WRITES = 5
 _MAX_HEADERS = 64
 
@@ -426,6 +428,8 @@ class Writing(Endpoint):
         self._eof_is_due = False
         self._close_is_due = False
         self._high_bytes, self._low_bytes = _HIGH_BYTES, _LOW_BYTES
+        self._pause_above = self._resume_at = 0
+        self._set_marks()
         self._protocol_paused = False
         self._size_waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._is_sending_file = False
@@ -475,7 +479,7 @@ class Writing(Endpoint):
         else:
             self._pending.append(data)
             self._pump()
-        if self._accepted_bytes - self._sent_bytes > self._high_bytes and not self._protocol_paused:
+        if self._accepted_bytes - self._sent_bytes > self._pause_above and not self._protocol_paused:
             self._pause_protocol()
 
     def _new_header(self, size: int) -> bytes:
@@ -539,15 +543,18 @@ class Writing(Endpoint):
         if self._pending:
             self._pump()
         size = self._accepted_bytes - sent_bytes
-        if self._protocol_paused and size <= self._low_bytes:
+        if self._protocol_paused and size <= self._resume_at:
             self._resume_protocol()
         if self._size_waiters:
             self._wake_size_waiters(size)
 
     def get_write_buffer_size(self) -> int:
-        """Bytes that the kernel of the service's machine has not taken yet, as far as is known here."""
+        """Bytes that the kernel of the service's machine has not taken yet, as far as is known here.
+
+        Without the last 256 KiB, which are on their way to it, unless the high-water mark is 0.
+        """
         self._settle()
-        return self._accepted_bytes - self._sent_bytes
+        return max(0, self._accepted_bytes - self._sent_bytes - (self._pause_above - self._high_bytes))
 
     def _settle(self) -> None:
         """What the service has said of all its transports may say it of this one, too."""
@@ -582,11 +589,14 @@ class Writing(Endpoint):
         if not high >= low >= 0:
             raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
         self._high_bytes, self._low_bytes = high, low
-        self._maybe_pause_protocol()
-
-    def _maybe_pause_protocol(self) -> None:
-        if not self._protocol_paused and self._accepted_bytes - self._sent_bytes > self._high_bytes:
+        self._set_marks()
+        if not self._protocol_paused and self._accepted_bytes - self._sent_bytes > self._pause_above:
             self._pause_protocol()
+
+    def _set_marks(self) -> None:
+        on_its_way = _ON_ITS_WAY_BYTES if self._high_bytes else 0
+        self._pause_above = self._high_bytes + on_its_way
+        self._resume_at = self._low_bytes + on_its_way
 
     def _pause_protocol(self) -> None:
         self._protocol_paused = True

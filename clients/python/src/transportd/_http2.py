@@ -38,6 +38,7 @@ _MAX_HEADERS_BYTES = 64 << 10
 _READ_BYTES = 64 << 10
 # From here on a message is received into its own place, and copied no more than once.
 _LARGE_BYTES = 32 << 10
+_MAX_KEPT_BYTES = 1 << 20
 # Shorter buffers are joined before they are sent.
 _JOIN_BYTES = 16 << 10
 _MAX_BUFFERS = 64
@@ -92,8 +93,10 @@ class GrpcCall:
         self._padding_left = 0
         self._data_ends_stream = False
         self._prefix = bytearray()
-        self._message: bytearray | None = None  # Under way.
+        self._message: memoryview | None = None  # Under way.
         self._filled = 0
+        # Large messages are received here, in turn: one may be complete, and not read yet, while the next begins.
+        self._places = [bytearray(_LARGE_BYTES), bytearray(_LARGE_BYTES)]
         self._unacknowledged = 0
 
         # Writing. `_queue`: not framed yet, because a window is spent. `_framed`: not taken by the kernel yet.
@@ -253,7 +256,10 @@ class GrpcCall:
     # Reading
 
     def receive(self) -> list[Buffer]:
-        """Reads the socket once: the messages that are complete now. `status` tells when the call has ended."""
+        """Reads what has arrived, but not without end: the messages that are complete now, to be read before the next call.
+
+        `status` tells when the call has ended.
+        """
         messages: list[Buffer] = []
         if self.status is not None:
             return messages
@@ -263,8 +269,7 @@ class GrpcCall:
                 if message is not None and self._data_left >= _LARGE_BYTES and not self._rest:
                     filled = self._filled
                     wanted = min(self._data_left, len(message) - filled)
-                    with memoryview(message) as view:
-                        count = self._sock.recv_into(view[filled : filled + wanted])
+                    count = self._sock.recv_into(message[filled : filled + wanted])
                     if count == 0:
                         self._break(None)
                         return messages
@@ -286,8 +291,12 @@ class GrpcCall:
             except OSError as error:
                 self._break(error)
                 return messages
+            if self.status is not None:
+                break
+            if self._message is not None and not messages:
+                continue  # The rest of it may be there.
             # What TLS has taken from the kernel already, no selector tells of.
-            if self.status is not None or not (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
+            if not (isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()):
                 break
         if self._unacknowledged >= _WINDOW_BYTES // 4 and self.status is None:
             update = self._unacknowledged.to_bytes(4, "big")
@@ -383,7 +392,7 @@ class GrpcCall:
                     messages.append(data[position : position + size])
                     position += size
                     continue
-                message = self._message = bytearray(size)
+                message = self._message = self._place(size)
                 self._filled = 0
             filled = self._filled
             taken = min(len(message) - filled, end - position)
@@ -393,6 +402,16 @@ class GrpcCall:
             if self._filled == len(message):
                 messages.append(message)
                 self._message = None
+
+    def _place(self, size: int) -> memoryview:
+        """Room for a message. Those of the two messages before it stay as they are."""
+        places = self._places
+        places.reverse()
+        if size > _MAX_KEPT_BYTES:
+            return memoryview(bytearray(size))
+        if len(places[0]) < size:
+            places[0] = bytearray(size)
+        return memoryview(places[0])[:size]
 
     def _end_data(self) -> None:
         if self._data_ends_stream:

@@ -195,15 +195,18 @@ class Session:
                 raise ServiceUnavailableError(
                     f"no answer from {self.target} in time: something listens there, but is it a transportd?"
                 )
-            for message in self._call.receive():
+            messages = self._call.receive()
+            if messages:
                 try:
-                    frame = Frame(message)
+                    frame = Frame(messages[0])
                 except ValueError as error:
                     raise ServiceUnavailableError(f"what {self.target} sent is no frame: {error}") from None
                 if frame.opened is None or frame.sequence != 1:
                     raise ServiceUnavailableError(f"{self.target} did not begin with `opened`: is it a transportd?")
                 self._received_sequence = 1
                 self._backlog.append(frame.callbacks)
+                self._backlog.extend(self._read(message) for message in messages[1:])
+                self._drain_later()
                 return frame.opened
             if self._call.status is not None:
                 raise _open_error(self.target, self._call.status)

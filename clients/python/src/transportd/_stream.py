@@ -100,7 +100,7 @@ class StreamTransport(_StreamReading, Writing, asyncio.Transport):
 
     def _must_hold(self, lost: transport_pb2.ConnectionLost) -> bool:
         # Bytes that the kernel never took: the write error that they met is noticed, paused or not.
-        return super()._must_hold(lost) and not (self._paused and self.get_write_buffer_size() > 0)
+        return super()._must_hold(lost) and not (self._paused and self._accepted_bytes > self._sent_bytes)
 
     def _release(self) -> None:
         super()._release()
@@ -117,7 +117,7 @@ class ServiceTlsTransport(StreamTransport):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self._high_bytes, self._low_bytes = 512 * 1024, 128 * 1024
+        self.set_write_buffer_limits(512 * 1024, 128 * 1024)
 
     def can_write_eof(self) -> bool:
         """TLS has no half-close in asyncio: False."""
