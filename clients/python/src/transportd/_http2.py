@@ -256,9 +256,9 @@ class GrpcCall:
     # Reading
 
     def receive(self) -> list[Buffer]:
-        """Reads what has arrived, but not without end: the messages that are complete now, to be read before the next call.
+        """Reads what has arrived, but not without end: the messages that are complete now.
 
-        `status` tells when the call has ended.
+        They are to be read before the next call. `status` tells when the call has ended.
         """
         messages: list[Buffer] = []
         if self.status is not None:

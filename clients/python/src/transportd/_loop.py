@@ -241,7 +241,7 @@ class EventLoop(asyncio.SelectorEventLoop):
             return server
         hosts: list[str | None]
         if host is None or isinstance(host, (str, bytes)) or not isinstance(host, collections.abc.Iterable):
-            hosts = [host]  # type: ignore[list-item]
+            hosts = [host]
         else:
             hosts = list(host)
         return await _serve.create_server(

@@ -50,6 +50,9 @@ class ListeningSocket(RemoteSocket):
         if session.lost is None:
             request = server_pb2.ServerCloseRequest(server_id=self.server_id)
             session.call_now(event_loop_pb2.Command(server_close=request))
+            if any(handle.is_ending() for handle in session.handles.values()):
+                # Those that were closed before, and are by now: as in asyncio, they are gone in the next turn.
+                session.call_now(event_loop_pb2.Command(cancel=event_loop_pb2.CancelRequest()))
 
 
 class RemoteServer(base_events.Server):
