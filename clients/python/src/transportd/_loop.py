@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from transportd import _connect, _placeholder, _resolve, _sendfile, _serve
+from transportd import _connect, _placeholder, _resolve, _sendfile, _serve, _spawn
+from transportd._local_file import LocalFile
 from transportd._server import ListeningSocket
 from transportd._session import Session
 from transportd._stream import StreamTransport
@@ -65,6 +66,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         self._connect_sockets = connect_sockets
         self._subprocess_context = subprocess_context
         self._placeholders = _placeholder.Placeholders()
+        self._local_files: set[LocalFile] = set()  # That are open.
         try:
             self._session = Session(
                 self,
@@ -95,6 +97,8 @@ class EventLoop(asyncio.SelectorEventLoop):
         if session is not None:
             session.close()
         self._placeholders.close()
+        for file in list(self._local_files):
+            file.close()
         super().close()
 
     def _check_open(self) -> None:
@@ -335,6 +339,26 @@ class EventLoop(asyncio.SelectorEventLoop):
             return await _sendfile.sendfile(self, transp, file, offset, count, is_fallback=True)
         sent: int = await self._local()._sendfile_fallback(transp, file, offset, count)
         return sent
+
+    # Subprocesses
+
+    async def _make_subprocess_transport(
+        self,
+        protocol: Any,
+        args: Any,
+        shell: bool,
+        stdin: Any,
+        stdout: Any,
+        stderr: Any,
+        bufsize: int,
+        extra: Any = None,
+        **kwargs: Any,
+    ) -> asyncio.SubprocessTransport:
+        """What asyncio's subprocess_exec and subprocess_shell call when they have checked their arguments."""
+        self._check_open()
+        is_of_client = self._subprocess_context == "client"
+        streams = (stdin, stdout, stderr)
+        return await _spawn.spawn(self, self._session, protocol, args, shell, streams, is_of_client, **kwargs)
 
     # Names
 

@@ -148,6 +148,8 @@ class Session:
         self._received_sequence = 0
         self._backlog: deque[Iterator[event_loop_pb2.Callback | LargeData]] = deque()
         self._drain_is_due = False
+        self._process_count = 0
+        self.exit_codes: dict[int, int] = {}  # Of processes: what has arrived, though perhaps waits in the backlog.
 
         self.written_sequence = 0  # What the frames up to this one wrote, the kernel has.
         self._closing: list[Callable[[], None]] = []
@@ -357,8 +359,7 @@ class Session:
         def done(reply: Reply | None, error: Exception | None) -> None:
             if reply is not None:
                 result = getattr(reply, reply.WhichOneof("result") or "")
-                unclaimed = self.handles.get(result.transport_id)
-                assert isinstance(unclaimed, Unclaimed)
+                unclaimed = self.unclaimed(result.transport_id)
                 if future.done():
                     unclaimed.abort()
                 else:
@@ -427,6 +428,48 @@ class Session:
                 return True
         return False
 
+    # Processes
+
+    def watch_process(self) -> None:
+        """One more process: from now on `exit_codes` has that of each, as soon as it has arrived."""
+        self._process_count += 1
+
+    def forget_process(self, transport_id: int | None) -> None:
+        """One fewer; None: it was never made."""
+        self._process_count -= 1
+        if transport_id is not None:
+            self.exit_codes.pop(transport_id, None)
+
+    def _note_exits(
+        self, callbacks: Iterator[event_loop_pb2.Callback | LargeData]
+    ) -> Iterator[event_loop_pb2.Callback | LargeData]:
+        noted = list(callbacks)
+        for callback in noted:
+            if not isinstance(callback, LargeData) and callback.HasField("process_exited"):
+                self.exit_codes[callback.transport_id] = callback.process_exited.returncode
+        return iter(noted)
+
+    def read_now(self, timeout: float) -> None:
+        """Waits in this thread, at most `timeout` seconds, until the service says something. It is kept, in order.
+
+        0: only what has arrived. What was to be sent goes out first. SessionLostError when nothing can come any more.
+        """
+        self._check()
+        self._seal()
+        try:
+            if timeout > 0:
+                self._call.wait(time.monotonic() + timeout)
+            messages = self._call.receive()
+            for message in messages:
+                self._backlog.append(self._read(message))
+        finally:
+            if self._backlog or self._call.status is not None:
+                self._drain_later()
+            if self._call.wants_write:
+                self._watch_write()
+        if not messages and self._call.status is not None:
+            raise SessionLostError(f"the session with the service is lost: {self._call.status.message}")
+
     def cancel(self, request_id: int) -> None:
         """Asks the service to stop an unanswered command; its `done` is still called."""
         if request_id in self._requests:
@@ -436,6 +479,12 @@ class Session:
         """Ends a transport, and forgets it: what the service says of it from now on is ignored."""
         self.handles.pop(transport_id, None)
         self.send(event_loop_pb2.Command(abort=transport_pb2.AbortRequest(transport_id=transport_id, reset=reset)))
+
+    def unclaimed(self, transport_id: int) -> Unclaimed:
+        """The transport that a reply names: its connection_made came first."""
+        handle = self.handles.get(transport_id)
+        assert isinstance(handle, Unclaimed)
+        return handle
 
     # Windows
 
@@ -504,13 +553,12 @@ class Session:
     # Frames in
 
     def _on_readable(self) -> None:
-        if self._backlog:
-            self._drain_backlog()
         call = self._call
-        messages = call.receive()
+        # All of them before the first is dispatched: a protocol may wait for an answer, which reads on (call_now).
+        for message in call.receive():
+            self._backlog.append(self._read(message))
         try:
-            for message in messages:
-                self._dispatch(self._read(message))
+            self._dispatch_backlog()
         finally:
             if self.lost is None:
                 if call.status is not None:
@@ -535,11 +583,22 @@ class Session:
         self._received_sequence = frame.sequence
         if frame.all_written:
             self.written_sequence = frame.acknowledged_sequence
-        return frame.callbacks
+        return self._note_exits(frame.callbacks) if self._process_count else frame.callbacks
 
     def _break_contract(self, what: str) -> None:
         self._call.close()
         self.lose(SessionLostError(f"the session with the service is lost: it broke the contract: {what}"))
+
+    def _dispatch_backlog(self) -> None:
+        backlog = self._backlog
+        try:
+            while backlog:
+                self._dispatch(backlog[0])
+                backlog.popleft()
+        except BaseException:
+            # KeyboardInterrupt of a protocol, say: what else there is is not lost.
+            self._drain_later()
+            raise
 
     def _dispatch(self, callbacks: Iterator[event_loop_pb2.Callback | LargeData]) -> None:
         handles = self.handles
@@ -547,20 +606,14 @@ class Session:
             self._settled_sequence = self.written_sequence
             for writer in list(self._paused_writers):
                 writer.on_all_written(self.written_sequence)
-        try:
-            for callback in callbacks:
-                data = callback.data_received
-                if data:
-                    handle = handles.get(callback.transport_id)
-                    if handle is not None:
-                        handle.on_data(data)
-                else:
-                    self._on_callback(callback)  # type: ignore[arg-type]
-        except BaseException:
-            # KeyboardInterrupt of a protocol, say: what else the frame has is not lost.
-            self._backlog.append(callbacks)
-            self._drain_later()
-            raise
+        for callback in callbacks:
+            data = callback.data_received
+            if data:
+                handle = handles.get(callback.transport_id)
+                if handle is not None:
+                    handle.on_data(data)
+            else:
+                self._on_callback(callback)  # type: ignore[arg-type]
 
     def _drain_later(self) -> None:
         if not self._drain_is_due and not self._loop.is_closed():
@@ -569,13 +622,7 @@ class Session:
 
     def _drain_backlog(self) -> None:
         self._drain_is_due = False
-        backlog, self._backlog = self._backlog, deque()
-        while backlog:
-            try:
-                self._dispatch(backlog.popleft())
-            except BaseException:
-                self._backlog.extend(backlog)
-                raise
+        self._dispatch_backlog()
         if self._call.status is not None and self.lost is None:
             self._lose_call()
 
