@@ -24,14 +24,14 @@ from transportd._frames import write_header
 from transportd.v1 import event_loop_pb2, transport_pb2
 
 if TYPE_CHECKING:
-    from transportd._session import Session
+    from transportd._session import Session, Unclaimed
 
 logger = logging.getLogger("asyncio")
 
 _HIGH_BYTES, _LOW_BYTES = 65536, 16384
 # What may be on its way to the kernel before it counts as buffered: less than what a kernel takes of a local socket.
 _ON_ITS_WAY_BYTES = 256 << 10
-_WARN_AFTER_LOST_WRITES = 5
+WARN_AFTER_LOST_WRITES = 5
 _MAX_HEADERS = 64
 
 
@@ -60,6 +60,25 @@ class Endpoint(asyncio.BaseTransport):
         self._is_gone = False  # connection_lost was called.
         self._on_lost: Callable[[], None] | None = None
         self._bind(protocol)
+
+    def _begin(self, unclaimed: Unclaimed, waiter: asyncio.Future[Any] | None) -> None:
+        """connection_made comes before all else, and all that has come before whoever made the transport goes on."""
+        self._loop.call_soon(self._protocol.connection_made, self)
+        unclaimed.claim(self)
+        self._loop.call_soon(self._start_reading)
+        if waiter is not None:
+            self._loop.call_soon(_wake, waiter)
+
+    def _start_reading(self) -> None:
+        """connection_made was called: data may follow. Once."""
+
+    def _take_over(self, old: Any) -> None:
+        """This one stands for the connection from now on. `old` is inert: nothing calls its protocol any more."""
+        self._context = old._context
+        self._on_lost, old._on_lost = old._on_lost, None
+        old._closing = old._is_gone = True
+        old._lost_count += 1
+        self._session.handles[self._id] = self
 
     def __repr__(self) -> str:
         state = "closed" if self._is_gone else "closing" if self._closing else "open"
@@ -101,10 +120,13 @@ class Endpoint(asyncio.BaseTransport):
             if self._loop.get_debug():
                 logger.debug("%r: %s", self, message, exc_info=True)
         else:
-            self._loop.call_exception_handler(
-                {"message": message, "exception": error, "transport": self, "protocol": self._protocol}
-            )
+            self._report(error, message)
         self._force_close(error)
+
+    def _report(self, error: BaseException, message: str) -> None:
+        self._loop.call_exception_handler(
+            {"message": message, "exception": error, "transport": self, "protocol": self._protocol}
+        )
 
     def _lose(self, error: BaseException | None) -> None:
         """connection_lost is scheduled; nothing else is called any more."""
@@ -172,7 +194,7 @@ class Reading(Endpoint):
         self._paused = False
         self._is_started = False
         self._delivers = False  # Open, started, not paused, nothing held.
-        self._held: deque[bytes | BaseException | None] = deque()  # None: the end. An exception: the loss.
+        self._held: deque[Any] = deque()  # What _deliver takes. None: the end.
         self._held_loss: tuple[BaseException | None] | None = None
         self._told_paused = False
         self._sync_is_due = False
@@ -195,9 +217,14 @@ class Reading(Endpoint):
         pass
 
     def _start_reading(self) -> None:
-        """connection_made was called: data may follow. Once."""
         self._is_started = True
         self._deliver_held()
+
+    def _take_over(self, old: Any) -> None:
+        super()._take_over(old)
+        self._told_paused = old._told_paused
+        self._consumed_bytes, self._consumed_count = old._consumed_bytes, old._consumed_count
+        self._unacknowledged = old._unacknowledged
 
     def is_reading(self) -> bool:
         """Neither paused nor closing."""
@@ -232,7 +259,7 @@ class Reading(Endpoint):
                 self._consume(len(data))
                 raise
             except BaseException as error:
-                self._fatal_error(error, "Fatal error: protocol.data_received() call failed.")
+                self._on_failed_delivery(error)
             size = len(data)
             self._consumed_bytes += size
             self._consumed_count += 1
@@ -305,19 +332,18 @@ class Reading(Endpoint):
             if item is None:
                 self._context.run(self._call_eof_received)
                 continue
-            assert isinstance(item, bytes)
             is_counted = self._acknowledged_held > 0
             if is_counted:
                 self._acknowledged_held -= 1
             self._delivers = not held
             try:
-                self._context.run(self._data_received, item)
+                self._deliver(item)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as error:
-                self._fatal_error(error, "Fatal error: protocol.data_received() call failed.")
+                self._on_failed_delivery(error)
             if not is_counted:
-                self._consume(len(item))
+                self._consume(self._size_of(item))
         if self._closing or self._paused or not self._is_started:
             return
         if self._held_loss is not None:
@@ -327,6 +353,18 @@ class Reading(Endpoint):
         self._delivers = True
         if self._told_paused:
             self._sync_soon()
+
+    def _deliver(self, item: Any) -> None:
+        """One thing that was held."""
+        self._context.run(self._data_received, item)
+
+    def _size_of(self, item: Any) -> int:
+        """Its bytes, as they are acknowledged."""
+        return len(item)
+
+    def _on_failed_delivery(self, error: BaseException) -> None:
+        """The protocol has raised."""
+        self._fatal_error(error, "Fatal error: protocol.data_received() call failed.")
 
     def _on_eof(self) -> None:
         """The peer has ended. As with asyncio, in a turn after that of the last data."""
@@ -393,15 +431,19 @@ class Reading(Endpoint):
             return
         for index, item in enumerate(self._held):
             if item is not None and index >= self._acknowledged_held:
-                self._consume(len(item))  # type: ignore[arg-type]
+                self._consume(self._size_of(item))
         self._acknowledged_held = sum(item is not None for item in self._held)
         if self._unacknowledged:
             self._session.acknowledge(self._id)
 
-    def _drop(self) -> None:
+    def _stop(self) -> None:
+        """Closing: nothing is read any more."""
         self._delivers = False
         self._held.clear()
         self._held_loss = None
+
+    def _drop(self) -> None:
+        self._stop()
         super()._drop()
 
     def _release(self) -> None:
@@ -409,34 +451,245 @@ class Reading(Endpoint):
         super()._release()
 
 
-class Writing(Endpoint):
-    """The side that writes.
+class FlowControl(Endpoint):
+    """What is not yet in the kernel of the service's machine: its size, the watermarks, the flush of close.
 
     Accepted: in the kernel, or on its way to the service as far as the windows allow, or waiting here.
     """
 
-    _lost_write_warning = "socket.send() raised exception."
+    _default_limits = (_HIGH_BYTES, _LOW_BYTES)
+    # close is answered by the peer: what happens until then matters.
+    _close_is_answered = False
 
     def __init__(self, *args: Any, **kwargs: Any):
+        # By the service's measure, all told.
         self._accepted_bytes = 0
         self._issued_bytes = 0
         self._issued_sequence = 0  # The frame with the last of them.
         self._sent_bytes = 0
-        self._pending: deque[bytes | memoryview] = deque()
+        self._pending: deque[Any] = deque()
         self._waits_for_credit = False
-        self._eof = False
-        self._eof_is_due = False
         self._close_is_due = False
-        self._high_bytes, self._low_bytes = _HIGH_BYTES, _LOW_BYTES
+        self._high_bytes, self._low_bytes = self._default_limits
         self._pause_above = self._resume_at = 0
         self._set_marks()
         self._protocol_paused = False
         self._size_waiters: list[tuple[int, asyncio.Future[None]]] = []
+        super().__init__(*args, **kwargs)
+        self._send_window_bytes = self._session.send_window_bytes
+
+    def _take_over(self, old: Any) -> None:
+        super()._take_over(old)
+        self._accepted_bytes, self._sent_bytes = old._accepted_bytes, old._sent_bytes
+        self._issued_bytes, self._issued_sequence = old._issued_bytes, old._issued_sequence
+        self._pending, self._size_waiters = old._pending, old._size_waiters
+        self._waits_for_credit = old._waits_for_credit
+        self._protocol_paused, old._protocol_paused = old._protocol_paused, False
+        self._session.remove_paused_writer(old)
+        if self._protocol_paused or self._size_waiters:
+            self._session.add_paused_writer(self)
+
+    def _pump(self) -> None:
+        """Sends what the windows allow, then what was to follow."""
+        raise NotImplementedError
+
+    def _send_close(self) -> None:
+        self._close_is_due = False
+        self._session.send(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=self._id)))
+
+    def _wait_for_credit(self) -> None:
+        if not self._waits_for_credit:
+            self._waits_for_credit = True
+            self._session.wait_for_credit(self._id)
+
+    def on_credit(self) -> None:
+        self._waits_for_credit = False
+        self._pump()
+
+    def on_progress(self, sent_bytes: int) -> None:
+        if self._protocol_paused:
+            self._context.run(self._progress, sent_bytes)
+        else:
+            self._progress(sent_bytes)
+
+    def _progress(self, sent_bytes: int) -> None:
+        delta = sent_bytes - self._sent_bytes
+        if delta <= 0:
+            return
+        self._sent_bytes = sent_bytes
+        self._session.written(delta)
+        if self._pending:
+            self._pump()
+        size = self._accepted_bytes - sent_bytes
+        if self._protocol_paused and size <= self._resume_at:
+            self._resume_protocol()
+        if self._size_waiters:
+            self._wake_size_waiters(size)
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the kernel of the service's machine has not taken yet, as far as is known here.
+
+        Without the last 256 KiB, which are on their way to it, unless the high-water mark is 0.
+        """
+        self._settle()
+        return max(0, self._accepted_bytes - self._sent_bytes - (self._pause_above - self._high_bytes))
+
+    def _settle(self) -> None:
+        """What the service has said of all its transports may say it of this one, too."""
+        if (
+            self._sent_bytes != self._issued_bytes
+            and self._issued_sequence <= self._session.written_sequence
+            and not self._protocol_paused
+        ):
+            self._progress(self._issued_bytes)
+
+    def on_all_written(self, sequence: int) -> None:
+        if self._issued_sequence <= sequence:
+            self.on_progress(self._issued_bytes)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """(low, high), bytes."""
+        return self._low_bytes, self._high_bytes
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """pause_writing comes strictly above `high` bytes, resume_writing at `low` or below.
+
+        Without `high` it is 4 x `low`, or the default; without `low` it is a quarter of `high`. ValueError unless
+        high >= low >= 0.
+        """
+        if high is None:
+            high = self._default_limits[0] if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+        self._high_bytes, self._low_bytes = high, low
+        self._set_marks()
+        self._maybe_pause_protocol()
+
+    def _set_marks(self) -> None:
+        on_its_way = _ON_ITS_WAY_BYTES if self._high_bytes else 0
+        self._pause_above = self._high_bytes + on_its_way
+        self._resume_at = self._low_bytes + on_its_way
+
+    def _maybe_pause_protocol(self) -> None:
+        if not self._protocol_paused and self.get_write_buffer_size() > self._high_bytes:
+            self._pause_protocol()
+
+    def _pause_protocol(self) -> None:
+        self._protocol_paused = True
+        self._session.add_paused_writer(self)
+        try:
+            self._protocol.pause_writing()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._report(error, "protocol.pause_writing() failed")
+
+    def _resume_protocol(self) -> None:
+        self._protocol_paused = False
+        self._unpause()
+        try:
+            self._protocol.resume_writing()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._report(error, "protocol.resume_writing() failed")
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """From the next callback on, `protocol` hears them. One that was not paused is not resumed."""
+        if self._protocol_paused:
+            self._protocol_paused = False
+            self._unpause()
+        super().set_protocol(protocol)
+
+    def close(self) -> None:
+        """Flushes, then connection_lost(None). Idempotent."""
+        if self._closing:
+            return
+        self._closing = True
+        self._stop()
+        self._settle()
+        if self._accepted_bytes == self._sent_bytes:
+            self._send_close()
+            self._lose(None)
+        else:
+            # What is written until then goes first.
+            self._session.before_flush(self._close_behind)
+
+    def is_ending(self) -> bool:
+        return self._closing and not self._close_is_answered and not self._protocol_paused
+
+    def _stop(self) -> None:
+        """Closing: nothing is read any more."""
+
+    def _close_behind(self) -> None:
+        if not self._lost_count:
+            self._close_is_due = True
+            self._pump()
+
+    def _on_connection_lost(self, lost: transport_pb2.ConnectionLost) -> None:
+        # The last bytes may have reached the kernel in the turn that ended it: the protocol hears of them first.
+        self._pending.clear()
+        self._progress(min(lost.sent_bytes, self._issued_bytes))
+        if self._closing and not self._close_is_answered and self._sent_bytes == self._accepted_bytes:
+            # Whatever the socket met after the last byte: nobody would have looked.
+            self._lose(None)
+        else:
+            super()._on_connection_lost(lost)
+
+    def _drop(self) -> None:
+        self._pending.clear()
+        self._session.written(self._issued_bytes - self._sent_bytes)
+        self._issued_bytes = self._accepted_bytes = self._sent_bytes
+        self._fail_size_waiters()
+        self._session.remove_paused_writer(self)
+        super()._drop()
+
+    async def _wait_until_buffered(self, size: int) -> None:
+        """Until at most `size` bytes are buffered; ConnectionError when the transport is lost first."""
+        if self._lost_count:
+            raise ConnectionError("Connection closed by peer")
+        self._settle()
+        if self._accepted_bytes - self._sent_bytes <= size:
+            return
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._size_waiters.append((size, waiter))
+        self._session.add_paused_writer(self)
+        await waiter
+
+    def _wake_size_waiters(self, size: int) -> None:
+        waiting = self._size_waiters
+        self._size_waiters = [(limit, waiter) for limit, waiter in waiting if size > limit and not waiter.done()]
+        for limit, waiter in waiting:
+            if size <= limit and not waiter.done():
+                waiter.set_result(None)
+        self._unpause()
+
+    def _unpause(self) -> None:
+        if not self._protocol_paused and not self._size_waiters:
+            self._session.remove_paused_writer(self)
+
+    def _fail_size_waiters(self) -> None:
+        waiting, self._size_waiters = self._size_waiters, []
+        for _, waiter in waiting:
+            if not waiter.done():
+                waiter.set_exception(ConnectionError("Connection closed by peer"))
+
+
+class Writing(FlowControl):
+    """The side that writes a stream."""
+
+    _lost_write_warning = "socket.send() raised exception."
+    _pending: deque[bytes | memoryview]
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        self._eof = False
+        self._eof_is_due = False
         self._is_sending_file = False
         self._headers: dict[int, bytes] = {}
         super().__init__(*args, **kwargs)
         self._max_write_bytes = self._session.max_write_bytes
-        self._send_window_bytes = self._session.send_window_bytes
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Buffers `data`, which may be reused at once. Never blocks, and never raises for what the network does."""
@@ -451,7 +704,7 @@ class Writing(Endpoint):
         if not data:
             return
         if self._lost_count:
-            if self._lost_count >= _WARN_AFTER_LOST_WRITES:
+            if self._lost_count >= WARN_AFTER_LOST_WRITES:
                 logger.warning(self._lost_write_warning)
             self._lost_count += 1
             return
@@ -502,9 +755,8 @@ class Writing(Endpoint):
                 session.session_send_window_bytes - session.unwritten_bytes,
             )
             if room <= 0:
-                if session.session_send_window_bytes <= session.unwritten_bytes and not self._waits_for_credit:
-                    self._waits_for_credit = True
-                    session.wait_for_credit(self._id)
+                if session.session_send_window_bytes <= session.unwritten_bytes:
+                    self._wait_for_credit()
                 return
             piece = pending[0]
             if len(piece) > room:
@@ -521,123 +773,7 @@ class Writing(Endpoint):
             self._eof_is_due = False
             session.send(event_loop_pb2.Command(write_eof=transport_pb2.WriteEofRequest(transport_id=self._id)))
         if self._close_is_due:
-            self._close_is_due = False
-            session.send(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=self._id)))
-
-    def on_credit(self) -> None:
-        self._waits_for_credit = False
-        self._pump()
-
-    def on_progress(self, sent_bytes: int) -> None:
-        if self._protocol_paused:
-            self._context.run(self._progress, sent_bytes)
-        else:
-            self._progress(sent_bytes)
-
-    def _progress(self, sent_bytes: int) -> None:
-        delta = sent_bytes - self._sent_bytes
-        if delta <= 0:
-            return
-        self._sent_bytes = sent_bytes
-        self._session.written(delta)
-        if self._pending:
-            self._pump()
-        size = self._accepted_bytes - sent_bytes
-        if self._protocol_paused and size <= self._resume_at:
-            self._resume_protocol()
-        if self._size_waiters:
-            self._wake_size_waiters(size)
-
-    def get_write_buffer_size(self) -> int:
-        """Bytes that the kernel of the service's machine has not taken yet, as far as is known here.
-
-        Without the last 256 KiB, which are on their way to it, unless the high-water mark is 0.
-        """
-        self._settle()
-        return max(0, self._accepted_bytes - self._sent_bytes - (self._pause_above - self._high_bytes))
-
-    def _settle(self) -> None:
-        """What the service has said of all its transports may say it of this one, too."""
-        if (
-            self._sent_bytes != self._issued_bytes
-            and self._issued_sequence <= self._session.written_sequence
-            and not self._protocol_paused
-        ):
-            self._progress(self._issued_bytes)
-
-    def on_all_written(self, sequence: int) -> None:
-        if self._issued_sequence <= sequence:
-            self.on_progress(self._issued_bytes)
-
-    def is_ending(self) -> bool:
-        return self._closing and not self._protocol_paused
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """(low, high), bytes."""
-        return self._low_bytes, self._high_bytes
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """pause_writing comes strictly above `high` bytes, resume_writing at `low` or below.
-
-        Without `high` it is 4 x `low`, or 64 KiB; without `low` it is a quarter of `high`. ValueError unless
-        high >= low >= 0.
-        """
-        if high is None:
-            high = _HIGH_BYTES if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._high_bytes, self._low_bytes = high, low
-        self._set_marks()
-        if not self._protocol_paused and self._accepted_bytes - self._sent_bytes > self._pause_above:
-            self._pause_protocol()
-
-    def _set_marks(self) -> None:
-        on_its_way = _ON_ITS_WAY_BYTES if self._high_bytes else 0
-        self._pause_above = self._high_bytes + on_its_way
-        self._resume_at = self._low_bytes + on_its_way
-
-    def _pause_protocol(self) -> None:
-        self._protocol_paused = True
-        self._session.add_paused_writer(self)
-        try:
-            self._protocol.pause_writing()
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            self._loop.call_exception_handler(
-                {
-                    "message": "protocol.pause_writing() failed",
-                    "exception": error,
-                    "transport": self,
-                    "protocol": self._protocol,
-                }
-            )
-
-    def _resume_protocol(self) -> None:
-        self._protocol_paused = False
-        self._unpause()
-        try:
-            self._protocol.resume_writing()
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            self._loop.call_exception_handler(
-                {
-                    "message": "protocol.resume_writing() failed",
-                    "exception": error,
-                    "transport": self,
-                    "protocol": self._protocol,
-                }
-            )
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """From the next callback on, `protocol` hears them. One that was not paused is not resumed."""
-        if self._protocol_paused:
-            self._protocol_paused = False
-            self._unpause()
-        super().set_protocol(protocol)
+            self._send_close()
 
     def write_eof(self) -> None:
         """Half-closes behind what is buffered; reading goes on. Idempotent."""
@@ -651,73 +787,7 @@ class Writing(Endpoint):
         """write_eof is possible."""
         return True
 
-    def close(self) -> None:
-        """Flushes, then connection_lost(None). Idempotent."""
-        if self._closing:
-            return
-        self._closing = True
-        self._stop()
-        self._settle()
-        if self._accepted_bytes == self._sent_bytes:
-            self._session.send(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=self._id)))
-            self._lose(None)
-        else:
-            # What is written until then goes first.
-            self._session.before_flush(self._close_behind)
 
-    def _stop(self) -> None:
-        """Closing: nothing is read any more."""
-
-    def _close_behind(self) -> None:
-        if not self._lost_count:
-            self._close_is_due = True
-            self._pump()
-
-    def _on_connection_lost(self, lost: transport_pb2.ConnectionLost) -> None:
-        # The last bytes may have reached the kernel in the turn that ended it: the protocol hears of them first.
-        self._pending.clear()
-        self._progress(min(lost.sent_bytes, self._issued_bytes))
-        if self._closing and self._sent_bytes == self._accepted_bytes:
-            # Whatever the socket met after the last byte: nobody would have looked.
-            self._lose(None)
-        else:
-            super()._on_connection_lost(lost)
-
-    def _drop(self) -> None:
-        self._pending.clear()
-        self._session.written(self._issued_bytes - self._sent_bytes)
-        self._issued_bytes = self._accepted_bytes = self._sent_bytes
-        self._fail_size_waiters()
-        self._session.remove_paused_writer(self)
-        super()._drop()
-
-    # sendfile
-
-    async def _wait_until_buffered(self, size: int) -> None:
-        """Until at most `size` bytes are buffered; ConnectionError when the transport is lost first."""
-        if self._lost_count:
-            raise ConnectionError("Connection closed by peer")
-        if self._accepted_bytes - self._sent_bytes <= size:
-            return
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        self._size_waiters.append((size, waiter))
-        self._session.add_paused_writer(self)
-        await waiter
-
-    def _wake_size_waiters(self, size: int) -> None:
-        waiting = self._size_waiters
-        self._size_waiters = [(limit, waiter) for limit, waiter in waiting if size > limit and not waiter.done()]
-        for limit, waiter in waiting:
-            if size <= limit and not waiter.done():
-                waiter.set_result(None)
-        self._unpause()
-
-    def _unpause(self) -> None:
-        if not self._protocol_paused and not self._size_waiters:
-            self._session.remove_paused_writer(self)
-
-    def _fail_size_waiters(self) -> None:
-        waiting, self._size_waiters = self._size_waiters, []
-        for _, waiter in waiting:
-            if not waiter.done():
-                waiter.set_exception(ConnectionError("Connection closed by peer"))
+def _wake(waiter: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

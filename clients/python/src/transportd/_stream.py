@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from asyncio import constants, trsock
 from typing import TYPE_CHECKING, Any
 
 from transportd._addresses import address_of
-from transportd._errors import to_exception
-from transportd._flow import Reading, Writing
+from transportd._errors import to_exception, transport_error_of
+from transportd._flow import WARN_AFTER_LOST_WRITES, Reading, Writing
 from transportd._socket import RemoteSocket
 from transportd.v1 import event_loop_pb2, transport_pb2, types_pb2
 
@@ -85,22 +86,35 @@ class StreamTransport(_StreamReading, Writing, asyncio.Transport):
     ):
         session = unclaimed.session
         own_extra = socket_extra(session, unclaimed.transport_id, unclaimed.made.extra_info)
+        self._is_starting_tls = False
+        self._successor: ServiceTlsTransport | None = None
         super().__init__(loop, session, unclaimed.transport_id, protocol, own_extra | (extra or {}))
-        unclaimed.claim(self)
-        # connection_made comes before any data, and both before whoever made the transport goes on.
-        loop.call_soon(protocol.connection_made, self)
-        loop.call_soon(self._start_reading)
-        if waiter is not None:
-            loop.call_soon(_wake, waiter)
+        self._begin(unclaimed, waiter)
 
-    def _stop(self) -> None:
-        self._delivers = False
-        self._held.clear()
-        self._held_loss = None
+    def resume_reading(self) -> None:
+        """Undoes pause_reading. Idempotent."""
+        if not self._is_starting_tls:
+            super().resume_reading()
+
+    def close(self) -> None:
+        """Flushes, then connection_lost(None). Idempotent."""
+        if self._successor is not None:
+            self._successor.close()
+        else:
+            super().close()
+
+    def abort(self) -> None:
+        """Drops what is buffered; connection_lost(None) follows. Idempotent."""
+        if self._successor is not None:
+            self._successor.abort()
+        else:
+            super().abort()
 
     def _must_hold(self, lost: transport_pb2.ConnectionLost) -> bool:
         # Bytes that the kernel never took: the write error that they met is noticed, paused or not.
-        return super()._must_hold(lost) and not (self._paused and self._accepted_bytes > self._sent_bytes)
+        if self._is_starting_tls or (self._paused and self._accepted_bytes > self._sent_bytes):
+            return False
+        return super()._must_hold(lost)
 
     def _release(self) -> None:
         super()._release()
@@ -112,12 +126,22 @@ class StreamTransport(_StreamReading, Writing, asyncio.Transport):
 class ServiceTlsTransport(StreamTransport):
     """A stream whose TLS the service does: `ssl=ServiceTls(...)`."""
 
-    _start_tls_compatible = True
     _sendfile_compatible = constants._SendfileMode.FALLBACK
+    _default_limits = (512 * 1024, 128 * 1024)
+    _lost_write_warning = "SSL connection is closed"
+    # A server that keeps the one before it, to close it, closes this.
+    _predecessor: StreamTransport | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.set_write_buffer_limits(512 * 1024, 128 * 1024)
+    @classmethod
+    def over(cls, old: StreamTransport, protocol: asyncio.BaseProtocol, extra: dict[str, Any]) -> ServiceTlsTransport:
+        """The connection of `old`, on which the service has begun TLS. Nothing is read before `_start_reading`."""
+        self = cls.__new__(cls)
+        self._is_starting_tls = False
+        self._successor = None
+        super(StreamTransport, self).__init__(old._loop, old._session, old._id, protocol, old._extra | extra)
+        self._take_over(old)
+        old._successor, self._predecessor = self, old
+        return self
 
     def can_write_eof(self) -> bool:
         """TLS has no half-close in asyncio: False."""
@@ -133,14 +157,47 @@ class ServiceTlsTransport(StreamTransport):
             return
         super().write(data)
 
+    def _type_error(self, data: object) -> Exception:
+        return TypeError(f"data: expecting a bytes-like instance, got {type(data).__name__}")
+
+    def close(self) -> None:
+        """Flushes, ends TLS, waits for the peer's end of it, then connection_lost(None). Idempotent."""
+        if self._successor is not None:
+            self._successor.close()
+        elif not self._closing:
+            self._closing = True
+            self._stop()
+            self._loop.call_soon(self._close_behind)
+
+    def _on_eof(self) -> None:
+        if self._closing and not self._lost_count:
+            self._context.run(self._call_eof_received)
+        else:
+            super()._on_eof()
+
     def _after_eof(self, keep_open: bool) -> None:
         if keep_open:
             logger.warning("returning true from eof_received() has no effect when using ssl")
         self.close()
 
+    def _call_connection_lost(self, error: BaseException | None) -> None:
+        super()._call_connection_lost(error)
+        self._predecessor = None
+
 
 class ReadPipeTransport(_StreamReading, asyncio.ReadTransport):
     """The read end of a pipe of the service. It closes by itself behind eof_received."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        unclaimed: Unclaimed,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ):
+        super().__init__(loop, unclaimed.session, unclaimed.transport_id, protocol, extra or {})
+        self._begin(unclaimed, waiter)
 
     def close(self) -> None:
         """connection_lost(None) follows. Idempotent."""
@@ -148,35 +205,70 @@ class ReadPipeTransport(_StreamReading, asyncio.ReadTransport):
             self._session.send(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=self._id)))
             self._lose(None)
 
-    def _after_eof(self, keep_open: bool) -> None:
+    def _on_failed_delivery(self, error: BaseException) -> None:
+        # As asyncio, whose pipes go on.
+        self._report(error, "Exception in callback protocol.data_received()")
+
+    def _call_eof_received(self) -> None:
+        protocol = self._protocol
         self.close()
+        try:
+            protocol.eof_received()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._report(error, "Exception in callback protocol.eof_received()")
+
+    def _lose(self, error: BaseException | None) -> None:
+        failure = None if error is None else transport_error_of(error)
+        # EIO is how a terminal ends.
+        if error is not None and failure is not None and failure.errno_number not in (0, errno.EIO):
+            self._report(error, "Fatal read error on pipe transport")
+        super()._lose(error)
 
 
-class WritePipeTransport(Writing, asyncio.WriteTransport):
-    """The write end of a pipe of the service. The reader's end is noticed without writing."""
+class WritePipeTransport(Writing, asyncio.Transport):
+    """The write end of a pipe of the service. The reader's end is noticed without writing.
+
+    As asyncio's it is an asyncio.Transport whose methods that read raise NotImplementedError.
+    """
 
     _lost_write_warning = "pipe closed by peer or os.write(pipe, data) raised exception."
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        unclaimed: Unclaimed,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[Any] | None = None,
+        extra: dict[str, Any] | None = None,
+    ):
+        super().__init__(loop, unclaimed.session, unclaimed.transport_id, protocol, extra or {})
+        self._writes_after_close = 0
+        self._begin(unclaimed, waiter)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """As of any transport; what is written after close is dropped."""
         if self._closing and not self._lost_count and isinstance(data, (bytes, bytearray, memoryview)):
+            if data and self._writes_after_close >= WARN_AFTER_LOST_WRITES:
+                logger.warning(self._lost_write_warning)
+            self._writes_after_close += bool(data)
             return
         super().write(data)
+
+    def _type_error(self, data: object) -> Exception:
+        return AssertionError(repr(data))
 
     def write_eof(self) -> None:
         """The same as close."""
         self.close()
 
     def _on_connection_lost(self, lost: transport_pb2.ConnectionLost) -> None:
-        # The service may have had nothing buffered, while bytes were on their way to it.
-        if (not lost.HasField("error") and not self._closing and self._issued_bytes > lost.sent_bytes) or self._pending:
-            self._pending.clear()
-            self._progress(min(lost.sent_bytes, self._issued_bytes))
-            self._lose(BrokenPipeError())
+        if lost.HasField("error") or lost.sent_bytes >= self._accepted_bytes:
+            super()._on_connection_lost(lost)
             return
-        super()._on_connection_lost(lost)
-
-
-def _wake(waiter: asyncio.Future[Any]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+        # The service had nothing buffered when the reader went, but bytes were on their way to it.
+        self._pending.clear()
+        self._progress(min(lost.sent_bytes, self._issued_bytes))
+        if not self._lost_count:
+            self._lose(BrokenPipeError())
