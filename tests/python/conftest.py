@@ -1,5 +1,6 @@
 """What the tests of clients/python share."""
 
+import asyncio
 import functools
 import shutil
 import tempfile
@@ -33,3 +34,12 @@ def service() -> Iterator[harness.Service]:
 def loop_factory(service: harness.Service) -> Callable[[], transportd.EventLoop]:
     """As asyncio.Runner takes it: a new event loop whose sockets are in `service`."""
     return functools.partial(transportd.new_event_loop, service.target)
+
+
+@pytest.fixture(params=["asyncio", "transportd"])
+def both_loops(request: pytest.FixtureRequest) -> Callable[[], asyncio.SelectorEventLoop]:
+    """What `loop_factory` gives, and asyncio's own loop, whose behaviour is the right one."""
+    if request.param == "asyncio":
+        return asyncio.SelectorEventLoop
+    factory: Callable[[], transportd.EventLoop] = request.getfixturevalue("loop_factory")
+    return factory

@@ -280,9 +280,12 @@ class Reading(Endpoint):
         self._consumed_bytes += size
         self._consumed_count += 1
         self._unacknowledged += size + self._charge
-        self._session.unacknowledged_bytes += size + self._charge
+        session = self._session
+        session.unacknowledged_bytes += size + self._charge
         if self._unacknowledged >= self._urgent_bytes:
-            self._session.acknowledge(self._id)
+            session.acknowledge(self._id)
+        elif session.unacknowledged_bytes >= session.urgent_session_bytes:
+            session.acknowledge_all()
 
     def take_consumed(self) -> tuple[int, int]:
         self._unacknowledged = 0

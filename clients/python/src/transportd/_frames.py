@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from transportd.v1 import event_loop_pb2
+from transportd.v1 import event_loop_pb2, types_pb2
 
 if TYPE_CHECKING:
     from transportd._http2 import Buffer
@@ -47,6 +47,20 @@ def write_header(transport_id: int, size: int) -> bytes:
     """What stands before `size` bytes of data in a frame: Command{transport_id, write}."""
     inner = b"\x10" + varint(transport_id) + b"\x1a" + varint(size)
     return _COMMANDS + varint(len(inner) + size) + inner
+
+
+def sendto_header(transport_id: int, address: bytes, size: int) -> bytes:
+    """What stands before `size` bytes of a datagram: Command{transport_id, sendto}. `address`: datagram_address's."""
+    data = b"\x0a" + varint(size)
+    datagram_bytes = len(address) + len(data) + size
+    inner = b"\x10" + varint(transport_id) + b"\x22" + varint(datagram_bytes) + address + data
+    return _COMMANDS + varint(len(inner) + size) + inner
+
+
+def datagram_address(address: types_pb2.SocketAddress) -> bytes:
+    """The field of a Datagram."""
+    body = address.SerializeToString()
+    return b"\x12" + varint(len(body)) + body
 
 
 def command_entry(command: event_loop_pb2.Command) -> bytes:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from transportd import _connect, _placeholder, _resolve, _sendfile, _serve, _spawn
+from transportd import _connect, _datagram, _placeholder, _resolve, _sendfile, _serve, _spawn
 from transportd._local_file import LocalFile
 from transportd._server import ListeningSocket
 from transportd._session import Session
@@ -359,6 +359,50 @@ class EventLoop(asyncio.SelectorEventLoop):
         is_of_client = self._subprocess_context == "client"
         streams = (stdin, stdout, stderr)
         return await _spawn.spawn(self, self._session, protocol, args, shell, streams, is_of_client, **kwargs)
+
+    # Datagrams
+
+    async def create_datagram_endpoint(  # type: ignore[override]
+        self,
+        protocol_factory: ProtocolFactory,
+        local_addr: Any = None,
+        remote_addr: Any = None,
+        *,
+        family: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        reuse_port: bool | None = None,
+        allow_broadcast: bool | None = None,
+        sock: Any = None,
+    ) -> Pair:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_datagram_endpoint"""
+        self._check_open()
+        if sock is not None or not _datagram.are_addresses(family, local_addr, remote_addr):
+            # asyncio itself says what is wrong, or serves a socket of this process.
+            endpoint: Pair = await self._local().create_datagram_endpoint(
+                protocol_factory,
+                local_addr,
+                remote_addr,
+                family=family,
+                proto=proto,
+                flags=flags,
+                reuse_port=reuse_port,
+                allow_broadcast=allow_broadcast,
+                sock=sock,
+            )
+            return endpoint
+        return await _datagram.create_datagram_endpoint(
+            self,
+            self._session,
+            protocol_factory,
+            local_addr,
+            remote_addr,
+            family=family,
+            proto=proto,
+            flags=flags,
+            reuse_port=bool(reuse_port),
+            allow_broadcast=bool(allow_broadcast),
+        )
 
     # Names
 

@@ -179,6 +179,8 @@ def _option(level: int, name: int) -> types_pb2.SocketOption:
 
 
 def _number(option: types_pb2.SocketOption, value: int | bytes | None) -> int:
+    if option == types_pb2.SOCKET_OPTION_IP_MULTICAST_IF:
+        return _interface(struct.pack("i", value) if isinstance(value, int) else bytes(value or b""))
     if isinstance(value, int):
         return int(value)
     if value is not None and option == types_pb2.SOCKET_OPTION_SO_LINGER and len(value) == 8:
@@ -189,6 +191,17 @@ def _number(option: types_pb2.SocketOption, value: int | bytes | None) -> int:
     if value is not None and len(value) == 1:
         return value[0]
     raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def _interface(value: bytes) -> int:
+    """The index in what ip(7) has as an in_addr, an ip_mreq or an ip_mreqn."""
+    if len(value) not in (4, 8, 12):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    if len(value) == 12 and value[8:] != bytes(4):
+        return int(struct.unpack("i", value[8:])[0])
+    if value[4:8] not in (b"", bytes(4)) or (len(value) == 4 and value != bytes(4)):
+        raise OSError(errno.EOPNOTSUPP, "name the interface by its index (struct ip_mreqn), not by its address")
+    return 0
 
 
 def _membership(level: int, name: int, value: int | bytes | None, transport_id: int) -> event_loop_pb2.Command | None:
@@ -204,13 +217,9 @@ def _membership(level: int, name: int, value: int | bytes | None, transport_id: 
     if joins is None or not isinstance(value, (bytes, bytearray, memoryview)):
         return None
     data = bytes(value)
-    interface = 0
     if level == socket.IPPROTO_IP and len(data) in (8, 12):
         address = socket.inet_ntop(socket.AF_INET, data[:4])
-        if len(data) == 12:
-            interface = int(struct.unpack("i", data[8:])[0])
-        elif data[4:8] != bytes(4):
-            raise OSError(errno.EOPNOTSUPP, "name the interface by its index (struct ip_mreqn), not by its address")
+        interface = _interface(data)
     elif level == socket.IPPROTO_IPV6 and len(data) == 20:
         address = socket.inet_ntop(socket.AF_INET6, data[:16])
         interface = int(struct.unpack("i", data[16:])[0])

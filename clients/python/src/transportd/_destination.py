@@ -1,0 +1,111 @@
+"""Where a datagram goes: what socket.sendto takes as an address, as the contract has it."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from transportd._addresses import Address, address_of, family_of
+from transportd._connect import unix_path
+from transportd._frames import datagram_address
+from transportd.v1 import event_loop_pb2, socket_pb2, types_pb2
+
+if TYPE_CHECKING:
+    from transportd._session import Session
+
+_MAX_COUNT = 256
+_MAX_FLOWINFO = 0xFFFFF
+
+
+class Destinations:
+    """Those of one endpoint. The last ones are kept as they are sent, save names, which may change."""
+
+    def __init__(self, session: Session, family: types_pb2.AddressFamily):
+        self._session = session
+        self._family = family_of(family)
+        self._number = family
+        self._known: dict[Address, bytes] = {}
+
+    def find(self, address: Address) -> bytes:
+        """datagram_address's. Raises what socket.sendto raises.
+
+        A name is resolved by the service, and the calling thread waits for that, as socket.sendto does.
+        """
+        try:
+            return self._known[address]
+        except (KeyError, TypeError):
+            pass
+        if self._family == socket.AF_UNIX:
+            message, is_lasting = self._unix(address), True
+        else:
+            message, is_lasting = self._internet(address)
+        encoded = datagram_address(message)
+        if is_lasting:
+            if len(self._known) >= _MAX_COUNT:
+                self._known.clear()
+            self._known[address] = encoded
+        return encoded
+
+    def _unix(self, address: Any) -> types_pb2.SocketAddress:
+        if not isinstance(address, (str, bytes, bytearray, memoryview)):
+            raise TypeError(f"a bytes-like object is required, not {type(address).__name__!r}")
+        if not isinstance(address, str):
+            address = bytes(address)
+        return types_pb2.SocketAddress(family=self._number, path=unix_path(address))
+
+    def _internet(self, address: Any) -> tuple[types_pb2.SocketAddress, bool]:
+        is_ipv6 = self._family == socket.AF_INET6
+        name = "AF_INET6" if is_ipv6 else "AF_INET"
+        if not isinstance(address, tuple):
+            raise TypeError(f"sendto(): {name} address must be tuple, not {type(address).__name__}")
+        if not 2 <= len(address) <= (4 if is_ipv6 else 2):
+            what = "tuple (host, port[, flowinfo[, scopeid]])" if is_ipv6 else "pair (host, port)"
+            raise TypeError(f"{name} address must be a {what}")
+        host, port, flowinfo, scope_id = (*address, 0, 0)[:4]
+        if not isinstance(host, (str, bytes, bytearray)):
+            raise TypeError(f"str, bytes or bytearray expected, not {type(host).__name__}")
+        for value in (port, flowinfo, scope_id):
+            if not hasattr(value, "__index__"):
+                raise TypeError(f"{type(value).__name__!r} object cannot be interpreted as an integer")
+        numeric = self._numeric(host)
+        resolved = self._resolve(host) if numeric is None else numeric
+        if not 0 <= port <= 65535:
+            raise OverflowError("sendto(): port must be 0-65535.")
+        if not 0 <= flowinfo <= _MAX_FLOWINFO:
+            raise OverflowError(f"sendto(): flowinfo must be 0-{_MAX_FLOWINFO}.")
+        message = types_pb2.SocketAddress(
+            family=self._number,
+            host=resolved,
+            port=port,
+            flowinfo=flowinfo,
+            scope_id=scope_id,
+        )
+        return message, numeric is not None
+
+    def _numeric(self, host: str | bytes | bytearray) -> str | None:
+        """None: a name."""
+        text = host if isinstance(host, str) else bytes(host).decode("utf-8", "surrogateescape")
+        if "\0" in text:
+            raise TypeError("host name must not contain null character")
+        if not text:
+            return "::" if self._family == socket.AF_INET6 else "0.0.0.0"
+        if text == "<broadcast>":
+            if self._family != socket.AF_INET:
+                raise OSError("address family mismatched")
+            return "255.255.255.255"
+        text = text.partition("%")[0]
+        try:
+            socket.inet_pton(self._family, text)
+        except OSError:
+            return None
+        return text
+
+    def _resolve(self, host: str | bytes | bytearray) -> str:
+        request = socket_pb2.GetaddrinfoRequest(
+            host=host.encode("idna") if isinstance(host, str) else bytes(host),
+            family=self._number,
+            type=types_pb2.SOCKET_TYPE_DGRAM,
+        )
+        reply = self._session.call_now(event_loop_pb2.Command(getaddrinfo=request))
+        found: str = address_of(reply.getaddrinfo.infos[0].address)[0]
+        return found.partition("%")[0]
