@@ -12,7 +12,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,75 +21,25 @@ import transportd
 from transportd._datagram import DatagramTransport
 from transportd.service import Service
 
-LoopFactory = Callable[[], asyncio.SelectorEventLoop]
+from recorders import LIMIT_SECONDS, DatagramRecorder, LoopFactory, exceptions_of, run, soon, until
+
 Address = Any
-LIMIT_SECONDS = 10
-
-
-class Recorder(asyncio.DatagramProtocol):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.transport: Any = None
-        self.events: list[str] = []
-        self.received: asyncio.Queue[tuple[bytes, Address]] = asyncio.Queue()
-        self.errors: asyncio.Queue[Exception] = asyncio.Queue()
-        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-        self.events.append("made")
-
-    def datagram_received(self, data: bytes, addr: Address) -> None:
-        self.events.append("received")
-        self.received.put_nowait((data, addr))
-
-    def error_received(self, exc: Exception) -> None:
-        self.events.append("error")
-        self.errors.put_nowait(exc)
-
-    def pause_writing(self) -> None:
-        self.events.append("pause")
-
-    def resume_writing(self) -> None:
-        self.events.append("resume")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.events.append("lost")
-        self.lost.set_result(exc)
-
-
-async def soon(awaitable: Awaitable[Any]) -> Any:
-    return await asyncio.wait_for(awaitable, LIMIT_SECONDS)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0)
 
 
 @contextlib.asynccontextmanager
-async def endpoint(factory: Callable[[], Recorder] = Recorder, **arguments: Any) -> AsyncIterator[Recorder]:
+async def endpoint(
+    factory: Callable[[], DatagramRecorder] = DatagramRecorder, **arguments: Any
+) -> AsyncIterator[DatagramRecorder]:
     """An open endpoint's protocol; closed at the end."""
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(factory, **arguments)
     assert protocol.transport is transport
     assert protocol.events[0] == "made"
-    yield protocol
-    if not protocol.lost.done():
-        transport.abort()
-    await soon(asyncio.shield(protocol.lost))
-
-
-def run(loops: LoopFactory, main: Callable[[], Any]) -> Any:
-    with asyncio.Runner(loop_factory=loops) as runner:
-        return runner.run(main())
-
-
-def exceptions_of(loop: asyncio.AbstractEventLoop) -> list[dict[str, Any]]:
-    contexts: list[dict[str, Any]] = []
-    loop.set_exception_handler(lambda _, context: contexts.append(context))
-    return contexts
+    try:
+        yield protocol
+    finally:
+        if not protocol.lost.done():
+            transport.abort()
+        await protocol.wait_lost()
 
 
 @pytest.fixture
@@ -294,7 +244,7 @@ def test_bad_arguments(loop_factory: LoopFactory, arguments: dict[str, Any]) -> 
 def test_address_in_use(both_loops: LoopFactory, peer: socket.socket) -> None:
     async def main() -> None:
         with pytest.raises(OSError, match=r"^\[Errno 98\] Address already in use$"):
-            await asyncio.get_running_loop().create_datagram_endpoint(Recorder, local_addr=peer.getsockname())
+            await asyncio.get_running_loop().create_datagram_endpoint(DatagramRecorder, local_addr=peer.getsockname())
 
     run(both_loops, main)
 
@@ -308,15 +258,17 @@ def test_local_socket(both_loops: LoopFactory, peer: socket.socket) -> None:
             protocol.transport.sendto(b"local")
             assert await receive(peer) == [b"local"]
         with socket.socket() as stream, pytest.raises(ValueError, match="was expected, got"):
-            await asyncio.get_running_loop().create_datagram_endpoint(Recorder, sock=stream)
+            await asyncio.get_running_loop().create_datagram_endpoint(DatagramRecorder, sock=stream)
         with socket.socket(type=socket.SOCK_DGRAM) as sock, pytest.raises(ValueError, match="can not be used when"):
-            await asyncio.get_running_loop().create_datagram_endpoint(Recorder, sock=sock, local_addr=("::1", 0))
+            await asyncio.get_running_loop().create_datagram_endpoint(
+                DatagramRecorder, sock=sock, local_addr=("::1", 0)
+            )
 
     run(both_loops, main)
 
 
 def test_a_factory_that_raises_leaves_nothing(loop_factory: LoopFactory) -> None:
-    def factory() -> Recorder:
+    def factory() -> DatagramRecorder:
         raise ZeroDivisionError
 
     async def main() -> None:
@@ -442,7 +394,7 @@ def test_a_bad_destination_ends_the_endpoint(loop_factory: LoopFactory, family: 
         async with endpoint(family=family) as protocol:
             protocol.transport.sendto(b"x", address)
             assert protocol.transport.is_closing()
-            lost = await soon(asyncio.shield(protocol.lost))
+            lost = await protocol.wait_lost()
             assert contexts[0]["exception"] is lost
             assert contexts[0]["transport"] is protocol.transport
             assert len(contexts) == 1
@@ -602,7 +554,7 @@ def test_pause_reading(loop_factory: LoopFactory, peer: socket.socket) -> None:
 
 
 def test_paused_in_the_middle_of_many(loop_factory: LoopFactory, tmp_path: Path) -> None:
-    class OneByOne(Recorder):
+    class OneByOne(DatagramRecorder):
         def datagram_received(self, data: bytes, addr: Address) -> None:
             super().datagram_received(data, addr)
             self.transport.pause_reading()
@@ -622,7 +574,7 @@ def test_paused_in_the_middle_of_many(loop_factory: LoopFactory, tmp_path: Path)
 
 
 def test_exceptions_of_the_protocol(both_loops: LoopFactory, peer: socket.socket) -> None:
-    class Raising(Recorder):
+    class Raising(DatagramRecorder):
         def datagram_received(self, data: bytes, addr: Address) -> None:
             super().datagram_received(data, addr)
             raise ZeroDivisionError(data)
@@ -654,7 +606,7 @@ def test_exceptions_of_the_protocol(both_loops: LoopFactory, peer: socket.socket
 
 
 def test_keyboard_interrupt_leaves_the_loop(loop_factory: LoopFactory, peer: socket.socket) -> None:
-    class Interrupting(Recorder):
+    class Interrupting(DatagramRecorder):
         def datagram_received(self, data: bytes, addr: Address) -> None:
             super().datagram_received(data, addr)
             raise KeyboardInterrupt
@@ -662,7 +614,7 @@ def test_keyboard_interrupt_leaves_the_loop(loop_factory: LoopFactory, peer: soc
     loop = loop_factory()
     try:
 
-        async def main() -> Recorder:
+        async def main() -> DatagramRecorder:
             _, protocol = await loop.create_datagram_endpoint(Interrupting, local_addr=("127.0.0.1", 0))
             return protocol
 
@@ -679,7 +631,7 @@ def test_keyboard_interrupt_leaves_the_loop(loop_factory: LoopFactory, peer: soc
 def test_set_protocol(both_loops: LoopFactory, peer: socket.socket) -> None:
     async def main() -> None:
         async with endpoint(local_addr=("127.0.0.1", 0)) as first:
-            second = Recorder()
+            second = DatagramRecorder()
             first.transport.set_protocol(second)
             assert first.transport.get_protocol() is second
             peer.sendto(b"x", first.transport.get_extra_info("sockname"))
@@ -693,7 +645,7 @@ def test_set_protocol(both_loops: LoopFactory, peer: socket.socket) -> None:
 # The buffer
 
 
-def fill(protocol: Recorder, count: int = 400, size: int = 1000) -> None:
+def fill(protocol: DatagramRecorder, count: int = 400, size: int = 1000) -> None:
     for index in range(count):
         protocol.transport.sendto(b"%08d" % index + bytes(size - 8))
 
@@ -738,7 +690,7 @@ def test_close_sends_what_is_buffered(both_loops: LoopFactory, unix_peer: socket
             received = await receive(unix_peer, 201)
             assert [int(data[:8]) for data in received[:-1]] == list(range(200))
             assert received[-1] == b"after close"
-            assert await soon(asyncio.shield(protocol.lost)) is None
+            assert await protocol.wait_lost() is None
             assert protocol.events == ["made", "pause", "resume", "lost"]
 
     run(both_loops, main)
@@ -751,7 +703,7 @@ def test_abort_drops_what_is_buffered(both_loops: LoopFactory, unix_peer: socket
             protocol.transport.abort()
             protocol.transport.abort()
             assert protocol.events == ["made", "pause"]
-            assert await soon(asyncio.shield(protocol.lost)) is None
+            assert await protocol.wait_lost() is None
             assert protocol.transport.get_write_buffer_size() == 0 or not isinstance(
                 protocol.transport, DatagramTransport
             )
@@ -771,7 +723,7 @@ def test_after_the_end(both_loops: LoopFactory, peer: socket.socket, caplog: pyt
             transport = protocol.transport
             transport.close()
             peer.sendto(b"not read", transport.get_extra_info("sockname"))
-            assert await soon(asyncio.shield(protocol.lost)) is None
+            assert await protocol.wait_lost() is None
             for _ in range(8):
                 transport.sendto(b"x")
             assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == [
@@ -795,7 +747,7 @@ def test_an_unconnected_one_drops_after_the_end(loop_factory: LoopFactory, peer:
         contexts = exceptions_of(asyncio.get_running_loop())
         async with endpoint(local_addr=("127.0.0.1", 0)) as protocol:
             protocol.transport.close()
-            await soon(asyncio.shield(protocol.lost))
+            await protocol.wait_lost()
             protocol.transport.sendto(b"x", peer.getsockname())
             assert contexts == []
 
@@ -803,7 +755,7 @@ def test_an_unconnected_one_drops_after_the_end(loop_factory: LoopFactory, peer:
 
 
 def test_closed_inside_a_callback(both_loops: LoopFactory, peer: socket.socket) -> None:
-    class Closing(Recorder):
+    class Closing(DatagramRecorder):
         def datagram_received(self, data: bytes, addr: Address) -> None:
             super().datagram_received(data, addr)
             self.transport.sendto(b"bye", addr)
@@ -814,7 +766,7 @@ def test_closed_inside_a_callback(both_loops: LoopFactory, peer: socket.socket) 
             for _ in range(5):
                 peer.sendto(b"x", protocol.transport.get_extra_info("sockname"))
             assert await receive(peer) == [b"bye"]
-            assert await soon(asyncio.shield(protocol.lost)) is None
+            assert await protocol.wait_lost() is None
             assert protocol.events == ["made", "received", "lost"]
 
     run(both_loops, main)
@@ -826,9 +778,9 @@ def test_the_service_is_lost() -> None:
             paused.transport.pause_reading()
             os.kill(service.pid, signal.SIGKILL)
             for protocol in (idle, paused):
-                assert isinstance(await soon(asyncio.shield(protocol.lost)), transportd.SessionLostError)
+                assert isinstance(await protocol.wait_lost(), transportd.SessionLostError)
             with pytest.raises(transportd.SessionLostError):
-                await asyncio.get_running_loop().create_datagram_endpoint(Recorder, local_addr=("127.0.0.1", 0))
+                await asyncio.get_running_loop().create_datagram_endpoint(DatagramRecorder, local_addr=("127.0.0.1", 0))
 
     with Service() as service:
         run(lambda: transportd.new_event_loop(service.target), main)

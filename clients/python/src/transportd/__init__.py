@@ -24,6 +24,7 @@ from transportd._errors import (
     UnsupportedError,
 )
 from transportd._loop import EventLoop, new_event_loop, run
+from transportd._pipe import ServicePipe
 from transportd._tls import ServiceTls
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "RequestTimeoutError",
     "ServiceBusyError",
     "ServiceError",
+    "ServicePipe",
     "ServiceTls",
     "ServiceUnavailableError",
     "SessionLostError",

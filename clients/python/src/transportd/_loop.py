@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from transportd import _connect, _datagram, _placeholder, _resolve, _sendfile, _serve, _spawn
+from transportd import _connect, _datagram, _pipe, _placeholder, _resolve, _sendfile, _serve, _spawn
 from transportd._local_file import LocalFile
 from transportd._server import ListeningSocket
 from transportd._session import Session
@@ -403,6 +403,30 @@ class EventLoop(asyncio.SelectorEventLoop):
             reuse_port=bool(reuse_port),
             allow_broadcast=bool(allow_broadcast),
         )
+
+    # Pipes
+
+    async def connect_read_pipe(self, protocol_factory: ProtocolFactory, pipe: Any) -> Pair:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.connect_read_pipe
+
+        A ServicePipe is where the service is; any other object is of this process.
+        """
+        self._check_open()
+        if isinstance(pipe, _pipe.ServicePipe):
+            return await _pipe.connect_read_pipe(self, self._session, protocol_factory, pipe)
+        pair: Pair = await self._local().connect_read_pipe(protocol_factory, pipe)
+        return pair
+
+    async def connect_write_pipe(self, protocol_factory: ProtocolFactory, pipe: Any) -> Pair:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.connect_write_pipe
+
+        A ServicePipe is where the service is; any other object is of this process.
+        """
+        self._check_open()
+        if isinstance(pipe, _pipe.ServicePipe):
+            return await _pipe.connect_write_pipe(self, self._session, protocol_factory, pipe)
+        pair: Pair = await self._local().connect_write_pipe(protocol_factory, pipe)
+        return pair
 
     # Names
 
