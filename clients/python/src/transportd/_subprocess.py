@@ -143,28 +143,18 @@ class SubprocessTransport(asyncio.SubprocessTransport):
     def _take_pipe(self, fd: int, end: Unclaimed) -> None:
         protocol = PipeProtocol(self, fd)
         kind = ReadPipeTransport if fd else WritePipeTransport
-        protocol.pipe = kind(self._loop, end.session, end.transport_id, protocol, {})
         self._pipes[fd] = protocol
-        self._start_pipe(end, protocol.pipe)
+        protocol.pipe = kind(self._loop, end, protocol)
 
     def _take_copied_pipe(self, fd: int, end: Unclaimed, file: LocalFile) -> None:
-        pipe: ReadPipeTransport | WritePipeTransport
         if fd:
             copy = OutputCopy(self._loop, end.session, end.transport_id, file)
             self._output_copies.append(copy)
             self._unsettled_count += 1
-            pipe = _CopiedOutput(self._loop, end.session, end.transport_id, copy, {})
-            copy.connection_made(pipe)
+            _CopiedOutput(self._loop, end, copy)
         else:
             self._input_copy = InputCopy(self._loop, file)
-            pipe = _CopiedInput(self._loop, end.session, end.transport_id, self._input_copy, {})
-            self._input_copy.connection_made(pipe)
-        self._start_pipe(end, pipe)
-
-    def _start_pipe(self, end: Unclaimed, pipe: ReadPipeTransport | WritePipeTransport) -> None:
-        end.claim(pipe)
-        if isinstance(pipe, ReadPipeTransport):
-            self._loop.call_soon(pipe._start_reading)
+            _CopiedInput(self._loop, end, self._input_copy)
 
     def __repr__(self) -> str:
         info = [self.__class__.__name__]
@@ -296,6 +286,10 @@ class SubprocessTransport(asyncio.SubprocessTransport):
     def take_consumed(self) -> tuple[int, int]:
         """Nothing."""
         return 0, 0
+
+    def is_ending(self) -> bool:
+        """False: its end is told in order."""
+        return False
 
     def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
         """process_exited, and connection_lost: of interest only without process_exited."""
