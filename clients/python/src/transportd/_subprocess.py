@@ -233,9 +233,13 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         if self._closed:
             return
         self._closed = True
+        # Before its pipes are closed: that may make it end by itself first.
+        self._kill_running()
         for protocol in self._pipes.values():
             if protocol.pipe is not None:
                 protocol.pipe.close()
+
+    def _kill_running(self) -> None:
         if self._proc is None or self._has_exited() or self._session.lost is not None:
             return
         with contextlib.suppress(SessionLostError):  # The session's end is the process's.
