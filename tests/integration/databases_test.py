@@ -1,64 +1,26 @@
 """redis and PostgreSQL: long-lived servers with protocols of their own, plain, over Unix sockets, and over TLS."""
 
 import hashlib
-import os
-import pwd
-import shutil
-import socket
 import struct
-import subprocess
-import tempfile
-import unittest
-from pathlib import Path
 
 from transportd.v1 import tls_pb2, transport_pb2
 
 import harness
+import servers
 from client import StreamSession
 from transportctl_case import TransportctlTestCase
-
-
-def make_certificate(folder: Path) -> None:
-    """cert.pem and key.pem for localhost, signed by itself."""
-    subprocess.run(
-        [
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost", "-days", "2",
-            "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-        ],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
-
-
-def answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 class RedisTest(TransportctlTestCase):
     def setUp(self) -> None:
         super().setUp()
-        harness.need("openssl")
-        self.files = self.folder()
-        make_certificate(self.files)
-        self.port, self.tls_port = harness.free_port(), harness.free_port()
-        self.program(
-            "redis-server", "--bind", "127.0.0.1", "--port", self.port, "--tls-port", self.tls_port,
-            "--tls-cert-file", self.files / "cert.pem", "--tls-key-file", self.files / "key.pem",
-            "--tls-ca-cert-file", self.files / "cert.pem", "--tls-auth-clients", "no",
-            "--unixsocket", self.files / "socket", "--save", "", "--dir", self.files,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        harness.eventually(lambda: answers(self.port) and (self.files / "socket").exists(), "redis answers")
+        self.redis = self.enter(servers.redis())
 
     def each_address(self):
         for address, *options in (
-            (f"127.0.0.1:{self.port}",),
-            (f"unix:{self.files}/socket",),
-            (f"127.0.0.1:{self.tls_port}", "--tls", "--cacert", self.files / "cert.pem"),
+            (f"127.0.0.1:{self.redis.port}",),
+            (f"unix:{self.redis.path}",),
+            (f"127.0.0.1:{self.redis.tls_port}", "--tls", "--cacert", self.redis.certificate),
         ):
             with self.subTest(address):
                 yield "connect", *options, address
@@ -79,7 +41,7 @@ class RedisTest(TransportctlTestCase):
 
     def test_its_own_client_runs_there(self):
         value = "x" * 1000000
-        redis_cli = "redis-cli", "-p", str(self.port)
+        redis_cli = "redis-cli", "-p", str(self.redis.port)
         status, _, err = self.run_to_end("exec", "-i", "--", *redis_cli, "-x", "SET", "big", data=value.encode())
         self.assertEqual(status, 0, err)
         status, out, err = self.run_to_end("exec", "--", *redis_cli, "GET", "big")
@@ -94,36 +56,7 @@ class PostgresqlTest(TransportctlTestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        harness.need("openssl")
-        homes = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-        if not homes:
-            raise unittest.SkipTest("postgresql is not installed")
-        cls.bin = homes[-1].parent
-        # It does not run as root.
-        account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-        cls.files = Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="integration-")))
-        make_certificate(cls.files)
-        as_account = {"cwd": cls.files}
-        if os.geteuid() == 0:
-            as_account |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-            for path in (cls.files, *cls.files.iterdir()):
-                shutil.chown(path, account.pw_uid, account.pw_gid)
-        subprocess.run(
-            [cls.bin / "initdb", "-D", "data", "-U", "tester", "--auth=trust", "--locale=C", "--no-sync"],
-            check=True, capture_output=True, **as_account,
-        )  # fmt: skip
-        cls.port = harness.free_port()
-        settings = {
-            "listen_addresses": "127.0.0.1", "port": cls.port, "unix_socket_directories": cls.files, "fsync": "off",
-            "ssl": "on", "ssl_cert_file": cls.files / "cert.pem", "ssl_key_file": cls.files / "key.pem",
-        }  # fmt: skip
-        server = subprocess.Popen(
-            [cls.bin / "postgres", "-D", "data", *(f"--{name}={value}" for name, value in settings.items())],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_account,
-        )  # fmt: skip
-        cls.addClassCleanup(server.wait)
-        cls.addClassCleanup(server.terminate)
-        harness.eventually(lambda: answers(cls.port), "PostgreSQL answers")
+        cls.postgresql = cls.enterClassContext(servers.postgresql())
 
     def query(self, session: StreamSession, transport_id: int, sql: str) -> bytes:
         """What it answers until it is ready for the next."""
@@ -136,11 +69,11 @@ class PostgresqlTest(TransportctlTestCase):
 
     def test_start_tls(self):
         with StreamSession(self.service.target) as session:
-            transport_id = session.connect(("127.0.0.1", self.port))
+            transport_id = session.connect(("127.0.0.1", self.postgresql.port))
             session.write(transport_id, self.SSL_REQUEST)
             session.wait_data(transport_id, b"S")
             tls = tls_pb2.TlsOptions(
-                server_hostname="localhost", trust_roots_pem=(self.files / "cert.pem").read_bytes()
+                server_hostname="localhost", trust_roots_pem=self.postgresql.certificate.read_bytes()
             )
             info = session.call(tls_pb2.StartTlsRequest(transport_id=transport_id, tls=tls)).tls
             self.assertEqual(info.version, "TLSv1.3")
@@ -162,9 +95,9 @@ class PostgresqlTest(TransportctlTestCase):
         expected = hashlib.sha256()
         for n in range(1, 300001):
             expected.update(b"%d\t%s\n" % (n, hashlib.md5(b"%d" % n).hexdigest().encode()))
-        for host in ("127.0.0.1", str(self.files)):
+        for host in ("127.0.0.1", str(self.postgresql.folder)):
             status, out, err = self.run_to_end(
-                "exec", "--", "psql", "-X", "-h", host, "-p", str(self.port), "-U", "tester", "-c", sql, "postgres"
+                "exec", "--", "psql", "-X", "-h", host, "-p", str(self.postgresql.port), "-U", "tester", "-c", sql, "postgres"
             )
             self.assertEqual((status, hashlib.sha256(out).hexdigest()), (0, expected.hexdigest()), err)
 

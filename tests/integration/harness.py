@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 import unittest
+from collections.abc import Iterator
 from pathlib import Path
 
 TIMEOUT = 30  # Seconds until a test gives up waiting. Never reached when all is well.
@@ -171,24 +172,28 @@ class ServiceTestCase(unittest.TestCase):
 
     def program(self, *command, **options) -> subprocess.Popen:
         """A program that runs until it ends or the test does."""
-        need(command[0])
-        process = subprocess.Popen([str(word) for word in command], **options)
-
-        def end():
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout, process.stderr):
-                if stream is not None and not stream.closed:
-                    with contextlib.suppress(OSError):
-                        stream.close()
-
-        self.addCleanup(end)
-        return process
+        return self.enterContext(running(*command, **options))
 
 
 def need(program) -> None:
     if shutil.which(str(program)) is None:
         raise unittest.SkipTest(f"{program} is not installed")
+
+
+@contextlib.contextmanager
+def running(*command, end: signal.Signals = signal.SIGKILL, **options) -> Iterator[subprocess.Popen]:
+    """A program that runs until it ends or the block does: then it gets the signal `end`."""
+    need(command[0])
+    process = subprocess.Popen([str(word) for word in command], **options)
+    try:
+        yield process
+    finally:
+        process.send_signal(end)
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None and not stream.closed:
+                with contextlib.suppress(OSError):
+                    stream.close()
 
 
 def read_all(peer: socket.socket) -> bytes:

@@ -9,8 +9,9 @@ import threading
 from transportd.v1 import transport_pb2, types_pb2
 
 import harness
+import servers
 from client import StreamSession, UnarySession
-from harness import LOOPBACK, eventually, free_port, pattern
+from harness import LOOPBACK, pattern
 
 BIG = 64 << 20
 
@@ -112,38 +113,9 @@ class HttpClientTest(harness.ServiceTestCase):
         self.assertEqual(lost.received_bytes, session.seen(transport_id).received)
         return bytes(sink.head), sink.sha256.hexdigest()
 
-    def started(self, start, family: int = 4):
-        """`start(port)` starts a server that cannot pick a port itself; tries again when the port was taken."""
-        for _ in range(5):
-            port = free_port(family)
-            process = start(port)
-
-            def up():
-                with socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET) as probe:
-                    return process.poll() is not None or probe.connect_ex((LOOPBACK[family], port)) == 0
-
-            eventually(up, "the server listens")
-            if process.poll() is None:
-                return LOOPBACK[family], port
-        raise AssertionError("no port was free")
-
     def nginx(self, root, family: int = 4):
-        harness.need("nginx")
-        folder = self.folder()
-        host = "[::1]" if family == 6 else "127.0.0.1"
-
-        def start(port):
-            kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-            temp_paths = "".join(f"  {kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-            (folder / "nginx.conf").write_text(
-                f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
-                "events { worker_connections 64; }\n"
-                f"http {{\n  access_log off;\n{temp_paths}"
-                f"  server {{ listen {host}:{port}; root {root}; sendfile on; }}\n}}\n"
-            )
-            return self.program("nginx", "-p", folder, "-c", folder / "nginx.conf", stderr=subprocess.DEVNULL)
-
-        return self.started(start, family)
+        """Its address."""
+        return LOOPBACK[family], self.enter(servers.nginx(root, family)).port
 
     def test_nginx_a_big_file_through_the_stream(self):
         root, sha256 = self.web_folder()

@@ -3,16 +3,16 @@
 import base64
 import contextlib
 import json
-import os
 import re
-import shutil
 import socket
 import struct
 import subprocess
 import threading
 
 import harness
+import servers
 from harness import eventually, free_port
+from servers import is_bound
 from transportctl_case import FAILED, TIMED_OUT, USAGE, TransportctlTestCase
 
 
@@ -64,16 +64,11 @@ class UdpTest(TransportctlTestCase):
         for _ in range(5):
             port = free_port()
             socat = self.socat_echo(f"UDP4-RECVFROM:{port},bind=127.0.0.1,fork")
-            eventually(lambda: socat.poll() is not None or self.is_bound(port), "socat is there")
+            eventually(lambda: socat.poll() is not None or is_bound(port), "socat is there")
             if socat.poll() is None:
                 break
         status, out, err = self.run_to_end("udp", "-c", "1", f"127.0.0.1:{port}", data=b"to and fro\n")
         self.assertEqual((status, out), (0, b"to and fro\n"), err)
-
-    @staticmethod
-    def is_bound(port: int) -> bool:
-        with open("/proc/net/udp", encoding="ascii") as table:
-            return any(line.split()[1].endswith(f":{port:04X}") for line in table)
 
     def test_unix_datagrams(self):
         folder = self.folder()
@@ -187,18 +182,7 @@ class DnsTest(TransportctlTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        # Daemons are not in everybody's PATH.
-        dnsmasq = shutil.which("dnsmasq", path=os.environ["PATH"] + ":/usr/sbin") or "dnsmasq"
-        for _ in range(5):
-            self.port = free_port()
-            process = self.program(
-                dnsmasq, "--keep-in-foreground", "--conf-file=/dev/null", f"--port={self.port}",
-                "--listen-address=127.0.0.1", "--bind-interfaces", "--no-resolv", "--no-hosts", "--user=root",
-                "--pid-file", "--address=/example.test/192.0.2.7", stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-            eventually(lambda: process.poll() is not None or UdpTest.is_bound(self.port), "dnsmasq is there")
-            if process.poll() is None:
-                return
+        self.port = self.enter(servers.dnsmasq("--address=/example.test/192.0.2.7"))
 
     def test_a_query(self):
         query = struct.pack("!6H", 0x1234, 0x0100, 1, 0, 0, 0) + b"\x07example\x04test\0" + struct.pack("!2H", 1, 1)
