@@ -86,7 +86,7 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
         elif self._closing or self._held_loss is not None:
             self._consume(len(data))
         else:
-            self._held.append((data, address))
+            self._hold((data, address))
 
     def _deliver(self, item: Any) -> None:
         self._context.run(self._protocol.datagram_received, *item)

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import errno
 import logging
+import os
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -41,6 +43,7 @@ class Endpoint(asyncio.BaseTransport):
     _loop: asyncio.AbstractEventLoop
     _protocol: Any
     _extra: dict[str, Any]  # asyncio.BaseTransport's.
+    _held_loss: tuple[BaseException | None] | None = None  # Met, and not told yet.
 
     def __init__(
         self,
@@ -186,8 +189,8 @@ class Endpoint(asyncio.BaseTransport):
 class Reading(Endpoint):
     """The side that reads.
 
-    While it is paused, data, the end and errors of reading are held back here, in order, and the service is told to
-    stop reading. What is held then no longer counts against the session's window, once nothing more can follow.
+    While it is paused, data, the end and errors of reading are held back here, in order. When data is, the service is
+    told to stop reading. What is held then no longer counts against the session's window, once nothing more can follow.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -195,7 +198,6 @@ class Reading(Endpoint):
         self._is_started = False
         self._delivers = False  # Open, started, not paused, nothing held.
         self._held: deque[Any] = deque()  # What _deliver takes. None: the end.
-        self._held_loss: tuple[BaseException | None] | None = None
         self._told_paused = False
         self._sync_is_due = False
         self._acknowledged_held = 0  # How many of `_held` are counted as consumed already.
@@ -274,7 +276,17 @@ class Reading(Endpoint):
         elif self._closing or self._held_loss is not None:
             self._consume(len(data))
         else:
-            self._held.append(data)
+            self._hold(data)
+
+    def _hold(self, item: Any) -> None:
+        """It waits until the protocol may have it."""
+        self._held.append(item)
+        self._show_readable(True)
+        if self._paused:
+            self._sync_soon()
+
+    def _show_readable(self, is_readable: bool) -> None:
+        """Something came that the protocol has not had, or not any more."""
 
     def _consume(self, size: int) -> None:
         self._consumed_bytes += size
@@ -354,6 +366,7 @@ class Reading(Endpoint):
             self._context.run(self._lose, loss)
             return
         self._delivers = True
+        self._show_readable(False)
         if self._told_paused:
             self._sync_soon()
 
@@ -373,7 +386,7 @@ class Reading(Endpoint):
         """The peer has ended. As with asyncio, in a turn after that of the last data."""
         if self._closing:
             return
-        self._held.append(None)
+        self._hold(None)
         self._delivers = False
         if not self._paused and self._is_started:
             self._loop.call_soon(self._deliver_held)
@@ -395,6 +408,7 @@ class Reading(Endpoint):
     def _hold_loss(self, error: BaseException | None) -> None:
         """What reading met is noticed when everything before it is."""
         self._delivers = False
+        self._show_readable(True)
         if self._held_loss is None:
             self._held_loss = (error,)
         if not self._paused and self._is_started:
@@ -403,7 +417,8 @@ class Reading(Endpoint):
     # Telling the service
 
     def _wants_paused(self) -> bool:
-        return self._paused or (self._told_paused and bool(self._held))
+        # Not before something has come that the protocol does not want: until then the end is noticed, too.
+        return bool(self._held) and self._held[0] is not None and (self._paused or self._told_paused)
 
     def _sync_soon(self) -> None:
         if not self._sync_is_due and self._wants_paused() != self._told_paused:
@@ -717,6 +732,10 @@ class Writing(FlowControl):
         return TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
 
     def _accept(self, data: bytes) -> None:
+        if self._held_loss is not None:
+            # Reading has met it and the protocol was not told, because it is paused. Writing meets it, too.
+            self._lose(self._held_loss[0] or BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+            return
         size = len(data)
         self._accepted_bytes += size
         session = self._session

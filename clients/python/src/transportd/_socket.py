@@ -1,6 +1,7 @@
 """What a socket of the service looks like here: get_extra_info('socket').
 
-It has no file descriptor here: fileno() is -1. Its options are those of the contract's allow-list; asking for one, or
+Its descriptor is in the service. What fileno() names here can only be waited for: it can be read, as poll(2) says it,
+while something has come that the protocol has not had, or the peer has ended; other sockets' fileno() is -1. Its options are those of the contract's allow-list; asking for one, or
 setting one that can fail, waits for the service's answer in the calling thread, as a system call would.
 """
 
@@ -70,10 +71,33 @@ class RemoteSocket:
         self.proto = kind.proto
         self._sockname = sockname
         self._peername = peername
+        self.can_be_waited_for = False  # fileno() names something.
+        self._event = -1  # An eventfd(2), made when it is asked for.
+        self._is_readable = False
 
     def forget(self) -> None:
         """The transport is lost."""
         self._session = None
+        self._close_event()
+
+    def __del__(self) -> None:
+        self._close_event()
+
+    def _close_event(self) -> None:
+        if self._event != -1:
+            os.close(self._event)
+            self._event = -1
+
+    def show_readable(self, is_readable: bool) -> None:
+        """What a poll of fileno() finds."""
+        if is_readable == self._is_readable:
+            return
+        self._is_readable = is_readable
+        if self._event != -1:
+            if is_readable:
+                os.eventfd_write(self._event, 1)
+            else:
+                os.eventfd_read(self._event)
 
     def _ask(self, command: event_loop_pb2.Command) -> event_loop_pb2.Reply:
         if self._session is None:
@@ -89,8 +113,10 @@ class RemoteSocket:
             raise
 
     def fileno(self) -> int:
-        """-1: the descriptor is in the service."""
-        return -1
+        """Something to poll, while the transport is open; -1 for what cannot be waited for."""
+        if self._event == -1 and self.can_be_waited_for and self._session is not None:
+            self._event = os.eventfd(int(self._is_readable), os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        return self._event
 
     def getsockname(self) -> Address:
         """The local address, as it was when the connection was made."""

@@ -41,6 +41,7 @@ def socket_extra(session: Session, transport_id: int, info: transport_pb2.ExtraI
     extra: dict[str, Any] = {"sockname": sockname, "peername": peername}
     if info.HasField("socket"):
         remote = RemoteSocket(session, transport_id, info.socket, sockname, peername)
+        remote.can_be_waited_for = info.socket.type == types_pb2.SOCKET_TYPE_STREAM
         extra["socket"] = trsock.TransportSocket(remote)  # type: ignore[arg-type]
     if info.HasField("peercred"):
         extra["peercred"] = (info.peercred.pid, info.peercred.uid, info.peercred.gid)
@@ -75,6 +76,7 @@ class StreamTransport(_StreamReading, Writing, asyncio.Transport):
 
     _start_tls_compatible = True
     _sendfile_compatible = constants._SendfileMode.TRY_NATIVE
+    _has_ended = False  # The peer has, and the protocol knows.
 
     def __init__(
         self,
@@ -115,6 +117,19 @@ class StreamTransport(_StreamReading, Writing, asyncio.Transport):
         if self._is_starting_tls or (self._paused and self._accepted_bytes > self._sent_bytes):
             return False
         return super()._must_hold(lost)
+
+    def _show_readable(self, is_readable: bool) -> None:
+        shown = self._extra.get("socket")
+        if shown is not None:
+            shown._sock.show_readable(is_readable or self._has_ended)
+
+    def _wants_paused(self) -> bool:
+        # What follows is TLS, whether anything has come or not.
+        return self._is_starting_tls or super()._wants_paused()
+
+    def _call_eof_received(self) -> None:
+        self._has_ended = True
+        super()._call_eof_received()
 
     def _release(self) -> None:
         super()._release()
