@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asyncio")
 
 _HIGH_BYTES, _LOW_BYTES = 65536, 16384
-# What may be on its way to the kernel before it counts as buffered: less than what a kernel takes of a local socket.
-_ON_ITS_WAY_BYTES = 256 << 10
 WARN_AFTER_LOST_WRITES = 5
 _MAX_HEADERS = 64
 
@@ -476,6 +474,8 @@ class FlowControl(Endpoint):
     """
 
     _default_limits = (_HIGH_BYTES, _LOW_BYTES)
+    # What may be on its way to the kernel before it counts as buffered.
+    _on_its_way_bytes = 0
     # close is answered by the peer: what happens until then matters.
     _close_is_answered = False
 
@@ -547,7 +547,7 @@ class FlowControl(Endpoint):
     def get_write_buffer_size(self) -> int:
         """Bytes that the kernel of the service's machine has not taken yet, as far as is known here.
 
-        Without the last 256 KiB, which are on their way to it, unless the high-water mark is 0.
+        Of a socket without the last 256 KiB, which are on their way to it, unless the high-water mark is 0.
         """
         self._settle()
         return max(0, self._accepted_bytes - self._sent_bytes - (self._pause_above - self._high_bytes))
@@ -586,7 +586,7 @@ class FlowControl(Endpoint):
         self._maybe_pause_protocol()
 
     def _set_marks(self) -> None:
-        on_its_way = _ON_ITS_WAY_BYTES if self._high_bytes else 0
+        on_its_way = self._on_its_way_bytes if self._high_bytes else 0
         self._pause_above = self._high_bytes + on_its_way
         self._resume_at = self._low_bytes + on_its_way
 

@@ -1,7 +1,8 @@
 """What a socket of the service looks like here: get_extra_info('socket').
 
-Its descriptor is in the service. What fileno() names here can only be waited for: it can be read, as poll(2) says it,
-while something has come that the protocol has not had, or the peer has ended; other sockets' fileno() is -1. Its options are those of the contract's allow-list; asking for one, or
+Its descriptor is in the service. What fileno() names here can only be waited for: poll(2) finds it readable while
+something has come that the protocol has not had, and when the peer has ended. Servers' and datagram sockets' fileno()
+is -1. Its options are those of the contract's allow-list; asking for one, or
 setting one that can fail, waits for the service's answer in the calling thread, as a system call would.
 """
 
