@@ -88,7 +88,7 @@ class Endpoint(asyncio.BaseTransport):
         return f"<{name} {state} id={self._id}{f' {peer!r}' if peer else ''}>"
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
-        if not self._is_gone and not self._lost_count:
+        if not self._closing:
             _warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
 
     def _bind(self, protocol: asyncio.BaseProtocol) -> None:
@@ -650,7 +650,8 @@ class FlowControl(Endpoint):
         # The last bytes may have reached the kernel in the turn that ended it: the protocol hears of them first.
         self._pending.clear()
         self._progress(min(lost.sent_bytes, self._issued_bytes))
-        if self._closing and not self._close_is_answered and self._sent_bytes == self._accepted_bytes:
+        # Not what all_written has said: it says so of what a lost transport has dropped, too.
+        if self._closing and not self._close_is_answered and lost.sent_bytes >= self._accepted_bytes:
             # Whatever the socket met after the last byte: nobody would have looked.
             self._lose(None)
         else:
