@@ -10,6 +10,8 @@ import harness
 import pytest
 import transportd
 
+from certificates import Certificate
+
 pytest_plugins = ["pytester"]
 
 
@@ -43,3 +45,9 @@ def both_loops(request: pytest.FixtureRequest) -> Callable[[], asyncio.SelectorE
         return asyncio.SelectorEventLoop
     factory: Callable[[], transportd.EventLoop] = request.getfixturevalue("loop_factory")
     return factory
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """Of a server."""
+    return Certificate.make(tmp_path_factory.mktemp("certificate"))

@@ -25,6 +25,7 @@ from transportd._errors import (
 )
 from transportd._loop import EventLoop, new_event_loop, run
 from transportd._pipe import ServicePipe
+from transportd._socketpair import ServiceSocket, socketpair
 from transportd._tls import ServiceTls
 
 __all__ = [
@@ -35,10 +36,12 @@ __all__ = [
     "ServiceBusyError",
     "ServiceError",
     "ServicePipe",
+    "ServiceSocket",
     "ServiceTls",
     "ServiceUnavailableError",
     "SessionLostError",
     "UnsupportedError",
     "new_event_loop",
     "run",
+    "socketpair",
 ]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from transportd._addresses import family_to_proto, path_to_proto
 from transportd._errors import each_exception, plain_os_error, transport_error_of
+from transportd._start_tls import start_tls
 from transportd._stream import ServiceTlsTransport, StreamTransport
 from transportd._tls import ServiceTls, TlsSide
 from transportd.v1 import event_loop_pb2, types_pb2, unix_pb2
@@ -271,9 +272,25 @@ async def make_transport(
         protocol = protocol_factory()
         if not ssl:
             transport = StreamTransport(loop, unclaimed, protocol, waiter)
-        elif isinstance(ssl, ServiceTls):
+        elif isinstance(ssl, ServiceTls) and unclaimed.made.extra_info.HasField("tls"):
             extra = ssl.extra(unclaimed.made.extra_info)
             transport = ServiceTlsTransport(loop, unclaimed, protocol, waiter, extra)
+        elif isinstance(ssl, ServiceTls):
+            # It was connected before anybody spoke of TLS.
+            transport = StreamTransport(loop, unclaimed, asyncio.Protocol(), waiter)
+            await waiter
+            transport = await start_tls(
+                loop,
+                unclaimed.session,
+                transport,
+                protocol,
+                ssl,
+                server_side=server_side,
+                server_hostname=tls.server_hostname,
+                handshake_timeout=tls.handshake_timeout,
+                shutdown_timeout=tls.shutdown_timeout,
+                is_new=True,
+            )
         else:
             side = TlsSide(
                 ssl,

@@ -55,7 +55,25 @@ class UnsupportedError(ServiceError, NotImplementedError):
 
 # google.rpc.Code
 _INVALID_ARGUMENT, _DEADLINE_EXCEEDED, _NOT_FOUND, _PERMISSION_DENIED, _RESOURCE_EXHAUSTED = 3, 4, 5, 7, 8
-_FAILED_PRECONDITION, _UNIMPLEMENTED, _UNAVAILABLE, _UNAUTHENTICATED = 9, 12, 14, 16
+_FAILED_PRECONDITION, _ABORTED, _UNIMPLEMENTED, _UNAVAILABLE, _DATA_LOSS, _UNAUTHENTICATED = 9, 10, 12, 14, 15, 16
+
+# The alerts that were in SSL 3.0, and those that are new in TLS 1.3: OpenSSL, and so the ssl module, names them so.
+_SSL3_ALERTS = frozenset(
+    (
+        "UNEXPECTED_MESSAGE",
+        "BAD_RECORD_MAC",
+        "DECOMPRESSION_FAILURE",
+        "HANDSHAKE_FAILURE",
+        "NO_CERTIFICATE",
+        "BAD_CERTIFICATE",
+        "UNSUPPORTED_CERTIFICATE",
+        "CERTIFICATE_REVOKED",
+        "CERTIFICATE_EXPIRED",
+        "CERTIFICATE_UNKNOWN",
+        "ILLEGAL_PARAMETER",
+    )
+)
+_TLS13_ALERTS = frozenset(("MISSING_EXTENSION", "CERTIFICATE_REQUIRED"))
 
 
 def to_exception(error: types_pb2.TransportError) -> Exception:
@@ -90,7 +108,7 @@ def _choose(error: types_pb2.TransportError) -> Exception:
         return _os_error(error)
     if error.reason.startswith("EAI_"):
         return socket.gaierror(getattr(socket, error.reason, socket.EAI_FAIL), error.message)
-    if error.operation == "tls" or error.tls_verify_code or error.reason.startswith(("TLS_", "CERTIFICATE_")):
+    if error.code in (_ABORTED, _DATA_LOSS) or (error.code, error.operation) == (_FAILED_PRECONDITION, "handshake"):
         return _tls_error(error)
     return _own_error(error)
 
@@ -122,10 +140,15 @@ def _tls_error(error: types_pb2.TransportError) -> Exception:
         failure = ssl.SSLCertVerificationError(1, f"[SSL: CERTIFICATE_VERIFY_FAILED] {error.message}")
         failure.reason = "CERTIFICATE_VERIFY_FAILED"
         failure.verify_code = error.tls_verify_code
-        failure.verify_message = error.message
+        failure.verify_message = error.message.rpartition(": ")[2]
         return failure
-    plain = ssl.SSLError(1, f"[SSL: {error.reason}] {error.message}")
-    plain.reason = error.reason
+    reason = error.reason
+    if reason.startswith("TLS_ALERT_"):
+        alert = reason.removeprefix("TLS_ALERT_")
+        version = "SSLV3" if alert in _SSL3_ALERTS else "TLSV13" if alert in _TLS13_ALERTS else "TLSV1"
+        reason = f"{version}_ALERT_{alert}"
+    plain = ssl.SSLError(1, f"[SSL: {reason}] {error.message}")
+    plain.reason = reason
     return plain
 
 

@@ -15,9 +15,12 @@ from typing import Any, TypeVar
 from transportd import _connect, _datagram, _pipe, _placeholder, _resolve, _sendfile, _serve, _spawn
 from transportd._local_file import LocalFile
 from transportd._server import ListeningSocket
-from transportd._session import Session
+from transportd._session import Session, Unclaimed
+from transportd._socketpair import ServiceSocket
+from transportd._start_tls import start_tls
 from transportd._stream import StreamTransport
 from transportd._target import default_target
+from transportd._tls import ServiceTls, check_local
 
 _T = TypeVar("_T")
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
@@ -138,7 +141,9 @@ class EventLoop(asyncio.SelectorEventLoop):
             or (not ssl and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None))
             or (sock is None) == (host is None and port is None)
         )
-        remote = None if is_wrong or sock is None else self._placeholders.claim(sock)
+        tls = _connect.Tls(ssl, server_hostname or None if ssl and server_hostname is None else server_hostname, host)
+        tls = tls.with_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
+        remote = None if is_wrong or sock is None else await self._claim(sock, tls)
         if is_wrong or (sock is not None and remote is None):
             # asyncio itself says what is wrong, or serves a socket of this process.
             pair: Pair = await self._local().create_connection(
@@ -159,12 +164,19 @@ class EventLoop(asyncio.SelectorEventLoop):
                 **all_errors,
             )
             return pair
-        tls = _connect.Tls(ssl, server_hostname or None if ssl and server_hostname is None else server_hostname, host)
-        tls = tls.with_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
         if remote is None:
             where = _connect.Where(host, port, family, proto, flags, local_addr, happy_eyeballs_delay, interleave)
             remote = await _connect.connect(self, self._session, where, tls, all_errors.get("all_errors", False))
         return await _connect.make_transport(self, remote, protocol_factory, tls)
+
+    async def _claim(self, sock: Any, tls: _connect.Tls) -> Unclaimed | None:
+        """The connection that `sock` stands for. None: it is a socket of this process."""
+        if isinstance(sock, ServiceSocket):
+            return await sock.take(self, tls, client_side=True)
+        unclaimed = self._placeholders.claim(sock)
+        if unclaimed is None:
+            check_local(tls.ssl)
+        return unclaimed
 
     async def create_unix_connection(
         self,
@@ -179,13 +191,15 @@ class EventLoop(asyncio.SelectorEventLoop):
     ) -> Pair:
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_unix_connection"""
         self._check_open()
-        if (
+        is_wrong = (
             (bool(ssl) and server_hostname is None)
             or (not ssl and server_hostname is not None)
             or (not ssl and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None))
             or (path is None) == (sock is None)
-            or sock is not None
-        ):
+        )
+        tls = _connect.Tls(ssl, server_hostname, None).with_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
+        remote = None if is_wrong or sock is None else await self._claim(sock, tls)
+        if is_wrong or (sock is not None and remote is None):
             pair: Pair = await self._local().create_unix_connection(
                 protocol_factory,
                 path,
@@ -196,9 +210,8 @@ class EventLoop(asyncio.SelectorEventLoop):
                 ssl_shutdown_timeout=ssl_shutdown_timeout,
             )
             return pair
-        assert path is not None
-        tls = _connect.Tls(ssl, server_hostname, None).with_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
-        remote = await _connect.connect_unix(self._session, path, tls)
+        if remote is None:
+            remote = await _connect.connect_unix(self._session, path, tls)
         return await _connect.make_transport(self, remote, protocol_factory, tls)
 
     async def create_server(
@@ -227,6 +240,7 @@ class EventLoop(asyncio.SelectorEventLoop):
             or (host is None and port is None)
             or sock is not None
         ):
+            check_local(ssl)
             server: asyncio.Server = await self._local().create_server(
                 protocol_factory,
                 host,
@@ -288,6 +302,7 @@ class EventLoop(asyncio.SelectorEventLoop):
             or path is None
             or sock is not None
         ):
+            check_local(ssl)
             server: asyncio.Server = await self._local().create_unix_server(
                 protocol_factory,
                 path,
@@ -319,6 +334,76 @@ class EventLoop(asyncio.SelectorEventLoop):
             sock.close()
         else:
             self._local()._stop_serving(sock)
+
+    async def connect_accepted_socket(
+        self,
+        protocol_factory: ProtocolFactory,
+        sock: Any,
+        *,
+        ssl: Any = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Pair:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.connect_accepted_socket
+
+        A ServiceSocket is where the service is; any other socket is of this process.
+        """
+        self._check_open()
+        is_wrong = not ssl and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None)
+        if is_wrong or not isinstance(sock, ServiceSocket):
+            check_local(ssl)
+            pair: Pair = await self._local().connect_accepted_socket(
+                protocol_factory,
+                sock,
+                ssl=ssl,
+                ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout,
+            )
+            return pair
+        tls = _connect.Tls(ssl, None, None).with_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
+        remote = await sock.take(self, tls, client_side=False)
+        return await _connect.make_transport(self, remote, protocol_factory, tls, server_side=True)
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: Any,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.start_tls
+
+        `sslcontext`: an ssl.SSLContext, of any transport; or a ServiceTls, of a connection of the service.
+        """
+        if not isinstance(sslcontext, ServiceTls):
+            return await self._local().start_tls(
+                transport,
+                protocol,
+                sslcontext,
+                server_side=server_side,
+                server_hostname=server_hostname,
+                ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout,
+            )
+        if not isinstance(transport, StreamTransport):
+            raise TypeError(
+                f"transport {transport!r} is not supported by start_tls(): ServiceTls needs the service's own"
+            )
+        return await start_tls(
+            self,
+            self._session,
+            transport,
+            protocol,
+            sslcontext,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            handshake_timeout=ssl_handshake_timeout,
+            shutdown_timeout=ssl_shutdown_timeout,
+        )
 
     async def sendfile(
         self, transport: Any, file: Any, offset: int = 0, count: int | None = None, *, fallback: bool = True

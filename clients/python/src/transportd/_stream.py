@@ -90,14 +90,16 @@ class StreamTransport(_StreamReading, Writing, asyncio.Transport):
     ):
         session = unclaimed.session
         own_extra = socket_extra(session, unclaimed.transport_id, unclaimed.made.extra_info)
-        self._is_starting_tls = False
+        self._is_starting_tls = self._was_reading = False
         self._successor: ServiceTlsTransport | None = None
         super().__init__(loop, session, unclaimed.transport_id, protocol, own_extra | (extra or {}))
         self._begin(unclaimed, waiter)
 
     def resume_reading(self) -> None:
         """Undoes pause_reading. Idempotent."""
-        if not self._is_starting_tls:
+        if self._is_starting_tls:
+            self._was_reading = True
+        else:
             super().resume_reading()
 
     def close(self) -> None:
@@ -113,6 +115,44 @@ class StreamTransport(_StreamReading, Writing, asyncio.Transport):
             self._successor.abort()
         else:
             super().abort()
+
+    # start_tls of the service's
+
+    def begin_start_tls(self) -> bool:
+        """Nothing is delivered, and connection_lost comes at once, until `end_start_tls`. False: it is not possible."""
+        if self._is_starting_tls or self._eof or self._is_sending_file or self._held_loss is not None:
+            return False
+        self._was_reading = self.is_reading()
+        self.pause_reading()
+        self._is_starting_tls = True
+        return True
+
+    async def wait_until_written(self) -> None:
+        """Until the kernel has everything. ConnectionResetError: the connection is lost first."""
+        try:
+            await self._wait_until_buffered(0)
+        except ConnectionError:
+            raise ConnectionResetError from None
+
+    def take_held(self) -> bytes:
+        """What has come and was not delivered: the pause is confirmed. ConnectionResetError: the peer has ended."""
+        if self._closing or None in self._held:
+            raise ConnectionResetError
+        held = b"".join(self._held)
+        for item in list(self._held)[self._acknowledged_held :]:
+            self._consume(len(item))
+        self._held.clear()
+        self._acknowledged_held = 0
+        return held
+
+    def end_start_tls(self, held: bytes) -> None:
+        """It came to nothing, and all is as it was."""
+        self._is_starting_tls = False
+        if held:
+            self._held.appendleft(held)
+            self._acknowledged_held += 1
+        if self._was_reading:
+            self.resume_reading()
 
     def _must_hold(self, lost: transport_pb2.ConnectionLost) -> bool:
         # Bytes that the kernel never took: the write error that they met is noticed, paused or not.
@@ -145,6 +185,8 @@ class ServiceTlsTransport(StreamTransport):
 
     _sendfile_compatible = constants._SendfileMode.FALLBACK
     _default_limits = (512 * 1024, 128 * 1024)
+    _close_is_answered = True
+    _has_ended = False  # The peer has.
     _lost_write_warning = "SSL connection is closed"
     # A server that keeps the one before it, to close it, closes this.
     _predecessor: StreamTransport | None = None
@@ -153,7 +195,7 @@ class ServiceTlsTransport(StreamTransport):
     def over(cls, old: StreamTransport, protocol: asyncio.BaseProtocol, extra: dict[str, Any]) -> ServiceTlsTransport:
         """The connection of `old`, on which the service has begun TLS. Nothing is read before `_start_reading`."""
         self = cls.__new__(cls)
-        self._is_starting_tls = False
+        self._is_starting_tls = self._was_reading = False
         self._successor = None
         super(StreamTransport, self).__init__(old._loop, old._session, old._id, protocol, old._extra | extra)
         self._take_over(old)
@@ -181,10 +223,12 @@ class ServiceTlsTransport(StreamTransport):
         """Flushes, ends TLS, waits for the peer's end of it, then connection_lost(None). Idempotent."""
         if self._successor is not None:
             self._successor.close()
+        elif self._has_ended:
+            super().close()
         elif not self._closing:
             self._closing = True
             self._stop()
-            self._loop.call_soon(self._close_behind)
+            self._session.before_flush(self._close_behind)
 
     def _on_eof(self) -> None:
         if self._closing and not self._lost_count:
@@ -193,6 +237,7 @@ class ServiceTlsTransport(StreamTransport):
             super()._on_eof()
 
     def _after_eof(self, keep_open: bool) -> None:
+        self._has_ended = True
         if keep_open:
             logger.warning("returning true from eof_received() has no effect when using ssl")
         self.close()
@@ -250,6 +295,7 @@ class WritePipeTransport(Writing, asyncio.Transport):
     As asyncio's it is an asyncio.Transport whose methods that read raise NotImplementedError.
     """
 
+    _on_its_way_bytes = 0
     _lost_write_warning = "pipe closed by peer or os.write(pipe, data) raised exception."
 
     def __init__(

@@ -176,3 +176,9 @@ def _certificate(certificate: tls_pb2.TlsCertificate) -> dict[str, Any]:
             (item.type, item.value.decode("utf-8", "replace")) for item in certificate.subject_alternative_names
         )
     return out
+
+
+def check_local(tls: Any) -> None:
+    """TypeError when the service is asked to do the TLS of a socket of this process."""
+    if isinstance(tls, ServiceTls):
+        raise TypeError("ServiceTls is for connections of the service: give a socket of this process an ssl.SSLContext")
