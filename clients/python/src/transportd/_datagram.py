@@ -41,8 +41,6 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
     An asyncio.Transport, too, as asyncio's own is: the methods of streams raise NotImplementedError.
     """
 
-    _on_its_way_bytes = 0
-
     def __init__(
         self,
         loop: EventLoop,

@@ -120,6 +120,7 @@ async def start_tls(
 async def _quiet(session: Session, transport: StreamTransport, seconds: float) -> bytes:
     """Until all that was written is sent, and nothing more is read. Returns what was read and not yet delivered."""
     request = transport_pb2.PauseReadingRequest(transport_id=transport._id)
+    transport._told_paused = True
     try:
         async with asyncio.timeout(seconds):
             await session.call(event_loop_pb2.Command(pause_reading=request))
