@@ -16,9 +16,8 @@ from pathlib import Path
 import harness
 import pytest
 
-PAGE = Path(
-    os.environ.get("TRANSPORTD_ASYNCIO_PAGE", "/usr/share/doc/python3.11/html/_sources/library/asyncio-protocol.rst.txt")
-)
+DEBIAN_PAGE = "/usr/share/doc/python3.11/html/_sources/library/asyncio-protocol.rst.txt"
+PAGE = Path(os.environ.get("TRANSPORTD_ASYNCIO_PAGE", DEBIAN_PAGE))
 
 # As asyncio.run() makes its loop, in every version; and the proof that it was this one.
 RUN = """\
@@ -148,4 +147,5 @@ def test_connecting_existing_sockets(service: harness.Service, tmp_path: Path) -
 
 
 def test_subprocess(service: harness.Service, tmp_path: Path) -> None:
-    assert re.fullmatch(r"Current date: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\n", output(example("SubprocessProtocol"), tmp_path, service))
+    date = output(example("SubprocessProtocol"), tmp_path, service)
+    assert re.fullmatch(r"Current date: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\n", date)

@@ -107,8 +107,8 @@ EXCLUDED = (
         ("test_subprocess.GenericWatcherTests.test_create_subprocess_fails_with_inactive_watcher",),
     ),
     Exclusion(
-        "Gives the child a descriptor of this process (pass_fds), of a pipe made here; a child that is elsewhere has none "
-        "of them.",
+        "Gives the child a descriptor of this process (pass_fds), of a pipe made here; a child that is elsewhere has "
+        "none of them.",
         (
             "test_subprocess.Subprocess*WatcherTests.test_stdin_broken_pipe",
             "test_streams.StreamTests.test_read_all_from_pipe_reader",
