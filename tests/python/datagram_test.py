@@ -153,6 +153,29 @@ def test_names_are_resolved(both_loops: LoopFactory, peer: socket.socket) -> Non
     run(both_loops, main)
 
 
+def test_only_names_are_asked_for_each_time(
+    loop_factory: LoopFactory, peer: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=("127.0.0.1", 0)) as protocol:
+            session = protocol.transport._session
+            asked: list[Any] = []
+            call_now = session.call_now
+
+            def counted(command: Any) -> Any:
+                asked.append(command)
+                return call_now(command)
+
+            monkeypatch.setattr(session, "call_now", counted)
+            for host in ("127.0.0.1", "localhost"):
+                for count in range(3):
+                    assert len(asked) == (count if host == "localhost" else 0)
+                    protocol.transport.sendto(b"x", (host, peer.getsockname()[1]))
+            assert await receive(peer, 6) == [b"x"] * 6
+
+    run(loop_factory, main)
+
+
 def test_the_loops_own_resolver_is_asked(both_loops: LoopFactory, peer: socket.socket) -> None:
     async def main() -> None:
         asked = []

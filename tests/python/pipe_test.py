@@ -456,13 +456,45 @@ def test_terminal(both_loops: LoopFactory) -> None:
                 sink.transport.close()
                 assert await sink.wait_lost() is None
                 os.close(master)
-                error = await source.wait_lost()
-                if source.events != ["made", "eof", "lost"]:  # A raw terminal may end in order.
-                    assert isinstance(error, OSError)
-                    assert error.errno == errno.EIO
+                assert await source.wait_lost() is None
+                assert source.events == ["made", "eof", "lost"]
                 assert contexts == []
 
     run(both_loops, main)
+
+
+# Starts the command that follows with the master of a new pseudo-terminal as descriptor 7, and tells its other side.
+WITH_MASTER = """
+import os, sys, tty
+master, slave = os.openpty()
+tty.setraw(slave)
+with open(sys.argv[1], "w") as file:
+    file.write(os.ttyname(slave))
+os.dup2(master, 7)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_how_a_terminal_ends(tmp_path: Path) -> None:
+    name = tmp_path / "name"
+    service = harness.Service("--inherited-fd=7", wrapper=(sys.executable, "-c", WITH_MASTER, str(name)))
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        contexts = exceptions_of(loop)
+        with opened(name.read_text(), os.O_RDWR) as slave:
+            _, protocol = await loop.connect_read_pipe(StreamRecorder, ServicePipe(fd=7))
+            os.write(slave, b"shown")
+            assert await protocol.wait_data(5) == b"shown"
+            os.close(slave)
+            error = await protocol.wait_lost()
+            assert isinstance(error, OSError)
+            assert error.args == (errno.EIO, "Input/output error")
+            assert protocol.events == ["made", "lost"]
+            assert contexts == []
+
+    run(lambda: transportd.new_event_loop(service.target), main)
+    service.stop()
 
 
 # What cannot be opened

@@ -796,13 +796,18 @@ def test_what_the_service_refuses_leaves_the_connection(certificate: Certificate
                     assert pair.client.transport.get_protocol() is pair.client
                     pair.client.transport.resume_reading()
                     await exchange(pair, 1000)
-            # What has come meanwhile is not lost.
-            failing = asyncio.ensure_future(loop.start_tls(pair.client.transport, pair.client, bad[0][0], **bad[0][1]))
-            await asyncio.sleep(0)
+            # What has come already is not lost.
             del pair.client.data[:]
             pair.server.transport.write(b"plain")
+            pair.client.transport.pause_reading()
+            sock = pair.client.transport.get_extra_info("socket")
+            for _ in range(200):  # While the loop waits here.
+                sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)
+            await until(lambda: pair.client.transport._held)
             with pytest.raises(ValueError, match="certificate"):
-                await failing
+                await loop.start_tls(pair.client.transport, pair.client, bad[0][0], **bad[0][1])
+            assert pair.client.data == b""
+            pair.client.transport.resume_reading()
             assert await pair.client.wait_data(5) == b"plain"
             await upgrade(pair, certificate.client_service(), certificate.server_service())
             await exchange(pair, 1000)

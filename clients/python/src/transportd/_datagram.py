@@ -83,7 +83,7 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
             except BaseException as error:
                 self._on_failed_delivery(error)
             self._consume(len(data))
-        elif self._closing or self._held_loss is not None:
+        elif self._closing:
             self._consume(len(data))
         else:
             self._hold((data, address))
@@ -193,9 +193,6 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
 
     def _on_connection_lost(self, lost: transport_pb2.ConnectionLost) -> None:
         error = to_exception(lost.error) if lost.HasField("error") else None
-        if self._held and not self._paused and not self._closing:
-            self._hold_loss(error)
-            return
         if error is None:
             # Everything was sent, or refused.
             self._progress(self._issued_bytes)

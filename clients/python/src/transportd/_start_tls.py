@@ -87,11 +87,12 @@ async def start_tls(
         # Here, not when the caller wakes: what is said of the transport next is the new one's.
         if future.done():
             return
-        if reply is None:
+        failure = None if error is None else transport_error_of(error)
+        if transport.is_closing() and (failure is None or failure.reason == "TRANSPORT_LOST"):
+            future.set_exception(ConnectionResetError())
+        elif reply is None:
             assert error is not None
             future.set_exception(error)
-        elif transport.is_closing():
-            future.set_exception(ConnectionResetError())
         else:
             extra = tls.extra(transport_pb2.ExtraInfo(tls=reply.start_tls.tls))
             successor = ServiceTlsTransport.over(transport, protocol, extra)
