@@ -63,12 +63,17 @@ class Endpoint(asyncio.BaseTransport):
         self._bind(protocol)
 
     def _begin(self, unclaimed: Unclaimed, waiter: asyncio.Future[Any] | None) -> None:
-        """connection_made comes before all else, and all that has come before whoever made the transport goes on."""
+        """connection_made comes first, then whoever made the transport goes on, then comes the data."""
         self._loop.call_soon(self._protocol.connection_made, self)
         unclaimed.claim(self)
+        if waiter is None:
+            self._loop.call_soon(self._start_reading)
+        else:
+            self._loop.call_soon(self._wake, waiter)
+
+    def _wake(self, waiter: asyncio.Future[Any]) -> None:
+        _wake(waiter)
         self._loop.call_soon(self._start_reading)
-        if waiter is not None:
-            self._loop.call_soon(_wake, waiter)
 
     def _start_reading(self) -> None:
         """connection_made was called: data may follow. Once."""

@@ -156,7 +156,8 @@ class StreamTransport(_StreamReading, Writing, asyncio.Transport):
 
     def _must_hold(self, lost: transport_pb2.ConnectionLost) -> bool:
         # Bytes that the kernel never took: the write error that they met is noticed, paused or not.
-        if self._is_starting_tls or (self._paused and self._accepted_bytes > self._sent_bytes):
+        is_unsent = bool(self._pending) or self._issued_bytes > lost.sent_bytes
+        if self._is_starting_tls or (self._paused and is_unsent):
             return False
         return super()._must_hold(lost)
 
