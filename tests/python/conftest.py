@@ -14,6 +14,9 @@ from certificates import Certificate
 
 pytest_plugins = ["pytester"]
 
+pytest.register_assert_rewrite("differential")
+import differential  # noqa: E402
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,3 +54,9 @@ def both_loops(request: pytest.FixtureRequest) -> Callable[[], asyncio.SelectorE
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """Of a server."""
     return Certificate.make(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def same(loop_factory: Callable[[], transportd.EventLoop]) -> differential.Same:
+    """Runs a scenario on asyncio's own loop and on transportd's, and compares what happens."""
+    return differential.Same(loop_factory)
