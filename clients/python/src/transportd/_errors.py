@@ -180,7 +180,7 @@ def _own_error(error: types_pb2.TransportError) -> Exception:
     elif code == _FAILED_PRECONDITION:
         return RuntimeError(message)
     else:
-        return OSError(f"{error.reason}: {message}")
+        return OSError(f"{error.reason}: {error.message}" if error.reason else message)
     failure.reason = error.reason
     return failure
 

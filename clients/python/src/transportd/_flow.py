@@ -653,10 +653,11 @@ class FlowControl(Endpoint):
 
     def _on_connection_lost(self, lost: transport_pb2.ConnectionLost) -> None:
         # The last bytes may have reached the kernel in the turn that ended it: the protocol hears of them first.
+        # Not what all_written has said: it says so of what a lost transport has dropped, too.
+        is_sent = not self._pending and lost.sent_bytes >= self._issued_bytes
         self._pending.clear()
         self._progress(min(lost.sent_bytes, self._issued_bytes))
-        # Not what all_written has said: it says so of what a lost transport has dropped, too.
-        if self._closing and not self._close_is_answered and lost.sent_bytes >= self._accepted_bytes:
+        if self._closing and not self._close_is_answered and is_sent:
             # Whatever the socket met after the last byte: nobody would have looked.
             self._lose(None)
         else:

@@ -156,6 +156,7 @@ class Session:
         self.unwritten_bytes = 0
         self._waiting_for_credit: deque[int] = deque()
         self._paused_writers: set[PausedWriter] = set()
+        self._all_written_sequence = 0  # As the last frame that was read says; its callbacks come first.
         self._settled_sequence = 0
         self.unacknowledged_bytes = 0
         self._to_acknowledge: set[int] = set()
@@ -562,7 +563,8 @@ class Session:
         finally:
             if self.lost is None:
                 if call.status is not None:
-                    self._lose_call()
+                    if not self._backlog:
+                        self._lose_call()
                 elif self._flush_is_due or call.wants_write:
                     # What the protocols have said, at once: another turn of the loop would only delay it.
                     if not call.wants_write:
@@ -582,10 +584,11 @@ class Session:
             return iter(())
         self._received_sequence = frame.sequence
         if frame.all_written:
-            self.written_sequence = frame.acknowledged_sequence
+            self._all_written_sequence = frame.acknowledged_sequence
         return self._note_exits(frame.callbacks) if self._process_count else frame.callbacks
 
     def _break_contract(self, what: str) -> None:
+        self._unwatch()
         self._call.close()
         self.lose(SessionLostError(f"the session with the service is lost: it broke the contract: {what}"))
 
@@ -599,13 +602,15 @@ class Session:
             # KeyboardInterrupt of a protocol, say: what else there is is not lost.
             self._drain_later()
             raise
-
-    def _dispatch(self, callbacks: Iterator[event_loop_pb2.Callback | LargeData]) -> None:
-        handles = self.handles
+        # Behind the callbacks: one of them may have been the end of a transport whose last bytes were not written.
+        self.written_sequence = self._all_written_sequence
         if self._paused_writers and self._settled_sequence != self.written_sequence:
             self._settled_sequence = self.written_sequence
             for writer in list(self._paused_writers):
                 writer.on_all_written(self.written_sequence)
+
+    def _dispatch(self, callbacks: Iterator[event_loop_pb2.Callback | LargeData]) -> None:
+        handles = self.handles
         for callback in callbacks:
             data = callback.data_received
             if data:
@@ -676,6 +681,7 @@ class Session:
     def _lose_call(self) -> None:
         status = self._call.status
         assert status is not None
+        self._unwatch()  # While the descriptor is one.
         self._call.close()
         error = status_error(status)
         text = f"the session with the service at {self.target} is lost: {error}"
