@@ -144,6 +144,7 @@ class Recorder(asyncio.Protocol):
     """Writes down what it is told. `keep_open`: what eof_received returns."""
 
     keep_open: Any = None
+    is_filled = False
 
     def __init__(self, world: World, actor: str = "client"):
         self.world = world
@@ -240,16 +241,22 @@ def reset(peer: socket.socket) -> None:
     peer.close()
 
 
-async def fill(world: World, transport: Any, protocol: Recorder) -> int:
+async def fill(world: World, transport: Any, protocol: Recorder, piece_bytes: int = 1 << 20) -> int:
     """Writes until the kernel takes nothing more; returns how many bytes are buffered. The protocol is paused."""
     transport.set_write_buffer_limits(high=0)
     size = 0
     while True:
-        transport.write(bytes(1 << 20))
+        transport.write(bytes(piece_bytes))
         await world.settle()
         before, size = size, transport.get_write_buffer_size()
-        if size >= before + (1 << 20):
-            return size
+        if size >= before + piece_bytes:
+            break
+    # How often that was until then is the kernel's affair.
+    events = world.events[protocol.actor]
+    events[:] = [event for event in events if event[0] not in ("pause", "resume")]
+    protocol.log("paused for good")
+    protocol.is_filled = True
+    return size
 
 
 def run_on(loop_factory: LoopFactory, main: Callable[[World], Coroutine[Any, Any, Any]], debug: bool = False) -> Events:
