@@ -116,8 +116,8 @@ def is_hooked(loop: EventLoop) -> bool:
     return getattr(loop.getaddrinfo, "__func__", None) is not Own.getaddrinfo
 
 
-def _plain_port(port: Any) -> int | None:
-    """None: the name of a service, which only a resolver knows."""
+def _plain_port(port: Any, call: str = "connect") -> int | None:
+    """None: the name of a service, which only a resolver knows. OverflowError, as of that call, for what is no port."""
     if port is None or port in ("", b""):
         return 0
     try:
@@ -125,12 +125,15 @@ def _plain_port(port: Any) -> int | None:
     except (TypeError, ValueError):
         return None
     if not 0 <= number <= 65535:
-        raise OverflowError("connect(): port must be 0-65535.")
+        raise OverflowError(f"{call}(): port must be 0-65535.")
     return number
 
 
 def _has_service_port(address: tuple[Any, Any] | None) -> bool:
-    return address is not None and _plain_port(address[1]) is None
+    if address is None:
+        return False
+    _, port = address[:2]
+    return _plain_port(port, "bind") is None
 
 
 async def _resolve(loop: EventLoop, where: Where) -> list[Where]:
@@ -187,13 +190,13 @@ def _interleave(infos: list[Any], first_count: int) -> list[Any]:
 
 
 def _request(where: Where, tls: Tls) -> event_loop_pb2.CreateConnectionRequest:
+    if where.proto not in (0, socket.IPPROTO_TCP):
+        raise socket.gaierror(socket.EAI_SOCKTYPE, "ai_socktype not supported")
     request = event_loop_pb2.CreateConnectionRequest(
-        family=family_to_proto(where.family), proto=where.proto, flags=where.flags
+        family=inet_family(where.family), proto=where.proto, flags=where.flags
     )
     _fill_host_port(request.remote, where.host, where.port)
     if where.local_addr is not None:
-        if len(where.local_addr) < 2:
-            raise TypeError("local_addr must be a (host, port) pair")
         _fill_host_port(request.local, where.local_addr[0], where.local_addr[1])
     if where.happy_eyeballs_delay is not None:
         request.happy_eyeballs_delay.FromNanoseconds(int(where.happy_eyeballs_delay * 1e9))
@@ -202,6 +205,13 @@ def _request(where: Where, tls: Tls) -> event_loop_pb2.CreateConnectionRequest:
     request.timeout.FromSeconds(LONGEST_SECONDS)
     tls.fill(request)
     return request
+
+
+def inet_family(family: int) -> types_pb2.AddressFamily:
+    """As getaddrinfo: gaierror for a family that TCP does not have."""
+    if family not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
+        raise socket.gaierror(socket.EAI_FAMILY, "ai_family not supported")
+    return family_to_proto(family)
 
 
 def _fill_host_port(message: types_pb2.HostPort, host: Any, port: Any) -> None:
@@ -216,6 +226,8 @@ def host_name(host: Any) -> str:
         return bytes(host).decode("ascii")
     if not isinstance(host, str):
         raise TypeError("getaddrinfo() argument 1 must be string or None")
+    if "\0" in host:
+        raise ValueError("embedded null character")
     return host if host.isascii() and len(host) < 64 and ".." not in host else host.encode("idna").decode("ascii")
 
 
@@ -226,7 +238,8 @@ def _as_asyncio(error: Exception, where: Where) -> Exception:
     if failure.reason == "INVALID_HOST" and not where.host:
         return socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     if failure.reason == "NO_MATCHING_LOCAL_ADDRESS":
-        return OSError(failure.message)
+        family = socket.AF_INET6 if failure.address.startswith("[") else socket.AF_INET
+        return OSError(f"no matching local address with family={family!r} found")
     return error
 
 

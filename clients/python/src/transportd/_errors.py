@@ -119,10 +119,16 @@ def each_exception(exception: Exception) -> list[Exception]:
     return [to_exception(cause) for cause in error.causes] if error is not None and error.causes else [exception]
 
 
+# What connect(2) says at once: asyncio hands it on as it is. What it says later, asyncio words itself.
+_AT_ONCE = frozenset((errno.EACCES, errno.EPERM, errno.EADDRNOTAVAIL, errno.EINVAL, errno.ENETUNREACH))
+
+
 def _os_error(error: types_pb2.TransportError) -> OSError:
     number = error.errno_number
     text = os.strerror(number)
-    if error.operation == "connect" and error.address and not error.address.startswith(("/", "@", "\0", "unix:")):
+    if error.operation == "connect" and number in _AT_ONCE:
+        pass
+    elif error.operation == "connect" and error.address and not error.address.startswith(("/", "@", "\0", "unix:")):
         text = f"Connect call failed {text_address(error.address)!r}"
     elif error.operation == "bind" and error.address:
         what = text.lower() if sys.version_info < (3, 13) else f"[errno {number}] {text.lower()}"

@@ -9,8 +9,7 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from transportd._addresses import family_to_proto
-from transportd._connect import LONGEST_SECONDS, host_name, is_hooked, scoped_host, unix_path
+from transportd._connect import LONGEST_SECONDS, host_name, inet_family, is_hooked, scoped_host, unix_path
 from transportd._errors import transport_error_of
 from transportd._server import RemoteServer
 from transportd._tls import ServiceTls
@@ -46,7 +45,7 @@ async def create_server(
     request = event_loop_pb2.CreateServerRequest(
         hosts=["" if not host else host_name(host) for host in hosts],
         port=await _port_number(loop, port),
-        family=family_to_proto(family),
+        family=inet_family(family),
         flags=flags,
         backlog=_backlog(backlog),
         reuse_address=reuse_address,
