@@ -60,8 +60,10 @@ class World:
         if isinstance(value, BaseExceptionGroup):
             return (type(value).__name__, value.message, *(self.plain(one) for one in value.exceptions))
         if isinstance(value, BaseException):
+            # What the service adds to a class is not asyncio's.
+            kind = next(kind for kind in type(value).__mro__ if not kind.__module__.startswith("transportd"))
             words = (getattr(value, "errno", None), self.plain(str(value)))
-            return (next(kind.__name__ for kind in type(value).__mro__ if kind.__module__ == "builtins"), *words)
+            return (kind.__name__, *words)
         if isinstance(value, str):
             for port, name in self._names.items():
                 value = re.sub(rf"\b{port}\b", name, value)
