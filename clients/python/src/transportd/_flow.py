@@ -16,6 +16,7 @@ import contextvars
 import errno
 import logging
 import os
+import sys
 import warnings
 from collections import deque
 from collections.abc import Callable
@@ -33,6 +34,10 @@ logger = logging.getLogger("asyncio")
 _HIGH_BYTES, _LOW_BYTES = 65536, 16384
 WARN_AFTER_LOST_WRITES = 5
 _MAX_HEADERS = 64
+
+
+def _ignore(data: bytes) -> None:
+    """Nobody wants it. No method: a transport that held one of its own would never be freed by itself."""
 
 
 class Endpoint(asyncio.BaseTransport):
@@ -216,10 +221,7 @@ class Reading(Endpoint):
         if isinstance(protocol, asyncio.BufferedProtocol):
             self._data_received = self._feed
         else:
-            self._data_received = getattr(protocol, "data_received", self._ignore)
-
-    def _ignore(self, data: bytes) -> None:
-        pass
+            self._data_received = getattr(protocol, "data_received", _ignore)
 
     def _start_reading(self) -> None:
         self._is_started = True
@@ -468,7 +470,7 @@ class Reading(Endpoint):
         super()._drop()
 
     def _release(self) -> None:
-        self._data_received = self._ignore
+        self._data_received = _ignore
         super()._release()
 
 
@@ -772,6 +774,8 @@ class Writing(FlowControl):
 
     def writelines(self, list_of_data: Any) -> None:
         """As write of all of them, one after the other."""
+        if self._eof and sys.version_info >= (3, 12):
+            raise RuntimeError("Cannot call writelines() after write_eof()")
         self.write(b"".join(list_of_data))
 
     def _pump(self) -> None:

@@ -239,7 +239,9 @@ class EventLoop(asyncio.SelectorEventLoop):
             or (ssl is None and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None))
             or (host is None and port is None)
             or sock is not None
+            or host in ([], ())
         ):
+            # What is wrong, a socket of this process, or no socket at all.
             check_local(ssl)
             server: asyncio.Server = await self._local().create_server(
                 protocol_factory,
@@ -325,9 +327,13 @@ class EventLoop(asyncio.SelectorEventLoop):
             start_serving=start_serving,
         )
 
-    def _start_serving(self, protocol_factory: Any, sock: Any, *args: Any, **kwargs: Any) -> None:
-        if not isinstance(sock, ListeningSocket):
-            self._local()._start_serving(protocol_factory, sock, *args, **kwargs)
+    def _start_serving(
+        self, protocol_factory: Any, sock: Any, sslcontext: Any = None, server: Any = None, *args: Any, **kwargs: Any
+    ) -> None:
+        if isinstance(sock, ListeningSocket):
+            server.use_current_context()
+        else:
+            self._local()._start_serving(protocol_factory, sock, sslcontext, server, *args, **kwargs)
 
     def _stop_serving(self, sock: Any) -> None:
         if isinstance(sock, ListeningSocket):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from transportd._addresses import text_address
 from transportd._connect import LONGEST_SECONDS, host_name, inet_family, is_hooked, scoped_host, unix_path
-from transportd._errors import transport_error_of
+from transportd._errors import each_exception, transport_error_of
 from transportd._server import RemoteServer
 from transportd._tls import ServiceTls
 from transportd.v1 import event_loop_pb2, server_pb2, unix_pb2
@@ -56,7 +59,15 @@ async def create_server(
     request.timeout.FromSeconds(LONGEST_SECONDS)
     _fill_tls(request, tls)
     command = event_loop_pb2.Command(create_server=request)
-    return await _create(loop, session, command, protocol_factory, backlog, tls, start_serving)
+    try:
+        return await _create(loop, session, command, protocol_factory, backlog, tls, start_serving)
+    except OSError as error:
+        failures = [transport_error_of(each) for each in each_exception(error)]
+        is_elsewhere = all(failure and failure.errno_number == errno.EADDRNOTAVAIL for failure in failures)
+        if is_elsewhere and sys.version_info >= (3, 13):
+            addresses = [text_address(failure.address) for failure in failures if failure]
+            raise OSError(f"could not bind on any address out of {addresses!r}") from None
+        raise
 
 
 async def create_unix_server(
@@ -95,7 +106,7 @@ async def _resolve(
     """Asks the loop's own getaddrinfo: numeric hosts, and a port."""
     found: list[str | None] = []
     for host in hosts:
-        infos = await loop.getaddrinfo(host or None, port, family=family, type=socket.SOCK_STREAM, flags=flags)
+        infos = await loop.getaddrinfo(host or None, port, family=family, type=socket.SOCK_STREAM, proto=0, flags=flags)
         if not infos:
             raise OSError(f"getaddrinfo({host!r}) returned empty list")
         found.extend(scoped_host(info[4]) for info in infos)
@@ -137,6 +148,7 @@ async def _create(
     start_serving: bool,
 ) -> RemoteServer:
     future: asyncio.Future[RemoteServer] = loop.create_future()
+    context = contextvars.copy_context()
 
     def done(reply: Reply | None, error: Exception | None) -> None:
         # Here, not when the caller wakes: a connection may follow in the same frame.
@@ -162,6 +174,7 @@ async def _create(
             handshake_timeout,
             shutdown_timeout,
             start_serving,
+            context,
         )
         future.set_result(server)
 

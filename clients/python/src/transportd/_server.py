@@ -75,6 +75,7 @@ class RemoteServer(base_events.Server):
         ssl_handshake_timeout: float | None,
         ssl_shutdown_timeout: float | None,
         is_serving: bool,
+        context: contextvars.Context,
     ):
         sockets: list[Any] = [ListeningSocket(session, server_id, address) for address in addresses]
         super().__init__(
@@ -90,9 +91,13 @@ class RemoteServer(base_events.Server):
         self._event_loop = loop
         self._tls = ssl
         self._timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
-        self._context = contextvars.copy_context()
+        self._context = context
         self._serving = is_serving
         session.servers[server_id] = self
+
+    def use_current_context(self) -> None:
+        """Of who starts it: accepted protocols are called in copies of it."""
+        self._context = contextvars.copy_context()
 
     def accept(self, unclaimed: Unclaimed) -> None:
         """A connection has come."""

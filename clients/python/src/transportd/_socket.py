@@ -111,6 +111,8 @@ class RemoteSocket:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF)) from None
             if failure is not None and failure.errno_number:
                 raise OSError(failure.errno_number, os.strerror(failure.errno_number)) from None
+            if isinstance(error, ValueError):
+                raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: {error}") from None
             raise
 
     def fileno(self) -> int:
