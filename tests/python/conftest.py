@@ -2,8 +2,10 @@
 
 import asyncio
 import functools
+import gc
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 
 import harness
@@ -60,3 +62,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 def same(loop_factory: Callable[[], transportd.EventLoop]) -> differential.Same:
     """Runs a scenario on asyncio's own loop and on transportd's, and compares what happens."""
     return differential.Same(loop_factory)
+
+
+@pytest.fixture
+def left_open() -> Iterator[None]:
+    """What the stock loop leaves open is collected here, where nobody is warned of it."""
+    warnings.simplefilter("ignore", ResourceWarning)
+    yield
+    gc.collect()

@@ -16,7 +16,11 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
+import pytest
+
 LIMIT_SECONDS = 20  # Never reached when all is well.
+# For scenarios that leave a socket to the collector on the stock loop.
+LEFT_OPEN = pytest.mark.usefixtures("left_open")
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 Result = TypeVar("Result")

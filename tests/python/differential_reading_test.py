@@ -8,10 +8,8 @@ import sys
 from typing import Any
 
 import pytest
-from differential import OpenRecorder, Recorder, Same, World, read_all, reset
+from differential import LEFT_OPEN, OpenRecorder, Recorder, Same, World, read_all, reset
 
-# The stock loop does not close the socket of a connection whose protocol cannot be made.
-LEFT_OPEN = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 PATTERN = bytes(range(256)) * 4096
 
 
