@@ -72,10 +72,17 @@ async def connect(
     else:
         attempts = [where]
     exceptions: list[list[Exception]] = []
+    connected: list[Unclaimed] = []
+    is_given_up = False
 
     async def attempt(one: Where) -> Unclaimed:
+        command = event_loop_pb2.Command(create_connection=_request(one, tls))
         try:
-            return await session.create(event_loop_pb2.Command(create_connection=_request(one, tls)), at_once=at_once)
+            unclaimed = await session.create(command, at_once=at_once)
+            if is_given_up:
+                unclaimed.abort()
+            connected.append(unclaimed)
+            return unclaimed
         except Exception as error:
             if transport_error_of(error) is None:
                 raise
@@ -88,7 +95,14 @@ async def connect(
     made: Unclaimed | None = None
     if where.happy_eyeballs_delay is not None and len(attempts) > 1:
         calls = [lambda one=one: attempt(one) for one in attempts]
-        made, _, _ = await staggered.staggered_race(calls, where.happy_eyeballs_delay, loop=loop)
+        try:
+            made, _, _ = await staggered.staggered_race(calls, where.happy_eyeballs_delay, loop=loop)
+        except BaseException:
+            # It is cancelled, perhaps after one has won; and one may not have heard of it (bpo-37658).
+            is_given_up = True
+            for unclaimed in connected:
+                unclaimed.abort()
+            raise
     else:
         for one in attempts:
             try:
