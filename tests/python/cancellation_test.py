@@ -263,8 +263,6 @@ def end(result: Any) -> None:
         made.close()
 
 
-
-
 async def cancel_everywhere(call: Call, when: str, folder: Path, count_fds: Callable[[], int]) -> list[str]:
     """Cancels it at its first wait, its second, …, until it ends by itself; says how each ended."""
     loop = asyncio.get_running_loop()

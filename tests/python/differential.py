@@ -117,9 +117,7 @@ class World:
         peer.settimeout(LIMIT_SECONDS)
         return self.stack.enter_context(peer)
 
-    async def connect(
-        self, factory: Callable[[], Any] | None = None, **options: Any
-    ) -> tuple[Any, Any, socket.socket]:
+    async def connect(self, factory: Callable[[], Any] | None = None, **options: Any) -> tuple[Any, Any, socket.socket]:
         """A connection: transport and protocol here, and the peer's socket."""
         make = factory or (lambda: Recorder(self))
         address = self.listener.getsockname()

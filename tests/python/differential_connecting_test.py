@@ -119,7 +119,9 @@ def test_sockets_that_cannot_be(same: Same, kind: str) -> None:
 # Hosts and ports
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", b"127.0.0.1", "127.1", "localhost", b"localhost", "LOCALHOST", "::1", None])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", b"127.0.0.1", "127.1", "localhost", b"localhost", "LOCALHOST", "::1", None]
+)
 @pytest.mark.parametrize("port_type", [int, str, lambda port: str(port).encode()], ids=["int", "str", "bytes"])
 def test_hosts_and_ports(same: Same, host: Any, port_type: Callable[[int], Any]) -> None:
     async def main(world: World) -> None:
@@ -209,7 +211,13 @@ def test_local_addr_in_use(same: Same) -> None:
 
 @pytest.mark.parametrize(
     "local_addr",
-    [("192.0.2.99", 0), ("no-such-name.invalid", 0), ("127.0.0.1", 65536), ("127.0.0.1", "no-such-service"), ("::1", 0)],
+    [
+        ("192.0.2.99", 0),
+        ("no-such-name.invalid", 0),
+        ("127.0.0.1", 65536),
+        ("127.0.0.1", "no-such-service"),
+        ("::1", 0),
+    ],
 )
 def test_local_addr_that_cannot_be(same: Same, local_addr: Any) -> None:
     async def main(world: World) -> None:
@@ -264,7 +272,9 @@ def test_a_resolver_of_one_s_own(same: Same) -> None:
     same(main)
 
 
-@pytest.mark.parametrize("addresses", [["127.0.0.2", "127.0.0.1"], ["::1", "127.0.0.1"], ["127.0.0.1", "127.0.0.1"], []])
+@pytest.mark.parametrize(
+    "addresses", [["127.0.0.2", "127.0.0.1"], ["::1", "127.0.0.1"], ["127.0.0.1", "127.0.0.1"], []]
+)
 @pytest.mark.parametrize("options", [{}, {"interleave": 1}, {"happy_eyeballs_delay": 0.25}], ids=repr)
 def test_addresses_are_tried_in_order(same: Same, addresses: list[str], options: dict[str, Any]) -> None:
     async def main(world: World) -> None:

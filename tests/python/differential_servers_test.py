@@ -82,7 +82,9 @@ async def is_refused(address: Any) -> bool:
         pytest.param(
             (["127.0.0.1", "192.0.2.99"], 0),
             {},
-            marks=pytest.mark.skipif(sys.version_info < (3, 13), reason="from 3.13 on, what is not here is passed over"),
+            marks=pytest.mark.skipif(
+                sys.version_info < (3, 13), reason="from 3.13 on, what is not here is passed over"
+            ),
         ),
         ((["127.0.0.1", "no-such-name.invalid"], 0), {}),
         (([], 0), {}),
@@ -163,7 +165,9 @@ def test_options(same: Same) -> None:
         for options in ({}, {"reuse_address": False}, {"reuse_port": True}, {"backlog": 0}, {"backlog": 1_000_000}):
             server = await world.loop.create_server(Accepted(world), "127.0.0.1", 0, **options)
             sock = server.sockets[0]
-            reuse = [bool(sock.getsockopt(socket.SOL_SOCKET, name)) for name in (socket.SO_REUSEADDR, socket.SO_REUSEPORT)]
+            reuse = [
+                bool(sock.getsockopt(socket.SOL_SOCKET, name)) for name in (socket.SO_REUSEADDR, socket.SO_REUSEPORT)
+            ]
             world.log("caller", "options", options, reuse, sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
             server.close()
 

@@ -409,12 +409,8 @@ def test_start_tls(same: Same, contexts: Contexts, size: int) -> None:
 def test_start_tls_goes_on_with_the_same_protocol(same: Same, contexts: Contexts) -> None:
     async def main(world: World) -> None:
         peer = Peer(world, contexts.server, converse)
-        transport, protocol = await world.loop.create_connection(
-            lambda: Recorder(world), *world.listener.getsockname()
-        )
-        secured = await soon(
-            world.loop.start_tls(transport, protocol, contexts.client, server_hostname="server.test")
-        )
+        transport, protocol = await world.loop.create_connection(lambda: Recorder(world), *world.listener.getsockname())
+        secured = await soon(world.loop.start_tls(transport, protocol, contexts.client, server_hostname="server.test"))
         world.log("client", "started", secured is transport, secured.get_protocol() is protocol)
         secured.write(b"hello")
         await protocol.lost()
@@ -493,7 +489,6 @@ def test_the_context_is_freed(loop_factory: LoopFactory, certificates: Path, end
         contexts = Contexts(certificates)
         reference = weakref.ref(contexts.client)
         with socket.create_server(("127.0.0.1", 0)) as listener:
-
             lost, begun = asyncio.Event(), asyncio.Event()
 
             class Losing(asyncio.Protocol):

@@ -253,7 +253,9 @@ def test_socket_options(same: Same) -> None:
         world.log("client", "linger", sock.getsockopt(general, socket.SO_LINGER, 8))
         sock.setsockopt(general, socket.SO_LINGER, struct.pack("ii", 0, 0))
         world.log("client", "linger", sock.getsockopt(general, socket.SO_LINGER, 8))
-        world.log("client", "fixed", sock.getsockopt(general, socket.SO_TYPE), sock.getsockopt(general, socket.SO_ERROR))
+        world.log(
+            "client", "fixed", sock.getsockopt(general, socket.SO_TYPE), sock.getsockopt(general, socket.SO_ERROR)
+        )
         for level, option, wrong in ((tcp, socket.TCP_KEEPIDLE, 0), (tcp, socket.TCP_KEEPIDLE, 1_000_000)):
             with pytest.raises(OSError) as caught:
                 sock.setsockopt(level, option, wrong)
