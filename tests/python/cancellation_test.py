@@ -8,15 +8,15 @@ import io
 import os
 import socket
 import ssl
-import sys
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from pathlib import Path
 from typing import Any
 
 import harness
 import pytest
+
 from differential import LoopFactory, soon
 
 LIMIT_SECONDS = 20
@@ -290,7 +290,7 @@ async def cancel_everywhere(call: Call, when: str, folder: Path, count_fds: Call
                 outcome = "raised"
             outcomes.append(outcome)
             scene.loop.__dict__.pop("getaddrinfo", None)
-            await until(lambda: count_fds() <= before)
+            await until(lambda before=before: count_fds() <= before)  # type: ignore[misc]
         if not cancelling.is_reached:
             break
     await until(lambda: len(os.listdir("/proc/self/fd")) <= at_first)

@@ -257,7 +257,7 @@ BAD_ARGUMENTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("arguments", BAD_ARGUMENTS, ids=str)
 def test_bad_arguments(loop_factory: LoopFactory, arguments: dict[str, Any]) -> None:
     async def main() -> str:
-        with pytest.raises(Exception) as caught:  # noqa: PT011
+        with pytest.raises(Exception) as caught:
             await asyncio.get_running_loop().create_datagram_endpoint(asyncio.DatagramProtocol, **arguments)
         return f"{type(caught.value)} {caught.value.args}"
 

@@ -13,7 +13,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
@@ -260,7 +260,7 @@ async def fill(world: World, transport: Any, protocol: Recorder, piece_bytes: in
     events[:] = [event for event in events if event[0] not in ("pause", "resume")]
     protocol.log("paused for good")
     protocol.is_filled = True
-    return size
+    return size  # type: ignore[no-any-return]
 
 
 def run_on(loop_factory: LoopFactory, main: Callable[[World], Coroutine[Any, Any, Any]], debug: bool = False) -> Events:

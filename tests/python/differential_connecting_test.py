@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from differential import Recorder, Same, World, read_all, soon
 
 
@@ -89,7 +90,7 @@ def test_arguments_that_cannot_be(same: Same, arguments: tuple[Any, ...], option
 @pytest.mark.parametrize("host", [5, ["127.0.0.1"], ("127.0.0.1",), object()], ids=repr)
 def test_hosts_of_the_wrong_type(same: Same, host: Any) -> None:
     async def main(world: World) -> None:
-        with pytest.raises(Exception) as caught:  # noqa: PT011
+        with pytest.raises(Exception) as caught:
             await world.loop.create_connection(lambda: Recorder(world), host, 1)
         world.log("caller", "raised", type(caught.value))
 
@@ -246,7 +247,7 @@ class Resolver:
     def __init__(self, world: World, answers: dict[str, list[str]]):
         self.world = world
         self.answers = answers
-        world.loop.getaddrinfo = self  # type: ignore[assignment,method-assign]
+        world.loop.getaddrinfo = self  # type: ignore[method-assign]
 
     async def __call__(self, host: Any, port: Any, **hints: Any) -> list[tuple[Any, ...]]:
         self.world.log("resolver", "asked", host, port, {name: int(value) for name, value in hints.items()})
@@ -434,7 +435,7 @@ def test_unix_arguments_that_cannot_be(
         stale.bind("stale")
 
     async def main(world: World) -> None:
-        with pytest.raises(Exception) as caught:  # noqa: PT011
+        with pytest.raises(Exception) as caught:
             await world.loop.create_unix_connection(lambda: Recorder(world), path, **options)
         world.log("caller", "raised", caught.value)
 

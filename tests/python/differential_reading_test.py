@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+
 from differential import LEFT_OPEN, OpenRecorder, Recorder, Same, World, read_all, reset
 
 PATTERN = bytes(range(256)) * 4096
@@ -552,7 +553,7 @@ def test_set_protocol_inside_data_received(same: Same) -> None:
             super().data_received(data)
             second = Recorder(self.world, "second")
             self.transport.set_protocol(second)
-            self.second.set_result(second)
+            self.second.set_result(second)  # type: ignore[attr-defined]
 
     async def main(world: World) -> None:
         transport, first, peer = await world.connect(lambda: Handing(world, "first"))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from differential import LEFT_OPEN, Recorder, Same, World, read_all, soon
 
 
@@ -190,7 +191,7 @@ def test_servers_may_share_a_port(same: Same) -> None:
 def test_keep_alive(same: Same) -> None:
     async def main(world: World) -> None:
         for keep_alive in (None, False, True):
-            server = await world.loop.create_server(Accepted(world), "127.0.0.1", 0, keep_alive=keep_alive)
+            server = await world.loop.create_server(Accepted(world), "127.0.0.1", 0, keep_alive=keep_alive)  # type: ignore[call-overload]
             option = server.sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             world.log("caller", "keep_alive", keep_alive, option)
             server.close()
@@ -210,12 +211,12 @@ def test_methods(same: Same) -> None:
         world.log("caller", "socket", kept.family, kept.type, kept.proto, kept.getsockname(), kept.gettimeout())
         await server.start_serving()
         await server.start_serving()
-        world.log("caller", "close", server.close(), server.close(), server.is_serving(), server.sockets)
+        world.log("caller", "close", server.close(), server.close(), server.is_serving(), server.sockets)  # type: ignore[func-returns-value]
         world.log("caller", "refused", await is_refused(address))
         await soon(server.wait_closed())
         world.log("caller", "kept", kept.fileno())
         for call in (server.start_serving, server.serve_forever):
-            with pytest.raises(Exception) as caught:  # noqa: PT011
+            with pytest.raises(Exception) as caught:
                 await call()
             world.log("caller", "raised", type(caught.value), str(caught.value).rpartition(">")[2])
 
@@ -538,7 +539,7 @@ def test_unix_abstract(same: Same) -> None:
     async def main(world: World) -> None:
         for name in (f"\0transportd-test-{os.getpid()}", b"\0transportd-test-\xff"):
             accepted = Accepted(world)
-            server = await world.loop.create_unix_server(accepted, name)
+            server = await world.loop.create_unix_server(accepted, name)  # type: ignore[arg-type]
             world.log("caller", "listens", name_of(world, server))
             peer = world.own(socket.socket(socket.AF_UNIX))
             await asyncio.to_thread(peer.connect, name)
@@ -583,7 +584,7 @@ def test_unix_a_stale_socket_is_removed(same: Same, folder: Path) -> None:
 @pytest.mark.parametrize("cleanup", [True, False])
 def test_unix_cleanup_socket(same: Same, folder: Path, cleanup: bool) -> None:
     async def main(world: World) -> None:
-        server = await world.loop.create_unix_server(Accepted(world), "place", cleanup_socket=cleanup)
+        server = await world.loop.create_unix_server(Accepted(world), "place", cleanup_socket=cleanup)  # type: ignore[call-arg]
         server.close()
         world.log("caller", "exists", Path("place").exists())
         Path("place").unlink(missing_ok=True)
@@ -618,7 +619,7 @@ def test_unix_arguments_that_cannot_be(same: Same, folder: Path, path: Any, opti
     (folder / "folder").mkdir()
 
     async def main(world: World) -> None:
-        with pytest.raises(Exception) as caught:  # noqa: PT011
+        with pytest.raises(Exception) as caught:
             await world.loop.create_unix_server(Accepted(world), path, **options)
         world.log("caller", "raised", caught.value)
         world.events.pop("logger", None)  # The stock loop says why it removed nothing.

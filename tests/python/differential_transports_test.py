@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import transportd
+
 from differential import LoopFactory, Recorder, Same, World, fill, read_all, soon
 
 WHERE: contextvars.ContextVar[str] = contextvars.ContextVar("where", default="nowhere")
@@ -139,7 +140,7 @@ def test_of_a_server_that_is_started_later_in_the_context_of_that(same: Same) ->
         WHERE.set("later")
         peer = await world.dial(server.sockets[0].getsockname())
         await soon(called.wait())
-        world.log("peer", "read", peer.close())
+        world.log("peer", "read", peer.close())  # type: ignore[func-returns-value]
         await world.settle()
         server.close()
 
@@ -208,7 +209,7 @@ def test_the_socket(same: Same) -> None:
         world.log("client", "blocking", sock.gettimeout(), sock.settimeout(0), sock.setblocking(False))
         for call in (lambda: sock.settimeout(1), lambda: sock.setblocking(True)):
             with pytest.raises(ValueError, match="transport sockets") as caught:
-                call()
+                call()  # type: ignore[no-untyped-call]
             world.log("client", "raised", caught.value)
         for copying in (pickle.dumps, copy.copy):
             with pytest.raises(TypeError):
@@ -233,7 +234,7 @@ def test_the_socket(same: Same) -> None:
 
 def test_socket_options(same: Same) -> None:
     async def main(world: World) -> None:
-        transport, _, peer = await world.connect()
+        transport, _, _ = await world.connect()
         sock = transport.get_extra_info("socket")
         tcp, general = socket.IPPROTO_TCP, socket.SOL_SOCKET
         world.log("client", "at first", sock.getsockopt(tcp, socket.TCP_NODELAY))
@@ -362,7 +363,7 @@ def test_transport_and_protocol_are_freed_without_the_collector(loop_factory: Lo
             await soon(lost)
             await asyncio.sleep(0)
             peer.close()
-            assert [reference() for reference in references] == [None, None]
+            assert [reference() for reference in references] == [None, None]  # type: ignore[operator]
 
     gc.disable()
     try:

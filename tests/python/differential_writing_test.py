@@ -8,6 +8,7 @@ import socket
 from typing import Any
 
 import pytest
+
 from differential import OpenRecorder, Recorder, Same, World, fill, read_all, read_exactly, reset, soon
 
 BIG = bytes(range(256)) * 40_000
@@ -545,7 +546,7 @@ def test_a_stream_that_is_slow_to_read(same: Same) -> None:
         peer = await world.accept()
         sending = world.loop.run_in_executor(None, peer.sendall, BIG[:1_000_000])
         await world.settle()
-        world.log("stream", "paused", writer.transport.is_reading())
+        world.log("stream", "paused", writer.transport.is_reading())  # type: ignore[attr-defined]
         world.log("stream", "read", await soon(reader.readexactly(1_000_000)))
         await sending
         peer.close()

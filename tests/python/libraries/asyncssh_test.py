@@ -59,7 +59,7 @@ async def run_command(process: asyncssh.SSHServerProcess[bytes]) -> None:
             target.write(data)
             await target.drain()
         if target is shell.stdin:
-            target.close()
+            target.close()  # type: ignore[union-attr]
 
     feeding = asyncio.create_task(carry(process.stdin, shell.stdin))
     await asyncio.gather(carry(shell.stdout, process.stdout), carry(shell.stderr, process.stderr))

@@ -123,8 +123,13 @@ class Endpoint(asyncio.BaseTransport):
     def _force_close(self, error: BaseException | None) -> None:
         if self._lost_count:
             return
-        self._session.abort(self._id)
+        # What was not read makes it a reset, as the kernel does of a socket that is closed with something unread.
+        self._session.abort(self._id, reset=self._has_unread())
         self._lose(error)
+
+    def _has_unread(self) -> bool:
+        """Something has come that the protocol has not had."""
+        return False
 
     def _fatal_error(self, error: BaseException, message: str) -> None:
         if isinstance(error, OSError):
@@ -418,6 +423,9 @@ class Reading(Endpoint):
             self._held_loss = (error,)
         if not self._paused and self._is_started:
             self._loop.call_soon(self._deliver_held)
+
+    def _has_unread(self) -> bool:
+        return bool(self._held) and self._held[0] is not None
 
     # Telling the service
 
