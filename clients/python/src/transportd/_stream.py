@@ -187,7 +187,6 @@ class ServiceTlsTransport(StreamTransport):
     _sendfile_compatible = constants._SendfileMode.FALLBACK
     _default_limits = (512 * 1024, 128 * 1024)
     _close_is_answered = True
-    _has_ended = False  # The peer has.
     _lost_write_warning = "SSL connection is closed"
     # A server that keeps the one before it, to close it, closes this.
     _predecessor: StreamTransport | None = None
@@ -238,7 +237,6 @@ class ServiceTlsTransport(StreamTransport):
             super()._on_eof()
 
     def _after_eof(self, keep_open: bool) -> None:
-        self._has_ended = True
         if keep_open:
             logger.warning("returning true from eof_received() has no effect when using ssl")
         self.close()
