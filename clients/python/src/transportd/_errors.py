@@ -54,7 +54,7 @@ class UnsupportedError(ServiceError, NotImplementedError):
 
 
 # google.rpc.Code
-_INVALID_ARGUMENT, _DEADLINE_EXCEEDED, _NOT_FOUND, _PERMISSION_DENIED, _RESOURCE_EXHAUSTED = 3, 4, 5, 7, 8
+_CANCELLED, _INVALID_ARGUMENT, _DEADLINE_EXCEEDED, _NOT_FOUND, _PERMISSION_DENIED, _RESOURCE_EXHAUSTED = 1, 3, 4, 5, 7, 8
 _FAILED_PRECONDITION, _ABORTED, _UNIMPLEMENTED, _UNAVAILABLE, _DATA_LOSS, _UNAUTHENTICATED = 9, 10, 12, 14, 15, 16
 
 # The alerts that were in SSL 3.0, and those that are new in TLS 1.3: OpenSSL, and so the ssl module, names them so.
@@ -173,6 +173,9 @@ def _own_error(error: types_pb2.TransportError) -> Exception:
         failure = ServiceBusyError(errno.ENOBUFS, message)
     elif code == _UNIMPLEMENTED:
         failure = UnsupportedError(message)
+    elif code == _CANCELLED:
+        # Whoever cancels a call of this process does not ask for its outcome: it is the service that ends.
+        failure = SessionLostError("the service is stopping: it gave up the call")
     elif code == _UNAVAILABLE:
         if error.reason == "HANDSHAKE_EOF":
             return ConnectionResetError(message)

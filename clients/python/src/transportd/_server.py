@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import sys
 import warnings
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from transportd._addresses import address_of
+from transportd._errors import SessionLostError
 from transportd._socket import RemoteSocket
 from transportd._stream import ServiceTlsTransport, StreamTransport
 from transportd._tls import ServiceTls, TlsSide
@@ -49,10 +51,11 @@ class ListeningSocket(RemoteSocket):
         session.servers.pop(self.server_id, None)
         if session.lost is None:
             request = server_pb2.ServerCloseRequest(server_id=self.server_id)
-            session.call_now(event_loop_pb2.Command(server_close=request))
-            if any(handle.is_ending() for handle in session.handles.values()):
-                # Those that were closed before, and are by now: as in asyncio, they are gone in the next turn.
-                session.call_now(event_loop_pb2.Command(cancel=event_loop_pb2.CancelRequest()))
+            with contextlib.suppress(SessionLostError):  # Then it is closed, too.
+                session.call_now(event_loop_pb2.Command(server_close=request))
+                if any(handle.is_ending() for handle in session.handles.values()):
+                    # Those that were closed before, and are by now: as in asyncio, they are gone in the next turn.
+                    session.call_now(event_loop_pb2.Command(cancel=event_loop_pb2.CancelRequest()))
 
 
 class RemoteServer(base_events.Server):

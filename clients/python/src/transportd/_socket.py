@@ -101,7 +101,7 @@ class RemoteSocket:
                 os.eventfd_read(self._event)
 
     def _ask(self, command: event_loop_pb2.Command) -> event_loop_pb2.Reply:
-        if self._session is None:
+        if self._session is None or isinstance(self._session.lost, RuntimeError):  # The loop is closed.
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         try:
             return self._session.call_now(command)
