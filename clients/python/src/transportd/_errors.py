@@ -54,7 +54,14 @@ class UnsupportedError(ServiceError, NotImplementedError):
 
 
 # google.rpc.Code
-_CANCELLED, _INVALID_ARGUMENT, _DEADLINE_EXCEEDED, _NOT_FOUND, _PERMISSION_DENIED, _RESOURCE_EXHAUSTED = 1, 3, 4, 5, 7, 8
+_CANCELLED, _INVALID_ARGUMENT, _DEADLINE_EXCEEDED, _NOT_FOUND, _PERMISSION_DENIED, _RESOURCE_EXHAUSTED = (
+    1,
+    3,
+    4,
+    5,
+    7,
+    8,
+)
 _FAILED_PRECONDITION, _ABORTED, _UNIMPLEMENTED, _UNAVAILABLE, _DATA_LOSS, _UNAUTHENTICATED = 9, 10, 12, 14, 15, 16
 
 # The alerts that were in SSL 3.0, and those that are new in TLS 1.3: OpenSSL, and so the ssl module, names them so.

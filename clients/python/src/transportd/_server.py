@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
+import logging
 import sys
 import warnings
 from asyncio import base_events
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from transportd._loop import EventLoop
     from transportd._session import Session, Unclaimed
+
+logger = logging.getLogger("asyncio")
 
 
 class ListeningSocket(RemoteSocket):
@@ -51,11 +53,16 @@ class ListeningSocket(RemoteSocket):
         session.servers.pop(self.server_id, None)
         if session.lost is None:
             request = server_pb2.ServerCloseRequest(server_id=self.server_id)
-            with contextlib.suppress(SessionLostError):  # Then it is closed, too.
+            try:
                 session.call_now(event_loop_pb2.Command(server_close=request))
                 if any(handle.is_ending() for handle in session.handles.values()):
                     # Those that were closed before, and are by now: as in asyncio, they are gone in the next turn.
                     session.call_now(event_loop_pb2.Command(cancel=event_loop_pb2.CancelRequest()))
+            except SessionLostError:
+                pass  # Then it is closed, too.
+            except TimeoutError as error:
+                # asyncio's close() raises nothing, and would be half done if this did.
+                logger.warning("%r is closed when the service goes on: %s", self, error)
 
 
 class RemoteServer(base_events.Server):
