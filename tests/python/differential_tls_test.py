@@ -502,7 +502,7 @@ def test_the_context_is_freed(loop_factory: LoopFactory, certificates: Path, end
                 peer, _ = listener.accept()
                 with peer:
                     if ending == "close":
-                        with secure(server_context, peer, server_side=True) as secured:  # noqa: F821
+                        with secure(server_context, peer, server_side=True) as secured:
                             secured.recv(1)
                     elif ending == "handshake fails":
                         peer.recv(100)

@@ -25,8 +25,9 @@ from typing import Any
 import harness
 import pytest
 import transportd
-from differential import LIMIT_SECONDS, LoopFactory, soon
 from transportd.service import Service
+
+from differential import LIMIT_SECONDS, LoopFactory, soon
 
 CONNECTIONS = 10_000
 BATCH = 100
@@ -169,8 +170,7 @@ def test_a_loop_closed_with_everything_open_leaves_nothing(
         kept.append(await loop.create_server(Counting, "127.0.0.1", 0))
         path = tmp_path / "place"
         kept.append(await loop.create_unix_server(Counting, str(path)))
-        for _ in range(10):
-            kept.append(await loop.create_unix_connection(Counting, str(path)))
+        kept.extend([await loop.create_unix_connection(Counting, str(path)) for _ in range(10)])
         # Calls that are not answered.
         for _ in range(5):
             kept.append(asyncio.ensure_future(loop.create_connection(Counting, *full.getsockname())))
@@ -792,9 +792,9 @@ def test_use_after_close(loop_factory: LoopFactory, listener: socket.socket, tmp
             lambda: loop.sendfile(transport, io.BytesIO(b"x")),
         ):
             coroutine = call()
-            with pytest.raises(RuntimeError, match="^Event loop is closed$"):
+            with pytest.raises(RuntimeError, match=r"^Event loop is closed$"):
                 coroutine.send(None)
-    with pytest.raises(RuntimeError, match="^Event loop is closed$"):
+    with pytest.raises(RuntimeError, match=r"^Event loop is closed$"):
         loop.call_soon(print)
     # What is left of it can be let go of.
     transport.write(b"x")
@@ -901,7 +901,7 @@ def test_multiprocessing(service: harness.Service, method: str) -> None:
         loop = asyncio.get_running_loop()
         context = multiprocessing.get_context(method)
         answers = context.SimpleQueue()
-        process = context.Process(target=_use_a_loop_of_one_s_own, args=(service.target, answers))
+        process = context.Process(target=_use_a_loop_of_one_s_own, args=(service.target, answers))  # type: ignore[attr-defined]
         process.start()
         await asyncio.to_thread(process.join, LIMIT_SECONDS)
         assert process.exitcode == 0
