@@ -70,3 +70,27 @@ def left_open() -> Iterator[None]:
     warnings.simplefilter("ignore", ResourceWarning)
     yield
     gc.collect()
+
+
+def both(both_loops: Callable[[], asyncio.SelectorEventLoop]) -> Iterator[asyncio.Runner]:
+    """Runs on either of `both_loops`."""
+    with asyncio.Runner(loop_factory=both_loops) as runner:
+        yield runner
+
+
+@pytest.fixture
+def remote(loop_factory: Callable[[], transportd.EventLoop]) -> Iterator[asyncio.Runner]:
+    """Runs on what `loop_factory` gives."""
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        yield runner
+
+
+@pytest.fixture
+def mortal() -> Iterator[harness.Service]:
+    """A service that the test kills."""
+    service = harness.Service()
+    yield service
+    if service.process.poll() is None:
+        service.stop()
+    else:
+        service.remove_folder()

@@ -19,6 +19,8 @@ _READ_BYTES = 64 << 10
 # A pipe holds this many bytes, unless it was told otherwise; pipe(7). The most that it can be told is 1 MiB.
 _PIPE_BYTES = 64 << 10
 _LARGEST_PIPE_BYTES = 1 << 20
+# How long the service has for reading what a process has left in a pipe, and the pipe's end: it takes a fraction of it.
+_GRACE_SECONDS = 0.1
 
 
 class OutputCopy(asyncio.Protocol):
@@ -35,8 +37,10 @@ class OutputCopy(asyncio.Protocol):
         self._file = file
         self._pipe: ReadPipeTransport | None = None
         self._pending: memoryview | None = None
+        self._is_broken = False
         self._received_bytes = 0
         self._received_at_exit = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._on_settled: Callable[[], None] | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -44,9 +48,14 @@ class OutputCopy(asyncio.Protocol):
         self._pipe = transport
 
     def data_received(self, data: bytes) -> None:
-        """Writes it, or keeps it and reads no more."""
+        """Writes it, or keeps it and reads no more. What the pipe holds back when it is lost comes here, too."""
         self._received_bytes += len(data)
-        self._write(memoryview(data))
+        if self._is_broken:
+            return
+        if self._pending is None:
+            self._write(memoryview(data))
+        else:
+            self._pending = memoryview(bytes(self._pending) + data)
 
     def _has_pending(self) -> bool:
         return self._pending is not None
@@ -74,13 +83,14 @@ class OutputCopy(asyncio.Protocol):
         else:
             self._pipe.resume_reading()
             if self._on_settled is not None:
-                self._ask()
+                self._watch()
 
     def _fail(self, error: OSError) -> None:
         if error.errno not in (errno.EPIPE, errno.ECONNRESET):
             self._loop.call_exception_handler(
                 {"message": "What a subprocess has written could not be copied to a file", "exception": error}
             )
+        self._is_broken = True
         self._file.close()
         if self._pipe is not None:
             self._pipe.close()
@@ -101,35 +111,45 @@ class OutputCopy(asyncio.Protocol):
         """The process has exited. Calls `on_settled` once, in a later turn, when all that it wrote is in the file.
 
         That is the pipe's end, unless another process holds it, as a program does that was left in the background:
-        copying goes on then, and nobody waits for it. So the service is asked something: its answer comes behind what
-        the pipe held, of which it takes at least a usual pipe's content at a time.
+        copying goes on then, and nobody waits for it. So a pipe that has not ended after a while, in which the service
+        read it and there was not more in it than a pipe holds, is another's.
         """
         self._on_settled = on_settled
         self._received_at_exit = self._received_bytes
         if self._pipe is None and self._pending is None:
             self._loop.call_soon(self._settle)
         elif self._pending is None:
-            self._ask()
+            self._watch()
 
     def _settle(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         on_settled, self._on_settled = self._on_settled, None
         if on_settled is not None:
             on_settled()
 
-    def _ask(self) -> None:
-        if self._session.lost is not None:
-            return  # The pipe's end is on its way.
-        before = self._received_bytes
+    def _watch(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(_GRACE_SECONDS, self._ask, self._received_bytes)
+
+    def _ask(self, before: int) -> None:
+        self._timer = None
+        if self._received_bytes - self._received_at_exit >= _LARGEST_PIPE_BYTES:
+            self._settle()
+            return
+        if self._session.lost is not None or self._pipe is None or self._pending is not None:
+            return  # What comes next watches again, or ends it.
 
         def done(reply: Reply | None, _error: Exception | None) -> None:
-            if self._pending is not None or self._pipe is None or reply is None:
-                return  # What comes next asks again, or ends it.
-            is_empty = self._received_bytes - before < _PIPE_BYTES
-            if is_empty or self._received_bytes - self._received_at_exit >= _LARGEST_PIPE_BYTES:
+            if self._on_settled is None or self._pipe is None or self._pending is not None or reply is None:
+                return
+            if reply.get_state.is_reading and self._received_bytes - before < _PIPE_BYTES:
                 self._settle()
             else:
-                self._ask()
+                self._watch()
 
+        # The answer comes behind what was read before it.
         request = transport_pb2.GetStateRequest(transport_id=self._pipe_id)
         self._session.request(event_loop_pb2.Command(get_state=request), done)
 

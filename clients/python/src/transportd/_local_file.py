@@ -86,8 +86,13 @@ class LocalFile:
             raise BlockingIOError
 
     def when_ready(self, callback: Callable[[], None]) -> None:
-        """Calls `callback` once, in a later turn, when the file can be read or written; replaces the last one."""
+        """Calls `callback` once, in a later turn, when the file can be read or written; replaces the last one.
+
+        Never when it is closed.
+        """
         self.stop_waiting()
+        if self._fd < 0:
+            return
         if not self._is_always_ready:
             watch = self._loop.add_writer if self._writes else self._loop.add_reader
             try:

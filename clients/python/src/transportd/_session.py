@@ -13,7 +13,7 @@ import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from transportd._errors import (
@@ -146,7 +146,7 @@ class Session:
         self._flush_is_due = False
         self._is_watching_write = False
         self._received_sequence = 0
-        self._backlog: deque[Iterator[event_loop_pb2.Callback | LargeData]] = deque()
+        self._backlog: deque[Frame] = deque()  # Read, and not dispatched, or not wholly.
         self._drain_is_due = False
         self._process_count = 0
         self.exit_codes: dict[int, int] = {}  # Of processes: what has arrived, though perhaps waits in the backlog.
@@ -156,8 +156,6 @@ class Session:
         self.unwritten_bytes = 0
         self._waiting_for_credit: deque[int] = deque()
         self._paused_writers: set[PausedWriter] = set()
-        self._all_written_sequence = 0  # As the last frame that was read says; its callbacks come first.
-        self._settled_sequence = 0
         self.unacknowledged_bytes = 0
         self._to_acknowledge: set[int] = set()
         self._acknowledge_now = False
@@ -207,8 +205,9 @@ class Session:
                 if frame.opened is None or frame.sequence != 1:
                     raise ServiceUnavailableError(f"{self.target} did not begin with `opened`: is it a transportd?")
                 self._received_sequence = 1
-                self._backlog.append(frame.callbacks)
-                self._backlog.extend(self._read(message) for message in messages[1:])
+                self._backlog.append(frame)
+                for later in messages[1:]:
+                    self._read(later)
                 self._drain_later()
                 return frame.opened
             if self._call.status is not None:
@@ -394,10 +393,9 @@ class Session:
         while not answers:
             is_readable = self._call.wait(deadline)
             for message in self._call.receive() if is_readable else ():
-                callbacks = list(self._read(message))
-                self._backlog.append(
-                    iter([callback for callback in callbacks if not self._take_now(callback, request_id)])
-                )
+                if (frame := self._read(message)) is not None:
+                    callbacks = list(frame.callbacks)
+                    frame.callbacks = iter([one for one in callbacks if not self._take_now(one, request_id)])
             if not answers and self._call.status is not None:
                 self._requests.pop(request_id, None)
                 self._drain_later()
@@ -441,14 +439,12 @@ class Session:
         if transport_id is not None:
             self.exit_codes.pop(transport_id, None)
 
-    def _note_exits(
-        self, callbacks: Iterator[event_loop_pb2.Callback | LargeData]
-    ) -> Iterator[event_loop_pb2.Callback | LargeData]:
-        noted = list(callbacks)
-        for callback in noted:
+    def _note_exits(self, frame: Frame) -> None:
+        callbacks = list(frame.callbacks)
+        frame.callbacks = iter(callbacks)
+        for callback in callbacks:
             if not isinstance(callback, LargeData) and callback.HasField("process_exited"):
                 self.exit_codes[callback.transport_id] = callback.process_exited.returncode
-        return iter(noted)
 
     def read_now(self, timeout: float) -> None:
         """Waits in this thread, at most `timeout` seconds, until the service says something. It is kept, in order.
@@ -462,7 +458,7 @@ class Session:
                 self._call.wait(time.monotonic() + timeout)
             messages = self._call.receive()
             for message in messages:
-                self._backlog.append(self._read(message))
+                self._read(message)
         finally:
             if self._backlog or self._call.status is not None:
                 self._drain_later()
@@ -557,7 +553,7 @@ class Session:
         call = self._call
         # All of them before the first is dispatched: a protocol may wait for an answer, which reads on (call_now).
         for message in call.receive():
-            self._backlog.append(self._read(message))
+            self._read(message)
         try:
             self._dispatch_backlog()
         finally:
@@ -573,19 +569,21 @@ class Session:
                     if call.wants_write:
                         self._watch_write()
 
-    def _read(self, message: Buffer) -> Iterator[event_loop_pb2.Callback | LargeData]:
+    def _read(self, message: Buffer) -> Frame | None:
+        """The frame, which is in the backlog now; None: it was none, and the session is lost."""
         try:
             frame = Frame(message)
         except ValueError as error:
             self._break_contract(str(error))
-            return iter(())
+            return None
         if frame.sequence != self._received_sequence + 1 or frame.opened is not None:
             self._break_contract("its frames are not in order")
-            return iter(())
+            return None
         self._received_sequence = frame.sequence
-        if frame.all_written:
-            self._all_written_sequence = frame.acknowledged_sequence
-        return self._note_exits(frame.callbacks) if self._process_count else frame.callbacks
+        if self._process_count:
+            self._note_exits(frame)
+        self._backlog.append(frame)
+        return frame
 
     def _break_contract(self, what: str) -> None:
         self._unwatch()
@@ -602,16 +600,10 @@ class Session:
             # KeyboardInterrupt of a protocol, say: what else there is is not lost.
             self._drain_later()
             raise
-        # Behind the callbacks: one of them may have been the end of a transport whose last bytes were not written.
-        self.written_sequence = self._all_written_sequence
-        if self._paused_writers and self._settled_sequence != self.written_sequence:
-            self._settled_sequence = self.written_sequence
-            for writer in list(self._paused_writers):
-                writer.on_all_written(self.written_sequence)
 
-    def _dispatch(self, callbacks: Iterator[event_loop_pb2.Callback | LargeData]) -> None:
+    def _dispatch(self, frame: Frame) -> None:
         handles = self.handles
-        for callback in callbacks:
+        for callback in frame.callbacks:
             data = callback.data_received
             if data:
                 handle = handles.get(callback.transport_id)
@@ -619,6 +611,11 @@ class Session:
                     handle.on_data(data)
             else:
                 self._on_callback(callback)  # type: ignore[arg-type]
+        # Behind the callbacks: one of them may have been the end of a transport whose last bytes were not written.
+        if frame.all_written:
+            self.written_sequence = frame.acknowledged_sequence
+            for writer in list(self._paused_writers):
+                writer.on_all_written(self.written_sequence)
 
     def _drain_later(self) -> None:
         if not self._drain_is_due and not self._loop.is_closed():

@@ -228,16 +228,19 @@ async def spawn(
         streams.close()
         raise
     try:
-        return await asyncio.shield(made)
+        transport = await asyncio.shield(made)
     except asyncio.CancelledError:
         # With asyncio the process has been started by now, at whatever time the caller is cancelled.
         with contextlib.suppress(Exception):
             transport = await made
+            transport._release()
             transport.close()
             await transport._wait()
         raise
     except Exception as error:
         raise _as_asyncio(error, program) from None
+    transport._release()
+    return transport
 
 
 def _as_asyncio(error: Exception, program: Program) -> Exception:

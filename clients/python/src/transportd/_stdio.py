@@ -66,7 +66,7 @@ class StandardStreams:
     def _fd_of(self, value: Any, inherited: int) -> int | None:
         """This process's descriptor; None when there is none to copy from or to."""
         if value is None:
-            return inherited if _is_open(inherited) else None
+            return inherited if _is_standard_stream(inherited) else None
         if not isinstance(value, int):
             return int(value.fileno())
         special = (subprocess.PIPE, subprocess.DEVNULL, *((subprocess.STDOUT,) if inherited == 2 else ()))
@@ -77,12 +77,12 @@ def _is_number(value: Any, number: int) -> bool:
     return isinstance(value, int) and value == number
 
 
-def _is_open(fd: int) -> bool:
+def _is_standard_stream(fd: int) -> bool:
+    """Not if it is closed, or was, and has become a socket or the like of this process: that has no other heir."""
     try:
-        os.fstat(fd)
+        return os.get_inheritable(fd)
     except OSError:
         return False
-    return True
 
 
 def _is_null(fd: int) -> bool:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import errno
 import logging
 import operator
 import os
 import signal as signals
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from transportd._copy import InputCopy, OutputCopy
@@ -83,11 +85,30 @@ class PipeProtocol(asyncio.Protocol):
         process._on_pipe_lost(self.fd, exc)
 
 
+class _Output(ReadPipeTransport):
+    """stdout or stderr. `_start_later` calls what begins reading, when it may."""
+
+    _start_later: Callable[[Callable[[], None]], None] | None = None
+
+    def _start_reading(self) -> None:
+        start_later, self._start_later = self._start_later, None
+        if start_later is None:
+            super()._start_reading()
+        else:
+            start_later(self._start_reading)
+
+
 class _CopiedOutput(ReadPipeTransport):
-    """Only its copy knows of it: nobody has forgotten to close it."""
+    """Only its copy knows of it: nobody has forgotten to close it, and nothing that has come is dropped."""
 
     def __del__(self, _warn: Any = None) -> None:
         pass
+
+    def _drop(self) -> None:
+        for data in self._held:
+            if isinstance(data, bytes):
+                self._protocol.data_received(data)
+        super()._drop()
 
 
 class _CopiedInput(WritePipeTransport):
@@ -116,10 +137,13 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         self._session = session
         self._id = unclaimed.transport_id
         self._protocol: Any = protocol
+        self._context = contextvars.copy_context()
         self._pid = unclaimed.made.extra_info.pid
         self._returncode: int | None = None
         self._loss: Exception | None = None
         self._closed = False
+        self._is_held = True  # Whoever made it has not got it yet: its protocol hears nothing behind connection_made.
+        self._held_calls: list[tuple[Any, ...]] = []
         self._is_finished = False
         self._exit_waiters: list[asyncio.Future[int]] = []
         self._pipes: dict[int, PipeProtocol] = {}
@@ -141,10 +165,12 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             logger.debug("process %r created: pid %s", args if isinstance(args, (str, bytes)) else args[0], self._pid)
 
     def _take_pipe(self, fd: int, end: Unclaimed) -> None:
-        protocol = PipeProtocol(self, fd)
-        kind = ReadPipeTransport if fd else WritePipeTransport
-        self._pipes[fd] = protocol
-        protocol.pipe = kind(self._loop, end, protocol)
+        protocol = self._pipes[fd] = PipeProtocol(self, fd)
+        if fd:
+            protocol.pipe = output = _Output(self._loop, end, protocol)
+            output._start_later = self._call_soon
+        else:
+            protocol.pipe = WritePipeTransport(self._loop, end, protocol)
 
     def _take_copied_pipe(self, fd: int, end: Unclaimed, file: LocalFile) -> None:
         if fd:
@@ -155,6 +181,13 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         else:
             self._input_copy = InputCopy(self._loop, file)
             _CopiedInput(self._loop, end, self._input_copy)
+
+    def _release(self) -> None:
+        """Whoever started the process has got it: what has come meanwhile is heard, in later turns. Once."""
+        self._is_held = False
+        calls, self._held_calls = self._held_calls, []
+        for callback, *args in calls:
+            self._call_soon(callback, *args)
 
     def __repr__(self) -> str:
         info = [self.__class__.__name__]
@@ -292,12 +325,14 @@ class SubprocessTransport(asyncio.SubprocessTransport):
         return 0, 0
 
     def is_ending(self) -> bool:
-        """False: its end is told in order."""
+        """False: the order of its callbacks counts."""
         return False
 
     def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
         """process_exited, and connection_lost: of interest only without process_exited."""
-        if kind == "process_exited":
+        if self._is_held:
+            self._held_calls.append((self.on_callback, kind, callback))
+        elif kind == "process_exited":
             self._on_exited(callback.process_exited.returncode)
         elif kind == "connection_lost" and not self._has_exited():
             lost = callback.connection_lost
@@ -332,17 +367,23 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             self._input_copy.stop()
             self._input_copy = None
         copies, self._output_copies = self._output_copies, []
-        self._loop.call_soon(self._protocol.process_exited)
+        self._call_soon(self._protocol.process_exited)
         for copy in copies:
             copy.settle(self._on_settled)
         self._try_finish()
+
+    def _call_soon(self, callback: Callable[..., None], *args: Any) -> None:
+        if self._is_held:
+            self._held_calls.append((callback, *args))
+        else:
+            self._loop.call_soon(callback, *args, context=self._context)
 
     def _on_settled(self) -> None:
         self._unsettled_count -= 1
         self._try_finish()
 
     def _on_pipe_lost(self, fd: int, error: BaseException | None) -> None:
-        self._loop.call_soon(self._protocol.pipe_connection_lost, fd, error)
+        self._call_soon(self._protocol.pipe_connection_lost, fd, error)
         self._try_finish()
 
     def _try_finish(self) -> None:
@@ -350,7 +391,7 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             return
         if all(protocol.is_lost for protocol in self._pipes.values()):
             self._is_finished = True
-            self._loop.call_soon(self._call_connection_lost)
+            self._call_soon(self._call_connection_lost)
 
     def _is_over(self) -> bool:
         return self._is_finished and self._proc is None
@@ -375,6 +416,8 @@ class SubprocessTransport(asyncio.SubprocessTransport):
 
 def _wake(made: asyncio.Future[SubprocessTransport], transport: SubprocessTransport) -> None:
     if made.done():
-        transport.close()  # Nobody waits any more.
+        # Nobody waits any more.
+        transport._release()
+        transport.close()
     else:
         made.set_result(transport)
