@@ -72,6 +72,7 @@ def left_open() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.fixture
 def both(both_loops: Callable[[], asyncio.SelectorEventLoop]) -> Iterator[asyncio.Runner]:
     """Runs on either of `both_loops`."""
     with asyncio.Runner(loop_factory=both_loops) as runner:
