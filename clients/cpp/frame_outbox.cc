@@ -75,7 +75,9 @@ void FrameOutbox::MakeRoom(size_t entry_bytes) {
 }
 
 void FrameOutbox::Seal() {
-  sealed_.push_back(writer_.Seal(++sequence_, received_sequence_, acknowledgements_.WantsPromptProgress() ? FrameFlag::kPromptWriteProgress : FrameFlag::kNone));
+  sealed_.push_back(
+      writer_.Seal(++sequence_, received_sequence_,
+                   acknowledgements_.WantsPromptProgress() ? FrameFlag::kPromptWriteProgress : FrameFlag::kNone));
 }
 
 void FrameOutbox::FlushAtTurnEnd() {
