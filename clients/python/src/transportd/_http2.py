@@ -36,6 +36,8 @@ _WINDOW_BYTES = 16 << 20
 _MAX_FRAME_BYTES = 1 << 20
 _MAX_HEADERS_BYTES = 64 << 10
 _READ_BYTES = 64 << 10
+# A TLS server's answer to what is not TLS. The first frame of HTTP/2 begins with a byte 0, and that does not.
+_SHORTEST_ALERT_BYTES = 7
 # From here on a message is received into its own place, and copied no more than once.
 _LARGE_BYTES = 32 << 10
 _MAX_KEPT_BYTES = 1 << 20
@@ -328,6 +330,9 @@ class GrpcCall:
                 self._padding_left -= length
                 continue
             if end - position < 9:
+                if self._is_first_frame and end - position >= _SHORTEST_ALERT_BYTES and data[position]:
+                    self._refuse_peer(data[position:])
+                    return
                 break
             length = int.from_bytes(data[position : position + 3], "big")
             kind, flags = data[position + 3], data[position + 4]
@@ -338,6 +343,9 @@ class GrpcCall:
                 self._is_first_frame = False
             if length > _MAX_FRAME_BYTES:
                 self._fail(f"an HTTP/2 frame of {length} bytes; at most {_MAX_FRAME_BYTES} were agreed on")
+                return
+            if kind == _DATA and self._header_block is not None:
+                self._fail("an HTTP/2 frame in the middle of headers")
                 return
             if kind == _DATA and not flags & _PADDED:
                 position += 9
@@ -499,7 +507,7 @@ class GrpcCall:
             return
         is_first, self._response_headers = self._response_headers is None, headers
         if is_first and headers.get("grpc-status") is None:
-            if headers.get(":status", "200") == "100":
+            if headers.get(":status", "").startswith("1"):  # Informational: RFC 9110, 15.2.
                 self._response_headers = None
                 return
             kind = headers.get("content-type", "")
@@ -528,10 +536,13 @@ class GrpcCall:
         self._end(Status(13, f"the service broke HTTP/2: {what}"))
 
     def _break(self, error: OSError | None) -> None:
-        if error is not None:
-            self._end(Status(14, f"the connection with the service broke: {error}"))
+        if self._is_first_frame and self._rest:
+            self._refuse_peer(self._rest)
         elif self._is_first_frame:
-            self._end(Status(14, "the connection was closed before a gRPC service answered"), is_grpc=False)
+            why = f": {error}" if error is not None else ""
+            self._end(Status(14, f"the connection was closed before a gRPC service answered{why}"), is_grpc=False)
+        elif error is not None:
+            self._end(Status(14, f"the connection with the service broke: {error}"))
         else:
             self._end(Status(14, "the service closed the connection"))
 
