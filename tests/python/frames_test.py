@@ -103,9 +103,7 @@ def as_read(frame: Frame) -> Any:
     for callback in frame.callbacks:
         if isinstance(callback, LargeData):
             assert type(callback.data_received) is bytes
-            whole = event_loop_pb2.Callback(
-                transport_id=callback.transport_id, data_received=callback.data_received
-            )
+            whole = event_loop_pb2.Callback(transport_id=callback.transport_id, data_received=callback.data_received)
             callbacks.append(whole)
         else:
             callbacks.append(callback)

@@ -10,14 +10,34 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import http2_peer as http2
 import pytest
+from transportd._http2 import GrpcCall, Status
+
+import http2_peer as http2
 from http2_peer import (
-    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, PADDED,
-    PING, PRIORITY, PUSH_PROMISE, RESPONSE, RST_STREAM, SETTINGS, WINDOW_UPDATE, Http2Peer, frame, message, settings,
+    ACK,
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    INITIAL_WINDOW_SIZE,
+    MAX_FRAME_SIZE,
+    PADDED,
+    PING,
+    PRIORITY,
+    PUSH_PROMISE,
+    RESPONSE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    Http2Peer,
+    frame,
+    message,
+    settings,
     window_update,
 )  # fmt: skip
-from transportd._http2 import GrpcCall, Status
 
 LIMIT_SECONDS = 20
 
@@ -181,7 +201,7 @@ def test_the_window_that_is_offered(pair: Pair) -> None:
     pair.peer.read_preface()
     received = pair.peer.read_frame()
     assert received.kind == SETTINGS
-    offered = dict(http2.struct.iter_unpack(">HL", received.payload))
+    offered = dict(http2.struct.iter_unpack(">HL", received.payload))  # type: ignore[attr-defined]
     assert offered[INITIAL_WINDOW_SIZE] == 16 << 20
     assert offered[MAX_FRAME_SIZE] == 1 << 20
     assert offered[http2.ENABLE_PUSH] == 0
@@ -195,7 +215,7 @@ def test_padding_counts_in_the_window(pair: Pair) -> None:
     padded = frame(DATA, bytes((255,)) + message(b"x") + bytes(255), PADDED)
     pair.begin()
     count = (4 << 20) // (len(padded) - 9) + 10
-    sending = threading.Thread(target=lambda: [pair.peer.send(padded) for _ in range(count)])
+    sending = threading.Thread(target=lambda: [pair.peer.send(padded) for _ in range(count)])  # type: ignore[func-returns-value]
     sending.start()
     assert len(pair.receive(count)) >= count
     sending.join(LIMIT_SECONDS)
@@ -388,7 +408,7 @@ def test_the_peer_is_gone_when_something_is_sent(pair: Pair) -> None:
     pair.call.send([bytes(1_000_000)], 1_000_000)
     assert pair.call.status is not None
     assert pair.call.status.code == 14
-    assert not pair.call.wants_write or pair.call.flush() is None
+    assert not pair.call.wants_write or pair.call.flush() is None  # type: ignore[func-returns-value]
     assert pair.call.receive() == []
 
 
@@ -424,7 +444,7 @@ def test_messages_of_all_sizes(pair: Pair) -> None:
     sent = [rng.randbytes(size) for size in (1, 100, 16_379, 16_380, 16_384, 65_530, 1_000_000, 5)]
     for data in sent:
         pieces = [data[:3], bytearray(data[3:10]), memoryview(data)[10:]]
-        pair.call.send([piece for piece in pieces if piece], len(data))
+        pair.call.send([piece for piece in pieces if piece], len(data))  # type: ignore[misc]
     assert flush(pair, sum(map(len, sent))) == sent
     assert not pair.call.is_backed_up
 
@@ -450,7 +470,10 @@ def test_the_windows_are_kept(pair: Pair) -> None:
     total = 65_535
     pair.peer.send(settings(), pair.peer.response())
     for stream, connection in ((1000, 0), (0, 500), (0, 500), (1, 1), (0, 200_000), (50_000, 0), (100_000, 0)):
-        pair.peer.send(*(window_update(stream, 1) for _ in range(stream > 0)), *(window_update(connection) for _ in range(connection > 0)))
+        pair.peer.send(
+            *(window_update(stream, 1) for _ in range(stream > 0)),
+            *(window_update(connection) for _ in range(connection > 0)),
+        )
         pair.call.wait(time.monotonic() + LIMIT_SECONDS)
         pair.call.receive()
         # What the windows leave is sent at once, and no byte more.
@@ -514,7 +537,7 @@ def test_half_close_comes_behind_everything(pair: Pair) -> None:
     pair.call.send([data], len(data))
     pair.call.half_close()
     pair.call.half_close()
-    flags = []
+    flags = []  # type: ignore[var-annotated]
     size = 0
     pair.peer.send(window_update(1 << 20), window_update(1 << 20, 1))
     deadline = time.monotonic() + LIMIT_SECONDS

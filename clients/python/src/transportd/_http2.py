@@ -413,10 +413,11 @@ class GrpcCall:
 
     def _place(self, size: int) -> memoryview:
         """Room for a message. Those of the two messages before it stay as they are."""
+        # A shorter one could begin and be complete in what is read at once, and another behind it.
+        if not _READ_BYTES <= size <= _MAX_KEPT_BYTES:
+            return memoryview(bytearray(size))
         places = self._places
         places.reverse()
-        if size > _MAX_KEPT_BYTES:
-            return memoryview(bytearray(size))
         if len(places[0]) < size:
             places[0] = bytearray(size)
         return memoryview(places[0])[:size]
