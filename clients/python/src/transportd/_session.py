@@ -554,15 +554,17 @@ class Session:
         # All of them before the first is dispatched: a protocol may wait for an answer, which reads on (call_now).
         for message in call.receive():
             self._read(message)
+        # What the protocols say goes out behind all of it, at once: another turn of the loop would only delay it.
+        was_due, self._flush_is_due = self._flush_is_due, True
         try:
             self._dispatch_backlog()
         finally:
+            self._flush_is_due = was_due
             if self.lost is None:
                 if call.status is not None:
                     if not self._backlog:
                         self._lose_call()
-                elif self._flush_is_due or call.wants_write:
-                    # What the protocols have said, at once: another turn of the loop would only delay it.
+                else:
                     if not call.wants_write:
                         self._close_behind()
                         self._seal()
