@@ -454,6 +454,17 @@ def _is_running(pid: int) -> bool:
         return False
 
 
+def stand_still(pid: int) -> None:
+    """Stops a process: returns when each of its threads has stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+
+    def has_stopped() -> bool:
+        return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir())
+
+    harness.eventually(has_stopped, "every thread has stopped")
+
+
 def test_calls_that_wait_in_the_thread_of_a_service_that_stands_still(
     own_service: Service,
     listener: socket.socket,
@@ -469,7 +480,7 @@ def test_calls_that_wait_in_the_thread_of_a_service_that_stands_still(
         transport, protocol = await loop.create_connection(Counting, *listener.getsockname())
         server = await loop.create_server(Counting, "127.0.0.1", 0)
         sock = transport.get_extra_info("socket")
-        os.kill(own_service.pid, signal.SIGSTOP)
+        stand_still(own_service.pid)
         try:
             with pytest.raises(TimeoutError, match=r"did not answer within 0\.1 s"):
                 sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

@@ -22,6 +22,9 @@ from transportd._stream import StreamTransport
 from transportd._target import default_target
 from transportd._tls import ServiceTls, check_local
 
+# Of create_connection, besides those that every version has.
+_OTHER_ARGUMENTS = {"all_errors"} if sys.version_info >= (3, 12) else set()
+
 _T = TypeVar("_T")
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 Pair = tuple[Any, Any]
@@ -63,23 +66,27 @@ class EventLoop(asyncio.SelectorEventLoop):
         ServiceUnavailableError: nobody is there, or it is no transportd, or not one that speaks this contract.
         AuthenticationError, PolicyDeniedError: it does not let the caller in. ValueError: a target that is none.
         """
-        if subprocess_context not in ("client", "service"):
-            raise ValueError(f"subprocess_context {subprocess_context!r}: allowed are 'client' and 'service'")
         super().__init__(selector)
         self._connect_sockets = connect_sockets
         self._subprocess_context = subprocess_context
         self._placeholders = _placeholder.Placeholders()
         self._local_files: set[LocalFile] = set()  # That are open.
         try:
+            if subprocess_context not in ("client", "service"):
+                raise ValueError(f"subprocess_context {subprocess_context!r}: allowed are 'client' and 'service'")
+            if target is not None and not isinstance(target, str):
+                raise TypeError(f"target must be a str, not {type(target).__name__!r}")
+            if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
+                raise TypeError(f"ssl must be an ssl.SSLContext, not {type(ssl).__name__!r}")
+            if not connect_timeout > 0:
+                raise ValueError(f"connect_timeout {connect_timeout!r}: allowed are seconds above 0")
             self._session = Session(
                 self,
                 target if target is not None else default_target(),
                 token=token if token is not None else os.environ.get("TRANSPORTD_TOKEN"),
                 ssl_context=ssl,
                 connect_timeout=connect_timeout,
-                client_name=client_name
-                if client_name is not None
-                else f"{os.path.basename(sys.argv[0])} {os.getpid()}",
+                client_name=client_name if client_name is not None else _own_name(),
             )
         except BaseException:
             super().close()
@@ -140,6 +147,7 @@ class EventLoop(asyncio.SelectorEventLoop):
             or (server_hostname is None and bool(ssl) and not host)
             or (not ssl and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None))
             or (sock is None) == (host is None and port is None)
+            or not set(all_errors) <= _OTHER_ARGUMENTS
         )
         tls = _connect.Tls(ssl, server_hostname or None if ssl and server_hostname is None else server_hostname, host)
         tls = tls.with_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
@@ -557,6 +565,28 @@ class EventLoop(asyncio.SelectorEventLoop):
             infos = await self._local().getaddrinfo(*address[:2], family=sock.family, type=sock.type, proto=sock.proto)
             address = infos[0][4] if len(address) < 3 else (*infos[0][4][:2], *address[2:])
         await super().sock_connect(sock, address)
+
+    async def sock_recv(self, sock: Any, n: int) -> bytes:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_recv"""
+        self._placeholders.start(sock)
+        return await super().sock_recv(sock, n)
+
+    async def sock_recv_into(self, sock: Any, buf: Any) -> int:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_recv_into"""
+        self._placeholders.start(sock)
+        return await super().sock_recv_into(sock, buf)
+
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:  # type: ignore[override]
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.add_reader"""
+        if not isinstance(fd, int):
+            self._placeholders.start(fd)
+        return super().add_reader(fd, callback, *args)
+
+
+def _own_name() -> str:
+    """The program's, for people."""
+    program = os.path.basename(sys.argv[0]) if sys.argv else ""
+    return f"{program or 'python'} {os.getpid()}"
 
 
 def new_event_loop(target: str | None = None, **options: Any) -> EventLoop:

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from transportd._loop import EventLoop
     from transportd._session import Session, Unclaimed
 
-# How long a connection waits for create_connection before what comes for it is passed on, in seconds.
-_CLAIM_SECONDS = 0.01
+# How long a connection waits for create_connection before what comes for it is passed on, in seconds; until then only
+# when the loop is asked to read the socket, or somebody writes to it.
+_CLAIM_SECONDS = 0.5
 _HIGH_BYTES = 64 << 10
 
 
@@ -202,6 +203,12 @@ class Placeholders:
                 end.setsockopt(socket.SOL_SOCKET, option, sock.getsockopt(socket.SOL_SOCKET, option) // 2)
             os.dup2(end.fileno(), sock.fileno(), inheritable=False)
         self._known[sock] = Relay(loop, unclaimed, near, self._relays)
+
+    def start(self, sock: Any) -> None:
+        """Somebody wants to read `sock`, if it is a placeholder."""
+        relay = self._known.get(sock) if self._known and isinstance(sock, socket.socket) else None
+        if relay is not None:
+            relay.start()
 
     def claim(self, sock: Any) -> Unclaimed | None:
         """The connection that `sock` stands for; the socket is closed. None: an ordinary socket."""

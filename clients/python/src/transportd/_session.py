@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from transportd._errors import (
     AuthenticationError,
+    RequestTimeoutError,
     ServiceUnavailableError,
     SessionLostError,
     status_error,
@@ -136,6 +137,7 @@ class Session:
         self.servers: dict[int, RemoteServer] = {}
         self.lost: Exception | None = None
         self._requests: dict[int, Done] = {}
+        self._made: dict[int, int] = {}  # The transport that an unanswered request has made.
         self._last_request_id = 0
         self._process_id = os.getpid()
 
@@ -186,7 +188,7 @@ class Session:
         _sessions.add(self)
 
     def _open(self, client_name: str, deadline: float) -> event_loop_pb2.Opened:
-        name = client_name.encode()[:_MAX_CLIENT_NAME_BYTES].decode(errors="ignore")
+        name = client_name.encode(errors="replace")[:_MAX_CLIENT_NAME_BYTES].decode(errors="ignore")
         request = event_loop_pb2.SessionRequest(
             open=event_loop_pb2.Open(revision=_REVISION, acknowledged=True, client_name=name), sequence=1
         ).SerializeToString()
@@ -217,7 +219,8 @@ class Session:
 
     def _check(self) -> None:
         if self.lost is not None:
-            raise self.lost
+            # Another one each time: an exception keeps what it was raised through.
+            raise type(self.lost)(*self.lost.args)
 
     def _append(self, entry: Buffer) -> None:
         if self.lost is not None:
@@ -229,8 +232,8 @@ class Session:
         self._entries_bytes += size
         self._entry_count += 1
         if not self._flush_is_due:
+            self._loop.call_soon(self._flush)  # Raises in debug mode, in another thread.
             self._flush_is_due = True
-            self._loop.call_soon(self._flush)
 
     def write(self, transport_id: int, header: bytes, data: bytes | memoryview) -> None:
         """Data for a transport, at most `credit` and `max_write_bytes` long. `header` is write_header's."""
@@ -245,8 +248,8 @@ class Session:
         self._entries_bytes += size
         self._entry_count += 1
         if not self._flush_is_due:
+            self._loop.call_soon(self._flush)  # Raises in debug mode, in another thread.
             self._flush_is_due = True
-            self._loop.call_soon(self._flush)
 
     @property
     def next_sequence(self) -> int:
@@ -364,7 +367,8 @@ class Session:
                     unclaimed.abort()
                 else:
                     future.set_result(unclaimed)
-            elif not future.done():
+                return
+            if not future.done():
                 assert error is not None
                 future.set_exception(error)
 
@@ -380,7 +384,7 @@ class Session:
                 future.result().abort()
             raise
 
-    def call_now(self, command: event_loop_pb2.Command, timeout: float = 30.0) -> Reply:
+    def call_now(self, command: event_loop_pb2.Command, timeout: float = 10.0) -> Reply:
         """Sends `command` and waits for its reply, in this thread: nothing else happens meanwhile.
 
         For what asyncio answers at once, such as getsockopt. What the service says meanwhile is kept, in order.
@@ -402,7 +406,7 @@ class Session:
                 raise SessionLostError(f"the session with the service is lost: {self._call.status.message}")
             if not answers and not is_readable:
                 self._requests.pop(request_id, None)
-                raise TimeoutError(f"the service did not answer within {timeout} s")
+                raise RequestTimeoutError(f"the service did not answer within {timeout:g} s")
         if self._backlog or self._call.status is not None:
             self._drain_later()
         if self._call.wants_write:
@@ -544,8 +548,8 @@ class Session:
 
     def _flush_later(self) -> None:
         if not self._flush_is_due and self.lost is None:
-            self._flush_is_due = True
             self._loop.call_soon(self._flush)
+            self._flush_is_due = True
 
     # Frames in
 
@@ -648,6 +652,10 @@ class Session:
                 handle.on_callback(kind, callback)
 
     def _on_reply(self, reply: Reply) -> None:
+        made = self._made.pop(reply.request_id, None)
+        if made is not None and reply.HasField("error"):
+            # It was made, and cancelled behind that.
+            self.handles.pop(made, None)
         done = self._requests.pop(reply.request_id, None)
         if done is None:
             return
@@ -659,6 +667,8 @@ class Session:
     def _on_connection_made(self, transport_id: int, made: transport_pb2.ConnectionMade) -> None:
         unclaimed = Unclaimed(self, transport_id, made)
         self.handles[transport_id] = unclaimed
+        if made.request_id:
+            self._made[made.request_id] = transport_id
         if made.server_id:
             server = self.servers.get(made.server_id)
             if server is None:

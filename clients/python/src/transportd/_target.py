@@ -94,6 +94,10 @@ def parse_target(text: str) -> Target:
         except OSError:
             raise _bad(text, f"{target.host!r} is not a numeric address") from None
         return target
+    if "://" in text or (colon and rest.startswith("/")):
+        raise _bad(text, f"{scheme!r} is not a scheme")
+    if "," in text:
+        raise _bad(text, "a loop has one service")
     return _host_and_port(text, text, socket.AF_UNSPEC)
 
 
