@@ -197,6 +197,20 @@ def test_large_messages(pair: Pair, size: int, frame_size: int) -> None:
     assert 0 <= len(whole) - increments[0] < 4 << 20
 
 
+@pytest.mark.parametrize("sizes", [[100] * 20, [40_000] * 20, [40_000, 10, 40_000, 10] * 5, [33_000, 20_000] * 10])
+@pytest.mark.parametrize("frame_size", [50, 10_001, 39_000])
+def test_messages_that_cross_frames_do_not_disturb_one_another(pair: Pair, sizes: list[int], frame_size: int) -> None:
+    rng = random.Random(6)
+    messages = [rng.randbytes(size) for size in sizes]
+    whole = b"".join(message(one) for one in messages)
+    frames = [frame(DATA, whole[start : start + frame_size]) for start in range(0, len(whole), frame_size)]
+    pair.begin()
+    sending = threading.Thread(target=pair.peer.send, args=frames)
+    sending.start()
+    assert pair.receive(len(messages)) == messages
+    sending.join()
+
+
 def test_the_window_that_is_offered(pair: Pair) -> None:
     pair.peer.read_preface()
     received = pair.peer.read_frame()
