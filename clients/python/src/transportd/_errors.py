@@ -105,7 +105,8 @@ def status_error(status: Status) -> Exception:
                 return to_exception(error)
     except Exception:  # Whatever cannot be read has nothing to add.
         pass
-    return to_exception(types_pb2.TransportError(code=status.code or _UNAVAILABLE, message=status.message))
+    text = status.message or (f"it ended with gRPC status {status.code}" if status.code else "the service ended it")
+    return to_exception(types_pb2.TransportError(code=status.code or _UNAVAILABLE, message=text))
 
 
 def _choose(error: types_pb2.TransportError) -> Exception:

@@ -35,6 +35,8 @@ _WINDOW_BYTES = 16 << 20
 # The largest HTTP/2 frame that is taken: one for each message, as far as the sender wants.
 _MAX_FRAME_BYTES = 1 << 20
 _MAX_HEADERS_BYTES = 64 << 10
+# The most that a service can be told to send in one: --max-server-frame-bytes.
+_MAX_MESSAGE_BYTES = 512 << 20
 _READ_BYTES = 64 << 10
 # A TLS server's answer to what is not TLS. The first frame of HTTP/2 begins with a byte 0, and that does not.
 _SHORTEST_ALERT_BYTES = 7
@@ -396,6 +398,9 @@ class GrpcCall:
                 if compressed:
                     self._fail("a compressed message, which was not asked for")
                     return
+                if size > _MAX_MESSAGE_BYTES:
+                    self._fail(f"a message of {size} bytes; the largest is {_MAX_MESSAGE_BYTES}")
+                    return
                 if end - position >= size:
                     messages.append(data[position : position + size])
                     position += size
@@ -540,8 +545,9 @@ class GrpcCall:
         if self._is_first_frame and self._rest:
             self._refuse_peer(self._rest)
         elif self._is_first_frame:
-            why = f": {error}" if error is not None else ""
-            self._end(Status(14, f"the connection was closed before a gRPC service answered{why}"), is_grpc=False)
+            what = "closed" if error is None else f"broken ({error})"
+            text = f"the connection was {what} before a gRPC service answered: does it want TLS (ssl=…)?"
+            self._end(Status(14, text), is_grpc=False)
         elif error is not None:
             self._end(Status(14, f"the connection with the service broke: {error}"))
         else:

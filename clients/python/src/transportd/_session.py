@@ -18,15 +18,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from transportd._errors import (
     AuthenticationError,
+    PolicyDeniedError,
     RequestTimeoutError,
+    ServiceError,
     ServiceUnavailableError,
     SessionLostError,
     status_error,
     to_exception,
+    transport_error_of,
 )
 from transportd._frames import Frame, LargeData, acknowledgement_entry, command_entry, frame_end
 from transportd._http2 import Buffer, GrpcCall, Status
-from transportd._target import parse_target
+from transportd._target import parse_target, seconds_until
 from transportd.v1 import event_loop_pb2, transport_pb2
 
 if TYPE_CHECKING:
@@ -162,9 +165,10 @@ class Session:
         self._to_acknowledge: set[int] = set()
         self._acknowledge_now = False
 
-        self._call = _dial(target, token, ssl_context, connect_timeout)
+        deadline = time.monotonic() + connect_timeout
+        self._call = _dial(target, token, ssl_context, deadline)
         try:
-            opened = self._open(client_name, time.monotonic() + connect_timeout)
+            opened = self._open(client_name, deadline)
             limits = opened.limits
             if opened.revision != _REVISION or limits.max_client_frame_bytes < 1024 or not limits.send_window_bytes:
                 raise ServiceUnavailableError(
@@ -763,10 +767,10 @@ def _forget_sessions() -> None:
 os.register_at_fork(after_in_child=_forget_sessions)
 
 
-def _dial(target: str, token: str | None, ssl_context: ssl.SSLContext | None, timeout: float) -> GrpcCall:
+def _dial(target: str, token: str | None, ssl_context: ssl.SSLContext | None, deadline: float) -> GrpcCall:
     place = parse_target(target)
     try:
-        sock = place.connect(timeout)
+        sock = place.connect(deadline)
     except OSError as error:
         raise ServiceUnavailableError(
             f"no service at {target}: {error.strerror or error}. Start one (transportd --listen={target}), or name"
@@ -775,12 +779,13 @@ def _dial(target: str, token: str | None, ssl_context: ssl.SSLContext | None, ti
     try:
         if ssl_context is not None:
             ssl_context.set_alpn_protocols(["h2"])
+            sock.settimeout(seconds_until(deadline))
             sock = ssl_context.wrap_socket(sock, server_hostname=place.host)
         metadata = [("user-agent", f"transportd-python/{sys.version_info[0]}.{sys.version_info[1]}")]
         if token:
             metadata.append(("authorization", f"Bearer {token}"))
         return GrpcCall(sock, place.authority, _SESSION_PATH, metadata)
-    except ssl.SSLError as error:
+    except OSError as error:
         sock.close()
         raise ServiceUnavailableError(f"TLS with the service at {target} failed: {error}") from error
     except BaseException:
@@ -790,10 +795,15 @@ def _dial(target: str, token: str | None, ssl_context: ssl.SSLContext | None, ti
 
 def _open_error(target: str, status: Status) -> Exception:
     error = status_error(status)
-    if isinstance(error, PermissionError):
-        hint = "" if not isinstance(error, AuthenticationError) else "; give it by token=… or TRANSPORTD_TOKEN"
-        return type(error)(error.errno, f"the service at {target} refused the session: {error.strerror}{hint}")
-    reason = getattr(error, "reason", "")
-    failure = ServiceUnavailableError(f"the service at {target} did not open a session: {status.message or error}")
+    told = transport_error_of(error)
+    reason = told.reason if told is not None else ""
+    failure: ServiceError
+    if isinstance(error, (AuthenticationError, PolicyDeniedError)):
+        hint = "; give it by token=… or TRANSPORTD_TOKEN" if isinstance(error, AuthenticationError) else ""
+        failure = type(error)(error.errno, f"the service at {target} refused the session: {error.strerror}{hint}")
+    else:
+        hint = "; install the versions that belong together" if reason == "UNSUPPORTED_REVISION" else ""
+        text = told.message if told is not None and told.message else str(error)
+        failure = ServiceUnavailableError(f"the service at {target} did not open a session: {text}{hint}")
     failure.reason = reason
     return failure

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from dataclasses import dataclass
 
 DEFAULT_TARGET = "127.0.0.1:50051"
@@ -32,12 +33,12 @@ class Target:
             return "localhost"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
-    def connect(self, timeout: float) -> socket.socket:
-        """A connected, blocking socket. Raises OSError; `timeout` is in seconds."""
+    def connect(self, deadline: float) -> socket.socket:
+        """A connected socket. Raises OSError, of the first address; `deadline` is of the monotonic clock."""
         if self.family == socket.AF_UNIX:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                sock.settimeout(timeout)
+                sock.settimeout(seconds_until(deadline))
                 sock.connect(self.host)
             except BaseException:
                 sock.close()
@@ -49,7 +50,7 @@ class Target:
         ):
             sock = socket.socket(family, kind, proto)
             try:
-                sock.settimeout(timeout)
+                sock.settimeout(seconds_until(deadline))
                 sock.connect(address)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError as error:
@@ -61,6 +62,11 @@ class Target:
             else:
                 return sock
         raise failure or OSError(f"{self.host} has no address")
+
+
+def seconds_until(deadline: float) -> float:
+    """What is left, as a socket's timeout: never 0, which would mean not to wait."""
+    return max(deadline - time.monotonic(), 0.001)
 
 
 def default_target() -> str:
