@@ -8,24 +8,26 @@ import contextlib
 import os
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import harness
-import http2_peer as http2
 import pytest
 import transportd
-from certificates import Certificate
-from differential import soon
 from google.protobuf import any_pb2
-from http2_peer import DATA, END_STREAM, GOAWAY, RST_STREAM, Http2Peer, frame, message, settings
 from transportd import _target
 from transportd.v1 import event_loop_pb2, types_pb2
+
+import http2_peer as http2
+from certificates import Certificate
+from differential import soon
+from http2_peer import DATA, END_STREAM, GOAWAY, RST_STREAM, Http2Peer, frame, message, settings
 
 LIMIT_SECONDS = 20
 Script = Callable[[socket.socket], Any]
@@ -68,7 +70,7 @@ class FakeService:
                     except BaseException as error:
                         self.error = error
 
-    def __enter__(self) -> FakeService:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -109,7 +111,7 @@ def open_loop(target: str, within: float = 5, **options: Any) -> transportd.Even
 def failure(target: str, within: float = 5, **options: Any) -> Exception:
     """Why no loop can be made there. Made twice: the first leaves nothing that disturbs the second."""
     for _ in range(2):
-        with pytest.raises(Exception) as caught:  # noqa: PT011
+        with pytest.raises(Exception) as caught:
             open_loop(target, within, **options).close()
     return caught.value
 
@@ -236,7 +238,8 @@ def test_nobody_there(kind: str, tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         family = {"IPv6": socket.AF_INET6, "unix": socket.AF_UNIX}.get(kind, socket.AF_INET)
         bound = stack.enter_context(socket.socket(family))
-        bound.bind({"IPv6": ("::1", 0), "unix": str(tmp_path / "socket")}.get(kind, ("127.0.0.1", 0)))
+        addresses: dict[str, Any] = {"IPv6": ("::1", 0), "unix": str(tmp_path / "socket")}
+        bound.bind(addresses.get(kind, ("127.0.0.1", 0)))
         name = bound.getsockname()
         target = {
             "TCP": f"127.0.0.1:{name[1]}",
@@ -432,7 +435,7 @@ def test_another_grpc_service() -> None:
 
 def opened(**changes: Any) -> bytes:
     """The service's first frame."""
-    fields = {"revision": 1, "session_id": "name", "limits": LIMITS} | changes
+    fields: dict[str, Any] = {"revision": 1, "session_id": "name", "limits": LIMITS} | changes
     return event_loop_pb2.SessionResponse(sequence=1, opened=event_loop_pb2.Opened(**fields)).SerializeToString()
 
 
@@ -504,7 +507,7 @@ def details(error: types_pb2.TransportError) -> str:
     packed = any_pb2.Any()
     packed.Pack(error)
     encoded = packed.SerializeToString()
-    return base64.b64encode(b"\x1a" + http2.struct.pack("B", len(encoded)) + encoded).decode().rstrip("=")
+    return base64.b64encode(b"\x1a" + struct.pack("B", len(encoded)) + encoded).decode().rstrip("=")
 
 
 def refusing(code: int, text: str, error: types_pb2.TransportError | None = None) -> Script:
@@ -740,4 +743,3 @@ def test_arguments_of_the_loop() -> None:
 def test_a_token_that_cannot_be_sent() -> None:
     with FakeService(Scripted()) as fake, pytest.raises(ValueError, match="too long"):
         transportd.EventLoop(fake.target, token="x" * 30_000)
-
