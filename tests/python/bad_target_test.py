@@ -149,7 +149,7 @@ ADVICE = "allowed are HOST:PORT, dns:///HOST:PORT, ipv4:ADDRESS:PORT, ipv6:[ADDR
         ("::1:50051", "an IPv6 address stands in brackets"),
         ("[::1]", "an IPv6 address stands in brackets"),
         ("[]:1", "it has no host"),
-        ("http://localhost:50051", "an IPv6 address stands in brackets"),
+        ("http://localhost:50051", "'http' is not a scheme"),
         ("dns:localhost", "it has no port"),
         ("dns:///localhost", "it has no port"),
         ("dns://8.8.8.8/localhost:1", "a name server cannot be chosen: write dns:///HOST:PORT"),
