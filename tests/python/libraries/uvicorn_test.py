@@ -70,8 +70,16 @@ class Application:
 
     async def endless(self, receive: Any, send: Any) -> None:
         """Sends until the client has gone."""
+
+        async def flood() -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while True:
+                await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
+                # What is sent to nobody does not wait.
+                await asyncio.sleep(0)
+
         await receive()
-        sending = asyncio.create_task(self.answer(send, *[bytes(100_000)] * 100_000))
+        sending = asyncio.create_task(flood())
         assert (await receive())["type"] == "http.disconnect"
         sending.cancel()
         self.gone.set()
