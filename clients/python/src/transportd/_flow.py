@@ -641,7 +641,12 @@ class FlowControl(Endpoint):
         if self._closing:
             return
         self._closing = True
+        held_loss = self._held_loss
         self._stop()
+        if held_loss is not None:
+            # The service has told the end, and tells nothing more: what waits here cannot be flushed.
+            self._lose(held_loss[0] if self._accepted_bytes > self._sent_bytes else None)
+            return
         self._settle()
         if self._accepted_bytes == self._sent_bytes:
             self._send_close()
