@@ -88,7 +88,7 @@ def test_server(run: Run, home: Home, tls: Tls, scheme: str) -> None:
 def test_both_on_one_loop(run: Run) -> None:
     async def main() -> None:
         async with serve(echo, "127.0.0.1", 0, max_size=None) as server, asyncio.TaskGroup() as group:
-            for _ in range(10):
+            for _ in range(5):
                 group.create_task(talk(port_of(server)))
 
     async def talk(port: int) -> None:
