@@ -339,33 +339,63 @@ def test_tls_with_what_has_none(certificate: Certificate, mistake: str) -> None:
         expect_unavailable(fake.target, "TLS with the service", ssl=ssl.create_default_context(), connect_timeout=1)
 
 
+class TlsProxy:
+    """Ends TLS in front of a service, in a thread with asyncio's own loop."""
+
+    def __init__(self, context: ssl.SSLContext, service: tuple[str, int]):
+        self._context = context
+        self._service = service
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._is_ready = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.port = 0
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(self._main())
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
+        self.port = server.sockets[0].getsockname()[1]
+        self._is_ready.set()
+        await self._stop.wait()
+        server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection(*self._service)
+        back = asyncio.create_task(_pump(inner_reader, writer))
+        await _pump(reader, inner_writer)
+        await back
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._is_ready.wait(LIMIT_SECONDS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._loop is not None
+        assert self._stop is not None
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(LIMIT_SECONDS)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Passes on what comes; at the end it closes."""
+    with contextlib.suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+
 def test_a_service_behind_tls(certificate: Certificate, service: harness.Service) -> None:
-    """Somebody ends TLS in front of it, as a proxy does."""
     context = certificate.server_context()
     context.set_alpn_protocols(["h2"])
-
-    def pump(source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(1 << 16):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-    def serve(peer: socket.socket) -> None:
-        with (
-            contextlib.suppress(ssl.SSLError),
-            socket.create_connection(service.address) as inner,
-            context.wrap_socket(peer, server_side=True, do_handshake_on_connect=False) as secured,
-        ):
-            secured.do_handshake()
-            back = threading.Thread(target=pump, args=(inner, secured))
-            back.start()
-            pump(secured, inner)
-            with contextlib.suppress(OSError):
-                inner.shutdown(socket.SHUT_RDWR)
-            back.join()
-
-    with FakeService(serve) as fake:
-        loop = open_loop(fake.target, ssl=certificate.client_context())
+    with TlsProxy(context, service.address) as proxy:
+        loop = open_loop(f"127.0.0.1:{proxy.port}", ssl=certificate.client_context())
 
         async def main() -> None:
             async def reverse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -381,8 +411,10 @@ def test_a_service_behind_tls(certificate: Certificate, service: harness.Service
             server.close()
             await soon(writer.wait_closed())
 
-        loop.run_until_complete(main())
-        loop.close()
+        try:
+            loop.run_until_complete(main())
+        finally:
+            loop.close()
 
 
 def test_an_http2_server_that_is_no_grpc_service(tmp_path: Path) -> None:
