@@ -314,6 +314,27 @@ def test_own_streams_that_are_closed(own: tuple[str, ...]) -> None:
     assert subprocess.call(command) == 3
 
 
+REPLACED = textwrap.dedent("""
+    import asyncio, os, sys, transportd
+    async def main():
+        process = await asyncio.create_subprocess_exec("sh", "-c", "echo out; exit 3")
+        return await process.wait()
+    reader, writer = os.pipe()
+    os.dup2(writer, 1, inheritable=False)
+    if sys.argv[1] == "asyncio":
+        status = asyncio.run(main())
+    else:
+        status = transportd.run(main(), target=sys.argv[1])
+    os.close(1)
+    os.close(writer)
+    sys.exit(status if not os.read(reader, 1) else 1)
+""")
+
+
+def test_own_stream_that_is_something_else_by_now(own: tuple[str, ...]) -> None:
+    assert subprocess.call([sys.executable, "-c", REPLACED, own[-1]], stderr=DEVNULL) == 3
+
+
 def test_own_input_is_not_read(loop_factory: Factory, service: harness.Service) -> None:
     command = (sys.executable, "-c", OWN, service.target, "cat")
     process = subprocess.run(command, input=b"input", stdout=PIPE, check=True)

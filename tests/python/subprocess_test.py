@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import signal
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -456,6 +457,30 @@ def test_close_of_a_pipe(both: Runner) -> None:
         recorder.transport.close()
 
     both.run(main())
+
+
+def test_process_that_has_exited_before_its_caller_goes_on(remote: Runner) -> None:
+    async def begin() -> Recorder:
+        recorder = await start("sh", "-c", "echo out")
+        assert recorder.heard == [("connection_made",)]
+        assert recorder.transport.get_returncode() is None
+        recorder.transport.kill()
+        return recorder
+
+    async def main() -> None:
+        task = asyncio.create_task(begin())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not task.done()
+        # All that is to be said of it arrives at once.
+        threading.Event().wait(0.2)
+        recorder = await task
+        await recorder.until_lost()
+        assert recorder.returncode == 0
+        assert recorder.data[1] == b"out\n"
+        recorder.transport.close()
+
+    remote.run(main())
 
 
 def test_several_wait(both: Runner) -> None:
