@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import signal
-import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import harness
 import pytest
 import transportd
+from transportd.v1 import event_loop_pb2, transport_pb2
 
 from subprocess_case import (
     BLOCKED,
@@ -465,15 +465,19 @@ def test_process_that_has_exited_before_its_caller_goes_on(remote: Runner) -> No
         assert recorder.heard == [("connection_made",)]
         assert recorder.transport.get_returncode() is None
         recorder.transport.kill()
+        # What comes now comes behind that.
+        lost = event_loop_pb2.Callback(connection_lost=transport_pb2.ConnectionLost())
+        recorder.transport.on_callback("connection_lost", lost)
         return recorder
 
     async def main() -> None:
         task = asyncio.create_task(begin())
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, transportd.EventLoop)
+        while not loop._session.exit_codes:  # It is told all, and dispatches nothing.
+            loop._session.read_now(harness.TIMEOUT)
         assert not task.done()
-        # All that is to be said of it arrives at once.
-        threading.Event().wait(0.2)
         recorder = await task
         await recorder.until_lost()
         assert recorder.returncode == 0

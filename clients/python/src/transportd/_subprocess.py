@@ -330,27 +330,32 @@ class SubprocessTransport(asyncio.SubprocessTransport):
 
     def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
         """process_exited, and connection_lost: of interest only without process_exited."""
-        if self._is_held:
-            self._held_calls.append((self.on_callback, kind, callback))
-        elif kind == "process_exited":
-            self._on_exited(callback.process_exited.returncode)
-        elif kind == "connection_lost" and not self._has_exited():
+        if kind == "process_exited":
+            self._call_soon(self._on_exited, callback.process_exited.returncode)
+        elif kind == "connection_lost":
             lost = callback.connection_lost
             error = to_exception(lost.error) if lost.HasField("error") else None
-            self.on_session_lost(error or SessionLostError("the service has ended the process, and did not say how"))
+            self._call_soon(self._on_service_lost, error)
 
     def on_session_lost(self, error: Exception) -> None:
         """Whatever waits for the process must not wait for ever: its protocol hears that it is gone."""
-        if self._loss is not None or self._is_finished:
-            return
-        self._loss = error
-        if self._returncode is None:
-            self._end_process()
+        self._call_soon(self._on_lost, error)
 
     # The end
 
     def _has_exited(self) -> bool:
         return self._returncode is not None or self._loss is not None
+
+    def _on_service_lost(self, error: Exception | None) -> None:
+        if not self._has_exited():
+            self._on_lost(error or SessionLostError("the service has ended the process, and did not say how"))
+
+    def _on_lost(self, error: Exception) -> None:
+        if self._loss is not None or self._is_finished:
+            return
+        self._loss = error
+        if self._returncode is None:
+            self._end_process()
 
     def _on_exited(self, returncode: int) -> None:
         if self._has_exited():
