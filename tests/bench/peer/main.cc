@@ -192,14 +192,20 @@ int Main(const std::vector<std::string_view>& words) {
   if (status.ok()) {
     Servers servers(**loop, tls);
     servers.OpenNext();
-    std::thread([&loop] {
+    std::thread watcher([&loop] {
       char byte = 0;
       while (::read(STDIN_FILENO, &byte, 1) > 0) {
       }
       (*loop)->Stop();
-    }).detach();
+    });
     (*loop)->RunForever();
     status = servers.status();
+    // It has stopped the loop, or still reads, and ends with the process.
+    if (status.ok()) {
+      watcher.join();
+    } else {
+      watcher.detach();
+    }
     loop->reset();
   }
   if (status.ok()) return 0;
