@@ -162,10 +162,10 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
                 return
             pending.popleft()
             self._issued_bytes += weight
-            self._issued_sequence = session.next_sequence
             self._issued_sizes.append(weight)
             session.unwritten_bytes += _HEADER_BYTES
             session.write(self._id, header, data)
+            self._issued_sequence = session.open_sequence
         if self._close_is_due:
             self._send_close()
 

@@ -768,11 +768,11 @@ class Writing(FlowControl):
             and size <= session.session_send_window_bytes - session.unwritten_bytes
         ):
             self._issued_bytes += size
-            self._issued_sequence = session.next_sequence
             header = self._headers.get(size)
             if header is None:
                 header = self._new_header(size)
             session.write(self._id, header, data)
+            self._issued_sequence = session.open_sequence
         else:
             self._pending.append(data)
             self._pump()
@@ -813,8 +813,8 @@ class Writing(FlowControl):
                 pending.popleft()
             size = len(piece)
             self._issued_bytes += size
-            self._issued_sequence = session.next_sequence
             session.write(self._id, write_header(self._id, size), piece)
+            self._issued_sequence = session.open_sequence
         if self._eof_is_due:
             self._eof_is_due = False
             session.send(event_loop_pb2.Command(write_eof=transport_pb2.WriteEofRequest(transport_id=self._id)))

@@ -256,8 +256,8 @@ class Session:
             self._flush_is_due = True
 
     @property
-    def next_sequence(self) -> int:
-        """The number of the frame that what is sent now goes into, or of an earlier one."""
+    def open_sequence(self) -> int:
+        """The number of the frame under construction, which has what was sent last."""
         return self._sequence + 1
 
     def send(self, command: event_loop_pb2.Command) -> None:
