@@ -562,7 +562,7 @@ class FlowControl(Endpoint):
     def get_write_buffer_size(self) -> int:
         """Bytes that the kernel of the service's machine has not taken yet, as far as is known here.
 
-        Of a socket without the last 512 KiB, which are on their way to it, unless the high-water mark is 0.
+        Of a socket without the last 256 KiB, which are on their way to it, unless the high-water mark is 0.
         """
         self._settle()
         return max(0, self._accepted_bytes - self._sent_bytes - (self._pause_above - self._high_bytes))

@@ -40,7 +40,7 @@ _SESSION_PATH = "/transportd.v1.EventLoop/Session"
 # A frame that is this large goes out as it is; the next one begins.
 _FULL_FRAME_BYTES = 256 << 10
 # The largest piece of one write: small enough that the service hands on the first while the next is on its way.
-MAX_WRITE_BYTES = 128 << 10
+MAX_WRITE_BYTES = 64 << 10
 _MAX_ENTRIES = 65_000
 # The longest wait for the service's goodbye, in seconds.
 _CLOSE_TIMEOUT = 2.0

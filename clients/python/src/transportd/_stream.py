@@ -78,7 +78,7 @@ class StreamTransport(_StreamReading, Writing, asyncio.Transport):
     _sendfile_compatible = constants._SendfileMode.TRY_NATIVE
     _has_ended = False  # The peer has, and the protocol knows.
     # Less than what a kernel takes of a local socket before asyncio counts it.
-    _on_its_way_bytes = 512 << 10
+    _on_its_way_bytes = 256 << 10
 
     def __init__(
         self,
