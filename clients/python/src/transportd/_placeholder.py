@@ -51,6 +51,7 @@ class Relay:
         self._unclaimed: Unclaimed | None = unclaimed
         self._near = near
         self._relays = relays
+        self._ends: tuple[_Passing, ...] = ()
         relays.add(self)
         # Until it is started: somebody has written to the socket, or closed it.
         loop.add_reader(near, self.start)
@@ -78,17 +79,32 @@ class Relay:
         far = _Passing()
         near = _Passing()
         far.other, near.other = near, far
+        self._ends = (far, near)
         far.transport = StreamTransport(self._loop, unclaimed, far)
         # asyncio's own transport for a socket of this process.
         far_task = self._loop._local().create_connection(lambda: near, sock=self._near)
         task = self._loop.create_task(far_task)
-        task.add_done_callback(lambda task: far.abort() if task.cancelled() or task.exception() else None)
+
+        def done(task: asyncio.Task[Any]) -> None:
+            if task.cancelled() or task.exception():
+                self._near.close()
+                far.abort()
+
+        task.add_done_callback(done)
         self._relays.add(self)
-        far.on_lost = lambda: self._relays.discard(self)
+        far.on_lost = near.on_lost = self._on_lost
+
+    def _on_lost(self) -> None:
+        if not any(end.transport for end in self._ends):
+            self._relays.discard(self)
 
     def drop(self) -> None:
-        """The loop is closing."""
+        """The loop is closing: nothing is called any more, and nobody is warned of what is not his."""
         self._timer.cancel()
+        for end in self._ends:
+            if end.transport is not None:
+                end.transport.abort()
+                end.transport._call_connection_lost(None)
         self._near.close()
 
 
@@ -161,6 +177,7 @@ class _Passing(asyncio.Protocol):
             self.other.transport.resume_reading()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self.transport = None
         other, self.other = self.other, None
         if other is not None:
             other.other = None
@@ -170,6 +187,20 @@ class _Passing(asyncio.Protocol):
                 other.transport.close()
         if self.on_lost is not None:
             self.on_lost()
+
+
+def _put_in_place(new: socket.socket, sock: socket.socket) -> None:
+    """`sock` becomes what `new` is."""
+    new.settimeout(sock.gettimeout())
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        # The kernel has doubled what was set, and would do so again.
+        new.setsockopt(socket.SOL_SOCKET, option, sock.getsockopt(socket.SOL_SOCKET, option) // 2)
+    os.dup2(new.fileno(), sock.fileno(), inheritable=False)
+
+
+def _unbind(sock: socket.socket) -> None:
+    with socket.socket(sock.family, sock.type, sock.proto) as unbound:
+        _put_in_place(unbound, sock)
 
 
 class Placeholders:
@@ -190,18 +221,22 @@ class Placeholders:
                 local_addr = name[:2]
         host = _connect.scoped_host(address)
         where = _connect.Where(host, address[1], family=sock.family, local_addr=local_addr, interleave=0)
-        unclaimed = await _connect.connect(loop, session, where, _connect.Tls(None, None, None), at_once=True)
+        if local_addr is not None:
+            _unbind(sock)  # The service may be on this machine, and want the very address.
+        try:
+            unclaimed = await _connect.connect(loop, session, where, _connect.Tls(None, None, None), at_once=True)
+        except BaseException:
+            if local_addr is not None:
+                with contextlib.suppress(OSError):
+                    sock.bind(local_addr)
+            raise
         if sock.fileno() == -1:
             unclaimed.abort()
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         near, end = socket.socketpair()
         with end:
             near.setblocking(False)
-            end.settimeout(sock.gettimeout())
-            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-                # The kernel has doubled what was set, and would do so again.
-                end.setsockopt(socket.SOL_SOCKET, option, sock.getsockopt(socket.SOL_SOCKET, option) // 2)
-            os.dup2(end.fileno(), sock.fileno(), inheritable=False)
+            _put_in_place(end, sock)
         self._known[sock] = Relay(loop, unclaimed, near, self._relays)
 
     def start(self, sock: Any) -> None:
@@ -223,5 +258,5 @@ class Placeholders:
     def close(self) -> None:
         """The loop is closing."""
         relays, self._relays = self._relays, set()
-        for relay in relays:
+        for relay in list(relays):
             relay.drop()
