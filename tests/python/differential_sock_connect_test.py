@@ -1,4 +1,4 @@
-"""loop.sock_connect and what libraries do with such a socket: it is connected in the service, and looks like any other."""
+"""loop.sock_connect, and what libraries do with such a socket: its connection is in the service."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from differential import LoopFactory, Recorder, Same, World, read_all, read_exactly, reset, soon
 
 BIG = bytes(range(256)) * 8000

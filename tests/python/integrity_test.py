@@ -14,6 +14,7 @@ from typing import Any
 import harness
 import pytest
 import transportd
+
 from differential import soon
 
 SMALLEST = ("--receive-window-bytes=4KiB", "--send-window-bytes=4KiB", "--max-receive-window-bytes=4KiB")
