@@ -157,7 +157,10 @@ def test_the_peer_ends(same: Same, contexts: Contexts, kind: type[Recorder], end
 
 @pytest.mark.parametrize("method", ["close", "abort"])
 def test_this_side_ends(same: Same, contexts: Contexts, method: str) -> None:
+    begun = threading.Event()
+
     def read(secured: ssl.SSLSocket) -> Any:
+        begun.set()
         received = bytearray()
         try:
             while piece := secured.recv(1 << 16):
@@ -168,8 +171,11 @@ def test_this_side_ends(same: Same, contexts: Contexts, method: str) -> None:
         return bytes(received)
 
     async def main(world: World) -> None:
+        begun.clear()
         peer = Peer(world, contexts.server, read)
         transport, protocol = await connect(world, contexts)
+        # Until then the peer's handshake could be what is cut off.
+        await asyncio.to_thread(begun.wait, 20)
         if method == "close":
             transport.write(BIG)
         world.log("client", method, getattr(transport, method)(), transport.is_closing())
