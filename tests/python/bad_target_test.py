@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import os
 import socket
 import ssl
@@ -775,3 +776,15 @@ def test_arguments_of_the_loop() -> None:
 def test_a_token_that_cannot_be_sent() -> None:
     with FakeService(Scripted()) as fake, pytest.raises(ValueError, match="too long"):
         transportd.EventLoop(fake.target, token="x" * 30_000)
+
+
+def test_run_without_a_service_is_one_error_and_nothing_else() -> None:
+    async def main() -> None:
+        pytest.fail("it ran")
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    # A coroutine that is never awaited would be a warning, which is an error here.
+    with pytest.raises(transportd.ServiceUnavailableError, match="no service at"):
+        transportd.run(main(), target=f"127.0.0.1:{port}")
+    gc.collect()

@@ -596,5 +596,10 @@ def new_event_loop(target: str | None = None, **options: Any) -> EventLoop:
 
 def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None, target: str | None = None, **options: Any) -> _T:
     """asyncio.run(main), on a new EventLoop(target, **options)."""
-    with asyncio.Runner(debug=debug, loop_factory=lambda: EventLoop(target, **options)) as runner:
+    try:
+        loop = EventLoop(target, **options)
+    except BaseException:
+        main.close()  # It will not be awaited, and nobody forgot to.
+        raise
+    with asyncio.Runner(debug=debug, loop_factory=lambda: loop) as runner:
         return runner.run(main)
