@@ -367,6 +367,7 @@ async def secured_pair(
         world.log("server", "plain", await reader.readexactly(len(before)))
         writer.write(before)
         await writer.drain()
+        writer.write(b"go\n")
         await start_tls(reader, writer, contexts.server, server_side=True)
         world.log("server", "secured", await reader.readline())
         writer.write(b"answer\n")
@@ -378,6 +379,8 @@ async def secured_pair(
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     writer.write(before)
     world.log("client", "plain", await soon(reader.readexactly(len(before))))
+    # Not before the other side is ready to hear of it.
+    world.log("client", "plain", await soon(reader.readline()))
     await start_tls(reader, writer, contexts.client, server_hostname="server.test")
     await talk((reader, writer))
     await soon(done.wait())
