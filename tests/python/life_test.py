@@ -18,7 +18,7 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -607,6 +607,11 @@ def test_an_interruption_in_a_callback_loses_nothing(
             super().data_received(data)
             raise kind
 
+    def interrupted_run(coroutine: Coroutine[Any, Any, Any]) -> None:
+        # An interruption in the turn in which the last run was to stop makes the stock loop stop this one instead.
+        with contextlib.suppress(kind, RuntimeError):
+            loop.run_until_complete(coroutine)
+
     loop = loop_factory()
     _, interrupting = loop.run_until_complete(loop.create_connection(Interrupting, *listener.getsockname()))
     first, _ = listener.accept()
@@ -619,15 +624,13 @@ def test_an_interruption_in_a_callback_loses_nothing(
             first.sendall(b"%03d" % number)
             for _, peer in others:
                 peer.sendall(b"%03d" % number)
-            with contextlib.suppress(kind):
-                loop.run_until_complete(asyncio.sleep(0.001))
+            interrupted_run(asyncio.sleep(0.001))
         first.shutdown(socket.SHUT_WR)
         for _, peer in others:
             peer.close()
         for protocol in (interrupting, *(protocol for protocol, _ in others)):
             while not protocol.is_lost.is_set():
-                with contextlib.suppress(kind):
-                    loop.run_until_complete(soon(protocol.is_lost.wait()))
+                interrupted_run(soon(protocol.is_lost.wait()))
             assert protocol.data == b"".join(b"%03d" % number for number in range(20))
     loop.close()
 
