@@ -348,6 +348,7 @@ class TlsProxy:
         self._service = service
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._serving: set[asyncio.Task[Any]] = set()
         self._is_ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.port = 0
@@ -363,8 +364,12 @@ class TlsProxy:
         self._is_ready.set()
         await self._stop.wait()
         server.close()
+        await asyncio.gather(*self._serving)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        assert serving is not None
+        self._serving.add(serving)
         inner_reader, inner_writer = await asyncio.open_connection(*self._service)
         back = asyncio.create_task(_pump(inner_reader, writer))
         await _pump(reader, inner_writer)
