@@ -163,7 +163,7 @@ class Session:
         self._paused_writers: set[PausedWriter] = set()
         self.unacknowledged_bytes = 0
         self._to_acknowledge: set[int] = set()
-        self._acknowledge_now = False
+        self._frame_is_due = False  # Even without an entry: it has something to say besides.
 
         deadline = time.monotonic() + connect_timeout
         self._call = _dial(target, token, ssl_context, deadline)
@@ -277,10 +277,11 @@ class Session:
 
     def _seal(self) -> None:
         """Hands over the frame under construction, if there is one."""
-        if not self._entries and not self._acknowledge_now:
+        if not self._entries and not self._frame_is_due:
             return
         if self._to_acknowledge:
             self._append_acknowledgements()
+        self._frame_is_due = False
         self._sequence += 1
         end = frame_end(self._sequence, self._received_sequence, bool(self._paused_writers))
         self._entries.append(end)
@@ -515,7 +516,7 @@ class Session:
     def add_paused_writer(self, writer: PausedWriter) -> None:
         """Somebody waits until the kernel has taken what was written: progress is then told promptly."""
         if not self._paused_writers:
-            self._acknowledge_now = True
+            self._frame_is_due = True
             self._flush_later()
         self._paused_writers.add(writer)
 
@@ -526,14 +527,14 @@ class Session:
     def acknowledge(self, transport_id: int) -> None:
         """What this transport has consumed is told soon."""
         self._to_acknowledge.add(transport_id)
-        self._acknowledge_now = True
+        self._frame_is_due = True
         self._flush_later()
 
     def acknowledge_all(self) -> None:
         """What all transports have consumed is told soon: together they come near the session's window."""
         self.unacknowledged_bytes = 0
         self._to_acknowledge.update(self.handles)
-        self._acknowledge_now = True
+        self._frame_is_due = True
         self._flush_later()
 
     def _append_acknowledgements(self) -> None:
@@ -548,7 +549,6 @@ class Session:
                 entries.append(entry)
                 self._entries_bytes += len(entry)
         self._to_acknowledge.clear()
-        self._acknowledge_now = False
 
     def _flush_later(self) -> None:
         if not self._flush_is_due and self.lost is None:
