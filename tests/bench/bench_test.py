@@ -402,7 +402,7 @@ class VerdictTest(unittest.TestCase):
     def test_requirements_are_of_one_matrix(self):
         matrices = [{row.name for row in works.matrix(is_python)} for is_python in (False, True)]
         self.assertFalse(matrices[0] & matrices[1])
-        self.assertEqual([len(ratios.asked(matrix)) for matrix in matrices], [len(ratios.REQUIREMENTS) - 6, 6])
+        self.assertEqual([len(ratios.asked(matrix)) for matrix in matrices], [len(ratios.REQUIREMENTS) - 8, 8])
 
     def test_every_requirement_is_of_rows_and_peers_that_there_are(self):
         runners = {row.name: row.peers for is_python in (False, True) for row in works.matrix(is_python)}

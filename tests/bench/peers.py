@@ -5,7 +5,7 @@ from functools import partial
 from chisel import Chisel
 from haproxy import Haproxy
 from peer import Peer
-from python_loops import PythonLoop, PythonService
+from python_loops import PythonHaproxy, PythonLoop, PythonService
 from raw_grpc import RawGrpc
 from service import Service
 from setting import Setting
@@ -36,6 +36,7 @@ PEERS = {
     "grpc-tunnel": partial(RawGrpc, title="raw gRPC tunnel to TCP", tunnel=True),
     "chisel": Chisel,
     "asyncio": PythonLoop,
+    "asyncio-haproxy": PythonHaproxy,
     "uvloop": PythonLoop,
     "service-python": partial(PythonService, title="transportd, its Python client"),
 }

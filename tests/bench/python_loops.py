@@ -1,9 +1,10 @@
-"""Python's event loops: asyncio's own, uvloop, and that of transportd's Python client."""
+"""Python's event loops: asyncio's own, also behind HAProxy, uvloop, and that of transportd's Python client."""
 
 import subprocess
 from pathlib import Path
 
-from peer import Peer, Unavailable
+from haproxy import Haproxy
+from peer import PLAIN_SERVERS, Peer, Unavailable
 from service import Service
 
 _LOAD = Path(__file__).with_name("python") / "load.py"
@@ -49,6 +50,14 @@ class PythonLoop(_InPython):
 
     def start(self) -> None:
         self.ports = dict(self.setting.far_ports)
+
+
+class PythonHaproxy(_InPython, Haproxy):
+    """asyncio's loop, with another program that carries the bytes: as far from the server as the service's client."""
+
+    title = "asyncio, through HAProxy"
+    loop = "asyncio"
+    servers = PLAIN_SERVERS
 
 
 class PythonService(_InPython, Service):

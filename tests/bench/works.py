@@ -11,6 +11,7 @@ TUNNELS = ("ssh", "socat", "chisel")
 RAW_GRPC = ("grpc", "grpc-one", "grpc-tunnel")
 PYTHON = ("asyncio", "uvloop")
 PYTHON_CLIENT = ("asyncio", "service-python", "uvloop")
+PYTHON_STREAM = (*PYTHON_CLIENT, "asyncio-haproxy")
 VARIANTS = ("service-unix", "service-1-loop", "service-2-grpc")
 # What the HTTP server answers, beside its headers.
 HTTP_BODY_BYTES = 100
@@ -257,25 +258,25 @@ PYTHON_ROWS = tuple(
     python(row)
     for row in (
         echo(64, 1, PYTHON_CLIENT),
-        echo(64, 64, PYTHON_CLIENT),
-        echo(64, 500, PYTHON_CLIENT),
+        echo(64, 64, PYTHON_STREAM),
+        echo(64, 500, PYTHON_STREAM),
         echo(1 << 10, 64, PYTHON_CLIENT),
         echo(16 << 10, 64, PYTHON_CLIENT),
         replace(
-            echo(64, 64, PYTHON_CLIENT),
+            echo(64, 64, PYTHON_STREAM),
             name="streams-64B-64",
             title="echo of 64 B, 64 connections, with streams",
             work=("streams", "{echo}", "64", "64"),
         ),
         echo(64, 64, PYTHON_CLIENT, tls=True),
-        bulk("up", 1, PYTHON_CLIENT),
+        bulk("up", 1, PYTHON_STREAM),
         replace(
-            bulk("up", 1, PYTHON_CLIENT),
+            bulk("up", 1, PYTHON_STREAM),
             name="bulk-up-1-512KiB",
             title="bulk to the server, 1 connection, high-water mark 512 KiB",
             work=("bulk-up", "{discard}", "1", str(512 << 10)),
         ),
-        bulk("down", 1, PYTHON_CLIENT),
+        bulk("down", 1, PYTHON_STREAM),
         udp(PYTHON_CLIENT),
         spawn(1, PYTHON_CLIENT),
         spawn(16, PYTHON_CLIENT),
