@@ -101,8 +101,11 @@ class Destinations:
         return text
 
     def _resolve(self, host: str | bytes | bytearray) -> str:
+        if isinstance(host, str):
+            # Not as socket.getaddrinfo, which also encodes what is ASCII, and so refuses labels that are too long.
+            host = host.encode("ascii" if host.isascii() else "idna")
         request = socket_pb2.GetaddrinfoRequest(
-            host=host.encode("idna") if isinstance(host, str) else bytes(host),
+            host=bytes(host),
             family=self._number,
             type=types_pb2.SOCKET_TYPE_DGRAM,
         )

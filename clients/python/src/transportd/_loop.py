@@ -562,8 +562,10 @@ class EventLoop(asyncio.SelectorEventLoop):
             return
         if isinstance(sock, socket.socket) and sock.family in (socket.AF_INET, socket.AF_INET6):
             # The name means what it means here.
-            infos = await self._local().getaddrinfo(*address[:2], family=sock.family, type=sock.type, proto=sock.proto)
-            address = infos[0][4] if len(address) < 3 else (*infos[0][4][:2], *address[2:])
+            infos = await self._local()._ensure_resolved(
+                address, family=sock.family, type=sock.type, proto=sock.proto, loop=self._local()
+            )
+            address = infos[0][4]
         await super().sock_connect(sock, address)
 
     async def sock_recv(self, sock: Any, n: int) -> bytes:

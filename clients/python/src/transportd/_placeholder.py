@@ -214,13 +214,14 @@ class Placeholders:
         """loop.sock_connect."""
         if loop.get_debug() and sock.gettimeout() != 0:
             raise ValueError("the socket must be non-blocking")
+        _, port = address[:2]  # As asyncio: ValueError for what is no pair.
         local_addr = None
         with contextlib.suppress(OSError):
             name = sock.getsockname()
             if name[1] or name[0] not in ("0.0.0.0", "::"):
                 local_addr = name[:2]
         host = _connect.scoped_host(address)
-        where = _connect.Where(host, address[1], family=sock.family, local_addr=local_addr, interleave=0)
+        where = _connect.Where(host, port, family=sock.family, local_addr=local_addr, interleave=0)
         if local_addr is not None:
             _unbind(sock)  # The service may be on this machine, and want the very address.
         try:
