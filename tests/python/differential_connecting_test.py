@@ -97,6 +97,91 @@ def test_hosts_of_the_wrong_type(same: Same, host: Any) -> None:
     same(main)
 
 
+NUMBERS = [-1, 99, 2**31 - 1, 2**31, -(2**31) - 1, 2**64, "1", 1.5, None]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("call", ["getaddrinfo", "create_connection", "create_server", "create_datagram_endpoint"])
+def test_numbers_of_getaddrinfo_that_cannot_be(same: Same, call: str, host: str) -> None:
+    names = {
+        "getaddrinfo": ("family", "type", "proto", "flags"),
+        "create_connection": ("family", "proto", "flags"),
+        "create_server": ("family", "flags"),
+        "create_datagram_endpoint": ("family", "proto", "flags"),
+    }
+
+    def begin(world: World, **options: Any) -> Any:
+        loop, port = world.loop, world.listener.getsockname()[1]
+        if call == "getaddrinfo":
+            return loop.getaddrinfo(host, port, **options)
+        if call == "create_connection":
+            return loop.create_connection(asyncio.Protocol, host, port, **options)
+        if call == "create_server":
+            return loop.create_server(asyncio.Protocol, host, 0, **options)
+        return loop.create_datagram_endpoint(asyncio.DatagramProtocol, (host, 0), **options)
+
+    async def main(world: World) -> None:
+        for name in names[call]:
+            for value in NUMBERS:
+                try:
+                    made = await soon(begin(world, **{name: value}))
+                except Exception as error:
+                    world.log(name, repr(value), error)
+                    continue
+                world.log(name, repr(value), "made")
+                if isinstance(made, asyncio.Server):
+                    made.close()
+                elif isinstance(made, tuple):
+                    made[0].abort()
+
+    same(main)
+
+
+@pytest.mark.parametrize(
+    "address", [("127.0.0.1",), (), "h", 5, {"127.0.0.1": 1}, ("", 0), ("127.0.0.1", "x"), ("127.0.0.1", [])], ids=repr
+)
+def test_addresses_that_are_none(same: Same, address: Any) -> None:
+    """As the local address of a connection, and as what sock_connect connects to, here and in the service."""
+
+    async def main(world: World) -> None:
+        where = world.listener.getsockname()
+        await attempt(world, *where, local_addr=address)
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(type=kind) as sock:
+                sock.setblocking(False)
+                try:
+                    await soon(world.loop.sock_connect(sock, address))
+                except Exception as error:
+                    world.log("sock_connect", kind.name, error)
+                else:
+                    world.log("sock_connect", kind.name)
+
+    same(main)
+
+
+@pytest.mark.parametrize(
+    ("sockaddr", "flags"),
+    [
+        (("127.0.0.1", 80), 2**31),
+        (("127.0.0.1", 80), None),
+        (("127.0.0.1", "80"), 0),
+        (("127.0.0.1", 80, 0), 0),
+        (("127.0.0.1", 80, 0, 0), 0),
+        (("127.0.0.1",), 0),
+        (["127.0.0.1", 80], 0),
+        (("127.0.0.1\0", 80), 0),
+    ],
+    ids=repr,
+)
+def test_getnameinfo_arguments_that_cannot_be(same: Same, sockaddr: Any, flags: Any) -> None:
+    async def main(world: World) -> None:
+        with pytest.raises(Exception) as caught:
+            await world.loop.getnameinfo(sockaddr, flags)
+        world.log("caller", "raised", caught.value)
+
+    same(main)
+
+
 @pytest.mark.parametrize("kind", ["datagram", "SSLSocket", "closed", "unix datagram"])
 def test_sockets_that_cannot_be(same: Same, kind: str) -> None:
     async def main(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from array import array
 from typing import Any
 
 from transportd.v1 import types_pb2
@@ -23,12 +24,19 @@ def family_of(number: int) -> int:
     return _FAMILIES.get(number, socket.AF_UNSPEC)  # type: ignore[call-overload,no-any-return]
 
 
+def c_int(value: Any) -> int:
+    """`value` as the socket module takes it where C has an int: TypeError for no integer, OverflowError."""
+    number: int = array("i", (value,))[0]
+    return number
+
+
 def family_to_proto(family: int) -> types_pb2.AddressFamily:
-    """ValueError for a family that the service does not have."""
-    if not family:
+    """TypeError and OverflowError as of `c_int`; ValueError for a family that the service does not have."""
+    number = c_int(family)
+    if not number:
         return types_pb2.ADDRESS_FAMILY_UNSPECIFIED
     try:
-        return _PROTO_FAMILIES[int(family)]
+        return _PROTO_FAMILIES[number]
     except KeyError:
         raise ValueError(f"family {family!r} is not AF_INET, AF_INET6 or AF_UNIX") from None
 

@@ -8,11 +8,11 @@ import os
 import socket
 import ssl as ssl_module
 from asyncio import staggered
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from transportd._addresses import family_to_proto, path_to_proto
+from transportd._addresses import c_int, family_to_proto, path_to_proto
 from transportd._errors import each_exception, plain_os_error, transport_error_of
 from transportd._start_tls import start_tls
 from transportd._stream import ServiceTlsTransport, StreamTransport
@@ -204,10 +204,12 @@ def _interleave(infos: list[Any], first_count: int) -> list[Any]:
 
 
 def _request(where: Where, tls: Tls) -> event_loop_pb2.CreateConnectionRequest:
-    if where.proto not in (0, socket.IPPROTO_TCP):
+    proto = c_int(where.proto)
+    if proto not in (0, socket.IPPROTO_TCP):
         raise socket.gaierror(socket.EAI_SOCKTYPE, "ai_socktype not supported")
+    hosts = [where.host] if where.local_addr is None else [where.host, where.local_addr[0]]
     request = event_loop_pb2.CreateConnectionRequest(
-        family=inet_family(where.family), proto=where.proto, flags=where.flags
+        family=inet_family(where.family), proto=proto, flags=flags_for(hosts, where.family, where.flags)
     )
     _fill_host_port(request.remote, where.host, where.port)
     if where.local_addr is not None:
@@ -223,9 +225,26 @@ def _request(where: Where, tls: Tls) -> event_loop_pb2.CreateConnectionRequest:
 
 def inet_family(family: int) -> types_pb2.AddressFamily:
     """As getaddrinfo: gaierror for a family that TCP does not have."""
-    if family not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
+    if c_int(family) not in (socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6):
         raise socket.gaierror(socket.EAI_FAMILY, "ai_family not supported")
     return family_to_proto(family)
+
+
+def flags_for(hosts: Iterable[Any], family: int, flags: int) -> int:
+    """getaddrinfo's flags. asyncio does not resolve numeric addresses, and so does not look at the flags for them."""
+    return 0 if all(_is_numeric(host, family) for host in hosts) else c_int(flags)
+
+
+def _is_numeric(host: Any, family: int) -> bool:
+    if not host or not isinstance(host, (str, bytes)):
+        return False
+    for each in (family,) if family else (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(each, host_name(host))
+        except (OSError, ValueError):
+            continue
+        return True
+    return False
 
 
 def _fill_host_port(message: types_pb2.HostPort, host: Any, port: Any) -> None:
@@ -249,7 +268,7 @@ def _as_asyncio(error: Exception, where: Where) -> Exception:
     failure = transport_error_of(error)
     if failure is None:
         return error
-    if failure.reason == "INVALID_HOST" and not where.host:
+    if failure.reason == "INVALID_HOST" and (not where.host or (where.local_addr and not where.local_addr[0])):
         return socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     if failure.reason == "NO_MATCHING_LOCAL_ADDRESS":
         family = socket.AF_INET6 if failure.address.startswith("[") else socket.AF_INET

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from transportd._addresses import Address, address_of, family_to_proto
+from transportd._addresses import Address, address_of, c_int, family_to_proto
 from transportd._connect import LONGEST_SECONDS, scoped_host, unix_path
 from transportd._destination import Destinations
 from transportd._errors import each_exception, plain_os_error, to_exception, transport_error_of
@@ -312,6 +312,7 @@ def _request(family: int, proto: int, local: Any, remote: Any) -> datagram_pb2.C
     except ValueError:
         raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT)) from None
     request = datagram_pb2.CreateDatagramEndpointRequest(family=number)
+    proto = c_int(proto)
     if proto not in (0, socket.IPPROTO_UDP) or (proto and family == socket.AF_UNIX):
         raise OSError(errno.EPROTONOSUPPORT, os.strerror(errno.EPROTONOSUPPORT))
     if family == socket.AF_UNIX:

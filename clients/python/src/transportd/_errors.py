@@ -191,6 +191,8 @@ def _own_error(error: types_pb2.TransportError) -> Exception:
     elif code == _INVALID_ARGUMENT:
         if error.reason == "INVALID_PORT":
             return OverflowError(message)
+        if error.reason == "INVALID_FLAGS":
+            return socket.gaierror(socket.EAI_BADFLAGS, "Bad value for ai_flags")
         return ValueError(message)
     elif code == _NOT_FOUND:
         return LookupError(message)

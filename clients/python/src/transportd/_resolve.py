@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from transportd._addresses import address_of, family_of, family_to_proto
+from transportd._addresses import address_of, c_int, family_of, family_to_proto
 from transportd._errors import transport_error_of
 from transportd.v1 import event_loop_pb2, socket_pb2, types_pb2
 
 if TYPE_CHECKING:
     from transportd._session import Session
+
+_C_LONG = 1 << 63
 
 
 async def getaddrinfo(
@@ -23,9 +25,9 @@ async def getaddrinfo(
         raise socket.gaierror(socket.EAI_FAMILY, "ai_family not supported") from None
     request = socket_pb2.GetaddrinfoRequest(
         family=family_number,
-        type=int(kind),  # type: ignore[arg-type]
-        proto=proto,
-        flags=flags,
+        type=c_int(kind),  # type: ignore[arg-type]
+        proto=c_int(proto),
+        flags=c_int(flags),
     )
     if host is not None:
         if not isinstance(host, (str, bytes)):
@@ -33,6 +35,8 @@ async def getaddrinfo(
         request.host = host.encode("idna") if isinstance(host, str) else host
     if port is not None:
         if isinstance(port, int):
+            if not -_C_LONG <= port < _C_LONG:
+                raise OverflowError("Python int too large to convert to C long")
             request.port = str(int(port)).encode()
         elif isinstance(port, (str, bytes)):
             request.port = port.encode() if isinstance(port, str) else port
@@ -62,14 +66,19 @@ async def getnameinfo(session: Session, sockaddr: Any, flags: int) -> tuple[str,
     """https://docs.python.org/3/library/socket.html#socket.getnameinfo"""
     if not isinstance(sockaddr, tuple):
         raise TypeError("getnameinfo() argument 1 must be a tuple")
-    if not 2 <= len(sockaddr) <= 4 or not isinstance(sockaddr[0], str) or not isinstance(sockaddr[1], int):
+    if not 2 <= len(sockaddr) <= 4 or not isinstance(sockaddr[0], str):
         raise TypeError("getnameinfo(): illegal sockaddr argument")
     host, port, flowinfo, scope_id = (*sockaddr, 0, 0)[:4]
+    if "\0" in host:
+        raise ValueError("embedded null character")
+    port, flags = c_int(port), c_int(flags)
     if not 0 <= flowinfo <= 0xFFFFF:
         raise OverflowError("getnameinfo(): flowinfo must be 0-1048575.")
     if not 0 <= port <= 65535:
         raise OverflowError("getnameinfo(): port must be 0-65535.")
     is_ipv6 = ":" in host
+    if not is_ipv6 and len(sockaddr) != 2:
+        raise OSError("IPv4 sockaddr must be 2 tuple")
     address = types_pb2.SocketAddress(
         family=types_pb2.ADDRESS_FAMILY_INET6 if is_ipv6 else types_pb2.ADDRESS_FAMILY_INET,
         host=host.partition("%")[0],

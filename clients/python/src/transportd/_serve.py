@@ -12,7 +12,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from transportd._addresses import text_address
-from transportd._connect import LONGEST_SECONDS, host_name, inet_family, is_hooked, scoped_host, unix_path
+from transportd._connect import (
+    LONGEST_SECONDS,
+    flags_for,
+    host_name,
+    inet_family,
+    is_hooked,
+    scoped_host,
+    unix_path,
+)
 from transportd._errors import each_exception, transport_error_of
 from transportd._server import RemoteServer
 from transportd._tls import ServiceTls
@@ -49,7 +57,7 @@ async def create_server(
         hosts=["" if not host else host_name(host) for host in hosts],
         port=await _port_number(loop, port),
         family=inet_family(family),
-        flags=flags,
+        flags=flags_for(hosts, family, flags),
         backlog=_backlog(backlog),
         reuse_address=reuse_address,
         reuse_port=reuse_port,
