@@ -2,11 +2,13 @@
 
 import asyncio
 import errno
+import io
 import os
 import signal
 import sys
+import types
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import harness
 import pytest
@@ -42,6 +44,11 @@ async def refusal(*args: Any, shell_command: Any = None, **options: Any) -> Base
         await call
     info.value.__dict__["was_factory_called"] = bool(called)
     return info.value
+
+
+def closed_file() -> IO[bytes]:
+    with open(os.devnull, "rb") as file:
+        return file
 
 
 @pytest.mark.parametrize(
@@ -98,7 +105,13 @@ def test_shell_that_is_none(both: Runner) -> None:
         (("true",), {"group": "nobody-of-this-name"}, KeyError, "nobody-of-this-name"),
         (("true",), {"stdin": STDOUT}, OSError, "Bad file descriptor"),
         (("true",), {"stdout": 987}, OSError, "Bad file descriptor"),
+        (("true",), {"stderr": -4}, OSError, "Bad file descriptor"),
+        (("true",), {"stdin": 1 << 40}, OverflowError, ""),
         (("true",), {"stdout": "file"}, AttributeError, "'str' object has no attribute 'fileno'"),
+        (("true",), {"stdin": 1.0}, AttributeError, "'float' object has no attribute 'fileno'"),
+        (("true",), {"stdout": types.SimpleNamespace(fileno=lambda: "1")}, TypeError, "integer"),
+        (("true",), {"stderr": io.BytesIO()}, io.UnsupportedOperation, "fileno"),
+        (("true",), {"stdout": closed_file()}, ValueError, "I/O operation on closed file"),
     ],
 )
 def test_bad_arguments(
@@ -108,6 +121,19 @@ def test_bad_arguments(
     assert type(error) is kind
     assert text in str(error)
     assert error.__dict__["was_factory_called"]
+
+
+def test_output_to_itself(both: Runner) -> None:
+    """STDOUT is stderr's alone; which error that is depends on the version."""
+    error = both.run(refusal("true", stdout=STDOUT))
+    assert type(error) is (ValueError if sys.version_info >= (3, 13) else OSError)
+
+
+def test_errors_name_the_stream_that_is_wrong(remote: Runner) -> None:
+    error = remote.run(refusal("true", stdin=STDOUT))
+    assert str(error) == "[Errno 9] Bad file descriptor: stdin is subprocess.STDOUT, which only stderr can be"
+    error = remote.run(refusal("true", stderr=987))
+    assert str(error) == "[Errno 9] Bad file descriptor: stderr is 987"
 
 
 def check_os_error(error: BaseException, number: int, filename: Any) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
+from transportd._addresses import c_int
 from transportd._local_file import LocalFile
 from transportd.v1 import subprocess_pb2
 
 if TYPE_CHECKING:
     from transportd._loop import EventLoop
+
+_NAMES = ("stdin", "stdout", "stderr")
 
 
 class StandardStreams:
@@ -23,8 +27,13 @@ class StandardStreams:
     """
 
     def __init__(self, loop: EventLoop, stdin: Any, stdout: Any, stderr: Any):
-        """OSError for a descriptor that is not open. Whoever makes one closes it, until each file has its copy."""
+        """OSError for a descriptor that is not open; what Popen raises for what is none.
+
+        Whoever makes one closes it, until each file has its copy.
+        """
         self._loop = loop
+        if sys.version_info >= (3, 13) and stdout is subprocess.STDOUT:
+            raise ValueError("STDOUT can only be used for stderr")
         self.files: dict[int, LocalFile] = {}  # By the process's descriptor: what is copied.
         self.pipe_fds = {fd for fd, value in enumerate((stdin, stdout, stderr)) if _is_number(value, subprocess.PIPE)}
         try:
@@ -67,10 +76,17 @@ class StandardStreams:
         """This process's descriptor; None when there is none to copy from or to."""
         if value is None:
             return inherited if _is_standard_stream(inherited) else None
-        if not isinstance(value, int):
-            return int(value.fileno())
         special = (subprocess.PIPE, subprocess.DEVNULL, *((subprocess.STDOUT,) if inherited == 2 else ()))
-        return None if value in special else value
+        if isinstance(value, int) and value in special:
+            return None
+        fd = c_int(value if isinstance(value, int) else value.fileno())
+        try:
+            os.fstat(fd)
+        except OSError as error:
+            is_stdout = _is_number(value, subprocess.STDOUT)
+            shown = "subprocess.STDOUT, which only stderr can be" if is_stdout else repr(value)
+            raise OSError(error.errno, f"{error.strerror}: {_NAMES[inherited]} is {shown}") from None
+        return fd
 
 
 def _is_number(value: Any, number: int) -> bool:
