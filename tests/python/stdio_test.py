@@ -461,6 +461,64 @@ def test_input_that_cannot_be_read(remote: Runner, tmp_path: Path) -> None:
     remote.run(main())
 
 
+@pytest.mark.parametrize("kind", ["file", "pipe", "terminal"])
+@pytest.mark.parametrize("writes", [False, True])
+def test_stream_that_is_open_the_wrong_way(both: Runner, tmp_path: Path, kind: str, writes: bool) -> None:
+    """As the input what can only be written, or the other way round: it is neither read nor written, and that is told.
+
+    In asyncio the process is told, EBADF. Here it is the loop's exception handler, and the process's pipe ends.
+    """
+
+    async def main() -> None:
+        reports: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+        with contextlib.ExitStack() as stack:
+            mode = os.O_RDONLY if writes else os.O_WRONLY
+            others = []
+            if kind == "file":
+                (tmp_path / "file").write_bytes(b"as it was")
+                fd = os.open(tmp_path / "file", mode)
+            elif kind == "pipe":
+                reading, writing = os.pipe()
+                fd, other = (reading, writing) if writes else (writing, reading)
+                others.append(other)
+            else:
+                others += pty.openpty()
+                tty.setraw(others[1])
+                fd = os.open(os.ttyname(others[1]), mode | os.O_NOCTTY)
+            for each in (fd, *others):
+                stack.callback(os.close, each)
+            if not writes and kind == "terminal":
+                os.write(others[0], b"for another")
+            elif not writes and kind == "pipe":
+                os.write(fd, b"for another")
+            if writes:
+                status = await asyncio.wait_for(run(*python("print('x' * 100)"), stdout=fd, stderr=DEVNULL), 10)
+            else:
+                process = await asyncio.create_subprocess_exec(*CAT, stdin=fd, stdout=PIPE, stderr=DEVNULL)
+                output, _ = await asyncio.wait_for(process.communicate(), 10)
+                assert output == b""
+                status = process.returncode or 0
+            if isinstance(asyncio.get_running_loop(), transportd.EventLoop):
+                assert [report["exception"].errno for report in reports] == [errno.EBADF]
+                assert "writing only" in str(reports[0]["exception"]) or writes
+            else:
+                assert status != 0
+            if kind == "file":
+                assert (tmp_path / "file").read_bytes() == b"as it was"
+                return
+            # What was for others is there, and nothing else.
+            source = fd if writes and kind == "pipe" else others[1] if not writes and kind == "terminal" else others[0]
+            os.set_blocking(source, False)
+            if writes:
+                with pytest.raises(BlockingIOError):
+                    os.read(source, 100)
+            else:
+                assert os.read(source, 100) == b"for another"
+
+    both.run(main())
+
+
 def test_programs_in_a_row(both: Runner) -> None:
     async def main() -> None:
         reader, writer = os.pipe()

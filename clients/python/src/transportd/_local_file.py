@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import os
 import select
 import socket
@@ -42,7 +44,13 @@ class LocalFile:
         self._is_always_ready = kind in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFBLK)
         # Only poll(2) tells whether a call would block.
         self._may_block = False
-        if kind == stat.S_IFSOCK:
+        # As the kernel, which would tell a process that has it itself (read(2), write(2)): each call fails, at once.
+        self._is_opened_wrongly = fcntl.fcntl(self._fd, fcntl.F_GETFL) & os.O_ACCMODE == (
+            os.O_RDONLY if writes else os.O_WRONLY
+        )
+        if self._is_opened_wrongly:
+            self._is_always_ready = True
+        elif kind == stat.S_IFSOCK:
             self._socket = _as_socket(self._fd)
         elif not self._is_always_ready:
             self._may_block = not self._open_again(kind, status)
@@ -64,6 +72,8 @@ class LocalFile:
 
     def read(self, size: int) -> bytes:
         """As os.read: b"" at the end. BlockingIOError when there is nothing yet."""
+        if self._is_opened_wrongly:
+            raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)}: it is open for writing only")
         if self._socket is not None:
             return self._socket.recv(size, socket.MSG_DONTWAIT)
         if self._may_block:
@@ -72,6 +82,8 @@ class LocalFile:
 
     def write(self, data: memoryview) -> int:
         """As os.write: how many bytes were taken. BlockingIOError when none can be."""
+        if self._is_opened_wrongly:
+            raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)}: it is open for reading only")
         if self._socket is not None:
             return self._socket.send(data, socket.MSG_DONTWAIT)
         if self._may_block:
