@@ -7,6 +7,7 @@ import base64
 import contextlib
 import gc
 import os
+import re
 import socket
 import ssl
 import struct
@@ -778,9 +779,44 @@ def test_arguments_of_the_loop() -> None:
         transportd.EventLoop("localhost:1", subprocess_context="nobody")
 
 
-def test_a_token_that_cannot_be_sent() -> None:
-    with FakeService(Scripted()) as fake, pytest.raises(ValueError, match="too long"):
-        transportd.EventLoop(fake.target, token="x" * 30_000)
+@pytest.mark.parametrize(
+    ("token", "what"),
+    [
+        ("secret" * 20_000, "token has 120000 characters; allowed are at most 7168 printable ASCII characters"),
+        ("secret" + "x" * 7163, "token has 7169 characters; allowed are at most 7168"),
+        ("secret\n", "token ends with a line break; allowed are"),
+        ("secret\r\n", "token ends with a line break; allowed are"),
+        ("secret\nmore", "token has a character at position 6 that it cannot have; allowed are"),
+        ("secret\0", "token has a character at position 6"),
+        ("secret\x7f", "token has a character at position 6"),
+        ("secr\u00e9t", "token has a character at position 4"),
+        ("secr\udc80t", "token has a character at position 4"),
+        (" secret", "token begins or ends with a space; allowed are"),
+        ("secret ", "token begins or ends with a space; allowed are"),
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("by", ["argument", "environment"])
+def test_a_token_that_cannot_be_sent(token: str, what: str, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused at once: nobody is called."""
+    if by == "environment":
+        if "\0" in token:
+            pytest.skip("not in an environment")
+        monkeypatch.setenv("TRANSPORTD_TOKEN", token)
+    with pytest.raises(ValueError, match=re.escape(what)) as caught:
+        transportd.EventLoop("127.0.0.1:1", token=token if by == "argument" else None)
+    assert "secr" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", [b"token", 5])
+def test_a_token_of_another_type(token: Any) -> None:
+    with pytest.raises(TypeError, match="token must be a str, not"):
+        transportd.EventLoop("127.0.0.1:1", token=token)
+
+
+def test_the_longest_token(service: harness.Service) -> None:
+    """The service takes it; what it stands for is not its matter."""
+    transportd.EventLoop(service.target, token="~" * 7168).close()
 
 
 def test_run_without_a_service_is_one_error_and_nothing_else() -> None:

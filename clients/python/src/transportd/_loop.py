@@ -54,7 +54,8 @@ class EventLoop(asyncio.SelectorEventLoop):
         """Connects to the service, and waits for that.
 
         target: a gRPC target (HOST:PORT, dns:///HOST:PORT, unix:PATH, …). None: TRANSPORTD_TARGET, or 127.0.0.1:50051.
-        token: who calls, for the service's policy. None: TRANSPORTD_TOKEN; empty: nobody says.
+        token: who calls, for the service's policy. None: TRANSPORTD_TOKEN; empty: nobody says. At most 7168 printable
+            ASCII characters.
         ssl: TLS with the service itself. None: plain.
         connect_timeout: the most seconds until the session is open.
         client_name: for people, in `transportctl sessions`, at most 128 bytes. None: the program's name and number.
@@ -64,7 +65,7 @@ class EventLoop(asyncio.SelectorEventLoop):
             `service`.
 
         ServiceUnavailableError: nobody is there, or it is no transportd, or not one that speaks this contract.
-        AuthenticationError, PolicyDeniedError: it does not let the caller in. ValueError: a target that is none.
+        AuthenticationError, PolicyDeniedError: it does not let the caller in. ValueError: a target or token that is none.
         """
         super().__init__(selector)
         self._connect_sockets = connect_sockets

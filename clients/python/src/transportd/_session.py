@@ -45,6 +45,8 @@ _MAX_ENTRIES = 65_000
 # The longest wait for the service's goodbye, in seconds.
 _CLOSE_TIMEOUT = 2.0
 _MAX_CLIENT_NAME_BYTES = 128
+# gRPC's servers take 8 KiB of metadata for certain (grpc_types.h, GRPC_ARG_MAX_METADATA_SIZE): the rest is for others.
+_MAX_TOKEN_CHARACTERS = 7 << 10
 
 Reply = event_loop_pb2.Reply
 Done = Callable[[Reply | None, Exception | None], None]
@@ -767,8 +769,26 @@ def _forget_sessions() -> None:
 os.register_at_fork(after_in_child=_forget_sessions)
 
 
+def _check_token(token: str) -> None:
+    """TypeError, ValueError: no header can have it (RFC 9113, 8.2.1). What it is, they never say."""
+    allowed = f"allowed are at most {_MAX_TOKEN_CHARACTERS} printable ASCII characters, without a space at either end"
+    if not isinstance(token, str):
+        raise TypeError(f"token must be a str, not {type(token).__name__!r}")
+    if len(token) > _MAX_TOKEN_CHARACTERS:
+        raise ValueError(f"token has {len(token)} characters; {allowed}")
+    if token.endswith(("\n", "\r")):
+        raise ValueError(f"token ends with a line break; {allowed}")
+    for position, character in enumerate(token):
+        if not " " <= character <= "~":
+            raise ValueError(f"token has a character at position {position} that it cannot have; {allowed}")
+    if token != token.strip():
+        raise ValueError(f"token begins or ends with a space; {allowed}")
+
+
 def _dial(target: str, token: str | None, ssl_context: ssl.SSLContext | None, deadline: float) -> GrpcCall:
     place = parse_target(target)
+    if token:
+        _check_token(token)
     try:
         sock = place.connect(deadline)
     except OSError as error:
