@@ -259,6 +259,27 @@ def test_synchronous():
     run(source).assert_outcomes(passed=1, failed=1)
 
 
+@pytest.mark.parametrize("older", [False, True])
+def test_option_without_pytest_asyncio_says_what_to_install(run: Run, older: bool) -> None:
+    run.pytester.makeini("[pytest]\nfilterwarnings = error\n")
+    arguments = ["-p", "no:asyncio", "--transportd"]
+    if older:
+        # A plugin of that name, which has not the hook.
+        run.pytester.makepyfile(
+            older="def pytest_load_initial_conftests(early_config):\n"
+            "    early_config.pluginmanager.unblock('asyncio')\n"
+            "    early_config.pluginmanager.register(object(), 'asyncio')\n"
+        )
+        arguments = ["-p", "older", *arguments]
+    result = run("async def test_it(): pass", *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    found = "an older one is here" if older else "it is not here"
+    result.stderr.fnmatch_lines(
+        [f"ERROR: --transportd needs pytest-asyncio 1.4 or newer, and {found}: pip install 'pytest-asyncio>=1.4'"]
+    )
+    assert not result.stdout.lines or "passed" not in result.stdout.str()
+
+
 def test_debug_mode_is_honoured(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     source = """
 def test_synchronous(transportd_loop):

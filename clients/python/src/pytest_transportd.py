@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ServiceUnderTest"]
 
 FACTORY_HOOK = "pytest_asyncio_loop_factories"
+OLDEST_PYTEST_ASYNCIO = "1.4"
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Called when the options are known."""
+    if config.getoption("transportd") and not hasattr(config.hook, FACTORY_HOOK):
+        found = "an older one is here" if config.pluginmanager.hasplugin("asyncio") else "it is not here"
+        raise pytest.UsageError(
+            f"--transportd needs pytest-asyncio {OLDEST_PYTEST_ASYNCIO} or newer, and {found}: "
+            f"pip install 'pytest-asyncio>={OLDEST_PYTEST_ASYNCIO}'"
+        )
     config.stash[PLUGIN] = Plugin(config)
     config.pluginmanager.register(config.stash[PLUGIN])
 
@@ -201,8 +208,8 @@ def running_loop(request: pytest.FixtureRequest, marker: pytest.Mark) -> transpo
     loop = runner.get_loop()
     if not isinstance(loop, transportd.EventLoop):
         pytest.fail(
-            "this test runs on another event loop: pytest-asyncio 1.4 or newer is needed, and transportd_loop must be "
-            "among the arguments of the test or of its fixtures",
+            f"this test runs on another event loop: pytest-asyncio {OLDEST_PYTEST_ASYNCIO} or newer is needed, and "
+            "transportd_loop must be among the arguments of the test or of its fixtures",
             pytrace=False,
         )
     return loop
