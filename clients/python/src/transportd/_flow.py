@@ -124,7 +124,7 @@ class Endpoint(asyncio.BaseTransport):
         if self._lost_count:
             return
         # What was not read makes it a reset, as the kernel does of a socket that is closed with something unread.
-        self._session.abort(self._id, reset=self._has_unread())
+        self._session.send_abort(self._id, reset=self._has_unread())
         self._lose(error)
 
     def _has_unread(self) -> bool:
@@ -146,16 +146,19 @@ class Endpoint(asyncio.BaseTransport):
 
     def _lose(self, error: BaseException | None) -> None:
         """connection_lost is scheduled; nothing else is called any more."""
-        self._lost_count += 1
         self._closing = True
-        self._session.handles.pop(self._id, None)
         self._drop()
         self._loop.call_soon(self._call_connection_lost, error)
+        # Behind it: if this is interrupted, the session's loss calls it once more.
+        self._lost_count += 1
+        self._session.handles.pop(self._id, None)
 
     def _drop(self) -> None:
         """Lets go of what is buffered."""
 
     def _call_connection_lost(self, error: BaseException | None) -> None:
+        if self._is_gone:
+            return
         self._is_gone = True
         protocol, self._protocol = self._protocol, None
         on_lost, self._on_lost = self._on_lost, None

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from transportd import _connect, _datagram, _pipe, _placeholder, _resolve, _sendfile, _serve, _spawn
+from transportd._interruption import is_inside
 from transportd._local_file import LocalFile
 from transportd._server import ListeningSocket
 from transportd._session import Session, Unclaimed
@@ -65,7 +66,8 @@ class EventLoop(asyncio.SelectorEventLoop):
             `service`.
 
         ServiceUnavailableError: nobody is there, or it is no transportd, or not one that speaks this contract.
-        AuthenticationError, PolicyDeniedError: it does not let the caller in. ValueError: a target or token that is none.
+        AuthenticationError, PolicyDeniedError: it does not let the caller in. ValueError: a target or a token that
+        cannot be.
         """
         super().__init__(selector)
         self._connect_sockets = connect_sockets
@@ -97,6 +99,15 @@ class EventLoop(asyncio.SelectorEventLoop):
         session = getattr(self, "_session", None)
         where = f" target={session.target}" if session is not None else ""
         return super().__repr__().replace(" running=", f"{where} running=", 1)
+
+    def run_forever(self) -> None:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.run_forever"""
+        try:
+            super().run_forever()
+        except (KeyboardInterrupt, SystemExit) as error:
+            if is_inside(error):
+                self._session.interrupt()
+            raise
 
     def close(self) -> None:
         """Ends the session and what is open in it, and closes the loop. RuntimeError while it runs."""

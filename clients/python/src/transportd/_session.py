@@ -7,6 +7,7 @@ transport, server and request is then told, once. Everything happens in the even
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import ssl
 import sys
@@ -29,6 +30,7 @@ from transportd._errors import (
 )
 from transportd._frames import Frame, LargeData, acknowledgement_entry, command_entry, frame_end
 from transportd._http2 import Buffer, GrpcCall, Status
+from transportd._interruption import is_inside
 from transportd._target import parse_target, seconds_until
 from transportd.v1 import event_loop_pb2, transport_pb2
 
@@ -163,6 +165,7 @@ class Session:
         self.unwritten_bytes = 0
         self._waiting_for_credit: deque[int] = deque()
         self._paused_writers: set[PausedWriter] = set()
+        self._untold: deque[Callable[[], None]] = deque()  # Of the session's loss.
         self.unacknowledged_bytes = 0
         self._to_acknowledge: set[int] = set()
         self._frame_is_due = False  # Even without an entry: it has something to say besides.
@@ -232,30 +235,42 @@ class Session:
         if self.lost is not None:
             return
         size = len(entry)
-        if self._entries_bytes + size + 64 > self._max_frame_bytes or self._entry_count >= _MAX_ENTRIES:
-            self._seal()
-        self._entries.append(entry)
-        self._entries_bytes += size
-        self._entry_count += 1
-        if not self._flush_is_due:
-            self._loop.call_soon(self._flush)  # Raises in debug mode, in another thread.
-            self._flush_is_due = True
+        try:
+            if self._entries_bytes + size + 64 > self._max_frame_bytes or self._entry_count >= _MAX_ENTRIES:
+                self._seal()
+            self._entries.append(entry)
+            self._entries_bytes += size
+            self._entry_count += 1
+            if not self._flush_is_due:
+                self._loop.call_soon(self._flush)  # Raises in debug mode, in another thread.
+                self._flush_is_due = True
+        except Exception:
+            raise
+        except BaseException:
+            self.interrupt()
+            raise
 
     def write(self, transport_id: int, header: bytes, data: bytes | memoryview) -> None:
         """Data for a transport, at most `credit` and `max_write_bytes` long. `header` is write_header's."""
         if self.lost is not None:
             return
         size = len(header) + len(data)
-        self.unwritten_bytes += len(data)
-        if self._entries_bytes + size + 64 > self._max_frame_bytes or self._entry_count >= _MAX_ENTRIES:
-            self._seal()
-        self._entries.append(header)
-        self._entries.append(data)
-        self._entries_bytes += size
-        self._entry_count += 1
-        if not self._flush_is_due:
-            self._loop.call_soon(self._flush)  # Raises in debug mode, in another thread.
-            self._flush_is_due = True
+        try:
+            self.unwritten_bytes += len(data)
+            if self._entries_bytes + size + 64 > self._max_frame_bytes or self._entry_count >= _MAX_ENTRIES:
+                self._seal()
+            self._entries.append(header)
+            self._entries.append(data)
+            self._entries_bytes += size
+            self._entry_count += 1
+            if not self._flush_is_due:
+                self._loop.call_soon(self._flush)  # Raises in debug mode, in another thread.
+                self._flush_is_due = True
+        except Exception:
+            raise
+        except BaseException:
+            self.interrupt()
+            raise
 
     @property
     def open_sequence(self) -> int:
@@ -281,15 +296,19 @@ class Session:
         """Hands over the frame under construction, if there is one."""
         if not self._entries and not self._frame_is_due:
             return
-        if self._to_acknowledge:
-            self._append_acknowledgements()
-        self._frame_is_due = False
-        self._sequence += 1
-        end = frame_end(self._sequence, self._received_sequence, bool(self._paused_writers))
-        self._entries.append(end)
-        entries, size = self._entries, self._entries_bytes + len(end)
-        self._entries, self._entries_bytes, self._entry_count = [], 0, 0
-        self._call.send(entries, size)
+        try:
+            if self._to_acknowledge:
+                self._append_acknowledgements()
+            self._frame_is_due = False
+            self._sequence += 1
+            end = frame_end(self._sequence, self._received_sequence, bool(self._paused_writers))
+            self._entries.append(end)
+            entries, size = self._entries, self._entries_bytes + len(end)
+            self._entries, self._entries_bytes, self._entry_count = [], 0, 0
+            self._call.send(entries, size)
+        except BaseException:
+            self.interrupt()
+            raise
 
     def _flush(self) -> None:
         self._flush_is_due = False
@@ -312,7 +331,11 @@ class Session:
             self._loop.add_writer(self._fd, self._on_writable)
 
     def _on_writable(self) -> None:
-        self._call.flush()
+        try:
+            self._call.flush()
+        except BaseException:
+            self.interrupt()
+            raise
         if not self._call.wants_write:
             self._is_watching_write = False
             self._loop.remove_writer(self._fd)
@@ -321,7 +344,7 @@ class Session:
     # Requests
 
     def request(self, command: event_loop_pb2.Command, done: Done) -> int:
-        """Sends `command`; `done` is called once, in a later turn. Returns the request's id."""
+        """Sends `command`; `done` is called in a later turn, once, or again if it was interrupted. Returns the id."""
         self._check()
         while True:
             self._last_request_id = self._last_request_id % 0xFFFFFFFF + 1
@@ -401,23 +424,20 @@ class Session:
         request_id = self.request(command, lambda reply, error: answers.append((reply, error)))
         deadline = time.monotonic() + timeout
         self._seal()
-        while not answers:
-            is_readable = self._call.wait(deadline)
-            for message in self._call.receive() if is_readable else ():
-                if (frame := self._read(message)) is not None:
+        try:
+            while not answers:
+                is_readable = self._call.wait(deadline)
+                for frame in self._receive() if is_readable else ():
                     callbacks = list(frame.callbacks)
                     frame.callbacks = iter([one for one in callbacks if not self._take_now(one, request_id)])
-            if not answers and self._call.status is not None:
-                self._requests.pop(request_id, None)
-                self._drain_later()
-                raise SessionLostError(f"the session with the service is lost: {self._call.status.message}")
-            if not answers and not is_readable:
-                self._requests.pop(request_id, None)
-                raise RequestTimeoutError(f"the service did not answer within {timeout:g} s")
-        if self._backlog or self._call.status is not None:
-            self._drain_later()
-        if self._call.wants_write:
-            self._watch_write()
+                if not answers and self._call.status is not None:
+                    self._requests.pop(request_id, None)
+                    raise SessionLostError(f"the session with the service is lost: {self._call.status.message}")
+                if not answers and not is_readable:
+                    self._requests.pop(request_id, None)
+                    raise RequestTimeoutError(f"the service did not answer within {timeout:g} s")
+        finally:
+            self._go_on()
         reply, error = answers[0]
         if error is not None:
             raise error
@@ -467,16 +487,20 @@ class Session:
         try:
             if timeout > 0:
                 self._call.wait(time.monotonic() + timeout)
-            messages = self._call.receive()
-            for message in messages:
-                self._read(message)
+            frames = self._receive()
         finally:
-            if self._backlog or self._call.status is not None:
-                self._drain_later()
-            if self._call.wants_write:
-                self._watch_write()
-        if not messages and self._call.status is not None:
+            self._go_on()
+        if not frames and self._call.status is not None:
             raise SessionLostError(f"the session with the service is lost: {self._call.status.message}")
+
+    def _go_on(self) -> None:
+        """What was read in this thread, and what could not be written yet, is for a later turn."""
+        if self.lost is not None:
+            return
+        if self._backlog or self._call.status is not None:
+            self._drain_later()
+        if self._call.wants_write:
+            self._watch_write()
 
     def cancel(self, request_id: int) -> None:
         """Asks the service to stop an unanswered command; its `done` is still called."""
@@ -485,7 +509,11 @@ class Session:
 
     def abort(self, transport_id: int, reset: bool = False) -> None:
         """Ends a transport, and forgets it: what the service says of it from now on is ignored."""
+        self.send_abort(transport_id, reset)
         self.handles.pop(transport_id, None)
+
+    def send_abort(self, transport_id: int, reset: bool) -> None:
+        """Ends a transport, which still hears what there is to hear."""
         self.send(event_loop_pb2.Command(abort=transport_pb2.AbortRequest(transport_id=transport_id, reset=reset)))
 
     def unclaimed(self, transport_id: int) -> Unclaimed:
@@ -562,8 +590,7 @@ class Session:
     def _on_readable(self) -> None:
         call = self._call
         # All of them before the first is dispatched: a protocol may wait for an answer, which reads on (call_now).
-        for message in call.receive():
-            self._read(message)
+        self._receive()
         # What the protocols say goes out behind all of it, at once: another turn of the loop would only delay it.
         was_due, self._flush_is_due = self._flush_is_due, True
         try:
@@ -580,6 +607,14 @@ class Session:
                         self._seal()
                     if call.wants_write:
                         self._watch_write()
+
+    def _receive(self) -> list[Frame]:
+        """Reads what has arrived: the frames, which are in the backlog now."""
+        try:
+            return [frame for message in self._call.receive() if (frame := self._read(message)) is not None]
+        except BaseException:
+            self.interrupt()
+            raise
 
     def _read(self, message: Buffer) -> Frame | None:
         """The frame, which is in the backlog now; None: it was none, and the session is lost."""
@@ -608,9 +643,12 @@ class Session:
             while backlog:
                 self._dispatch(backlog[0])
                 backlog.popleft()
-        except BaseException:
+        except BaseException as error:
             # KeyboardInterrupt of a protocol, say: what else there is is not lost.
-            self._drain_later()
+            if not isinstance(error, Exception) and is_inside(error):
+                self.interrupt()
+            else:
+                self._drain_later()
             raise
 
     def _dispatch(self, frame: Frame) -> None:
@@ -662,13 +700,15 @@ class Session:
         if made is not None and reply.HasField("error"):
             # It was made, and cancelled behind that.
             self.handles.pop(made, None)
-        done = self._requests.pop(reply.request_id, None)
+        done = self._requests.get(reply.request_id)
         if done is None:
             return
         if reply.HasField("error"):
             done(None, to_exception(reply.error))
         else:
             done(reply, None)
+        # Behind it: if this is interrupted, it hears of the session's loss.
+        self._requests.pop(reply.request_id, None)
 
     def _on_connection_made(self, transport_id: int, made: transport_pb2.ConnectionMade) -> None:
         unclaimed = Unclaimed(self, transport_id, made)
@@ -704,20 +744,37 @@ class Session:
 
     def lose(self, error: Exception) -> None:
         """Tells everybody that the session is gone. Idempotent."""
-        if self.lost is not None:
-            return
+        if self.lost is None:
+            self._end(error)
+            self._tell_loss()
+
+    def interrupt(self) -> None:
+        """An exception from outside, such as KeyboardInterrupt, has left something here half done: the session is lost.
+
+        Nothing is read or written any more; in a later turn everybody is told. Idempotent.
+        """
+        if self.lost is None:
+            text = f"the session with the service at {self.target} is lost: an exception interrupted it halfway"
+            self._end(SessionLostError(f"{text}, as a signal's KeyboardInterrupt does"))
+        self._call.close()
+        if not self._loop.is_closed():
+            self._loop.call_soon(self._tell_loss)
+
+    def _end(self, error: Exception) -> None:
         self.lost = error
         self._unwatch()
         requests, self._requests = self._requests, {}
         handles, self.handles = self.handles, {}
         servers, self.servers = self.servers, {}
         self._entries, self._entries_bytes = [], 0
-        for server in servers.values():
-            server.on_session_lost(error)
-        for done in requests.values():
-            done(None, error)
-        for handle in handles.values():
-            handle.on_session_lost(error)
+        self._untold.extend(functools.partial(server.on_session_lost, error) for server in servers.values())
+        self._untold.extend(functools.partial(done, None, error) for done in requests.values())
+        self._untold.extend(functools.partial(handle.on_session_lost, error) for handle in handles.values())
+
+    def _tell_loss(self) -> None:
+        while self._untold:
+            self._untold[0]()
+            self._untold.popleft()  # Behind it: whoever is interrupted is told once more.
 
     def _unwatch(self) -> None:
         _sessions.discard(self)
@@ -741,11 +798,13 @@ class Session:
         self._requests.clear()
         self.handles.clear()
         self.servers.clear()
-        call.half_close()
-        deadline = time.monotonic() + _CLOSE_TIMEOUT
-        while call.status is None and call.wait(deadline):
-            call.receive()
-        call.close()
+        try:
+            call.half_close()
+            deadline = time.monotonic() + _CLOSE_TIMEOUT
+            while call.status is None and call.wait(deadline):
+                call.receive()
+        finally:
+            call.close()
 
     def forget(self) -> None:
         """A fork's child: the session is the parent's. Nothing is said to the service."""
