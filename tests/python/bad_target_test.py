@@ -777,6 +777,9 @@ def test_a_goodbye_that_does_not_come() -> None:
 def test_arguments_of_the_loop() -> None:
     with pytest.raises(ValueError, match="subprocess_context 'nobody': allowed are"):
         transportd.EventLoop("localhost:1", subprocess_context="nobody")
+    for seconds in (0, -1, float("nan"), 3601):
+        with pytest.raises(ValueError, match=r"answer_timeout .*: allowed are seconds above 0, at most 3600"):
+            transportd.EventLoop("localhost:1", answer_timeout=seconds)
 
 
 @pytest.mark.parametrize(

@@ -468,37 +468,43 @@ def stand_still(pid: int) -> None:
 def test_calls_that_wait_in_the_thread_of_a_service_that_stands_still(
     own_service: Service,
     listener: socket.socket,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from transportd._session import Session
-
-    monkeypatch.setattr(Session.call_now, "__defaults__", (0.1,))
-
     async def main() -> None:
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.create_connection(Counting, *listener.getsockname())
         server = await loop.create_server(Counting, "127.0.0.1", 0)
+        process = await asyncio.create_subprocess_exec("sleep", "60")
         sock = transport.get_extra_info("socket")
         stand_still(own_service.pid)
         try:
-            with pytest.raises(TimeoutError, match=r"did not answer within 0\.1 s"):
-                sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            begun = time.monotonic()
+            for call in (
+                lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                lambda: sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 50_000),
+                lambda: process.send_signal(signal.SIGUSR1),
+            ):
+                text = rf"service at {own_service.target} did not answer within 0\.5 s: it stands still.*answer_timeout"
+                with pytest.raises(transportd.RequestTimeoutError, match=text):
+                    call()
+            assert time.monotonic() - begun < 4
             with caplog.at_level(logging.WARNING, "asyncio"):
                 server.close()
-            assert "did not answer within 0.1 s" in caplog.text
+            assert "did not answer within 0.5 s" in caplog.text
             assert server.sockets == ()
         finally:
             os.kill(own_service.pid, signal.SIGCONT)
         # Late answers harm nobody.
-        monkeypatch.undo()
+        await soon(loop.getaddrinfo("127.0.0.1", 80))
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
         transport.close()
         await soon(protocol.is_lost.wait())
         server.close()
         await soon(server.wait_closed())
+        # The signal was late, too.
+        assert await soon(process.wait()) == -signal.SIGUSR1
 
-    run(lambda: transportd.EventLoop(own_service.target), main)
+    run(lambda: transportd.EventLoop(own_service.target, answer_timeout=0.5), main)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])

@@ -46,7 +46,7 @@ class ServiceBusyError(ServiceError, OSError):
 
 
 class RequestTimeoutError(ServiceError, TimeoutError):
-    """The service gave up on the call."""
+    """The service gave up on the call, or did not answer in time what must be answered at once."""
 
 
 class UnsupportedError(ServiceError, NotImplementedError):

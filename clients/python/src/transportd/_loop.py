@@ -47,6 +47,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         token: str | None = None,
         ssl: ssl_module.SSLContext | None = None,
         connect_timeout: float = 10.0,
+        answer_timeout: float = 5.0,
         client_name: str | None = None,
         connect_sockets: bool = True,
         subprocess_context: str = "client",
@@ -59,6 +60,9 @@ class EventLoop(asyncio.SelectorEventLoop):
             ASCII characters.
         ssl: TLS with the service itself. None: plain.
         connect_timeout: the most seconds until the session is open.
+        answer_timeout: the most seconds, up to 3600, that a call waits in the loop's thread for an answer that asyncio
+            gives at once: getsockopt and setsockopt, a subprocess's send_signal, a server's close. Nothing else of the
+            loop goes on meanwhile. Then it raises RequestTimeoutError; a server's close logs a warning.
         client_name: for people, in `transportctl sessions`, at most 128 bytes. None: the program's name and number.
         connect_sockets: whether sock_connect() connects TCP sockets in the service, too, as libraries need that resolve
             and connect by themselves (aiohttp). False: as every `sock=`, they are local.
@@ -83,12 +87,15 @@ class EventLoop(asyncio.SelectorEventLoop):
                 raise TypeError(f"ssl must be an ssl.SSLContext, not {type(ssl).__name__!r}")
             if not connect_timeout > 0:
                 raise ValueError(f"connect_timeout {connect_timeout!r}: allowed are seconds above 0")
+            if not 0 < answer_timeout <= _connect.LONGEST_SECONDS:
+                raise ValueError(f"answer_timeout {answer_timeout!r}: allowed are seconds above 0, at most 3600")
             self._session = Session(
                 self,
                 target if target is not None else default_target(),
                 token=token if token is not None else os.environ.get("TRANSPORTD_TOKEN"),
                 ssl_context=ssl,
                 connect_timeout=connect_timeout,
+                answer_timeout=answer_timeout,
                 client_name=client_name if client_name is not None else _own_name(),
             )
         except BaseException:

@@ -135,10 +135,15 @@ class Session:
         token: str | None,
         ssl_context: ssl.SSLContext | None,
         connect_timeout: float,
+        answer_timeout: float,
         client_name: str,
     ):
-        """Connects and opens the session, and waits for that: at most `connect_timeout` seconds."""
+        """Connects and opens the session, and waits for that: at most `connect_timeout` seconds.
+
+        answer_timeout: the most seconds that call_now waits.
+        """
         self._loop = loop
+        self._answer_timeout = answer_timeout
         self.target = target
         self.handles: dict[int, Handle] = {}
         self.servers: dict[int, RemoteServer] = {}
@@ -414,15 +419,16 @@ class Session:
                 future.result().abort()
             raise
 
-    def call_now(self, command: event_loop_pb2.Command, timeout: float = 10.0) -> Reply:
+    def call_now(self, command: event_loop_pb2.Command) -> Reply:
         """Sends `command` and waits for its reply, in this thread: nothing else happens meanwhile.
 
         For what asyncio answers at once, such as getsockopt. What the service says meanwhile is kept, in order.
+        RequestTimeoutError when it says nothing to that in time.
         """
         answers: list[tuple[Reply | None, Exception | None]] = []
         self._close_behind()
         request_id = self.request(command, lambda reply, error: answers.append((reply, error)))
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + self._answer_timeout
         self._seal()
         try:
             while not answers:
@@ -435,7 +441,7 @@ class Session:
                     raise SessionLostError(f"the session with the service is lost: {self._call.status.message}")
                 if not answers and not is_readable:
                     self._requests.pop(request_id, None)
-                    raise RequestTimeoutError(f"the service did not answer within {timeout:g} s")
+                    raise self._no_answer()
         finally:
             self._go_on()
         reply, error = answers[0]
@@ -443,6 +449,18 @@ class Session:
             raise error
         assert reply is not None
         return reply
+
+    def _no_answer(self) -> RequestTimeoutError:
+        # The loop goes on: with what is still to be sent, and with what has come.
+        if self._call.wants_write:
+            self._watch_write()
+        if self._backlog:
+            self._drain_later()
+        return RequestTimeoutError(
+            f"the service at {self.target} did not answer within {self._answer_timeout:g} s: it stands still, or the"
+            " way to it is broken. What was asked for may still be done. EventLoop(answer_timeout=…) sets how long to"
+            " wait"
+        )
 
     def _take_now(self, callback: event_loop_pb2.Callback | LargeData, request_id: int) -> bool:
         """Whether it is what call_now may hear at once: the answer, and the end of what is closing, told later."""
