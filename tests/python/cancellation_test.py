@@ -1,11 +1,16 @@
-"""Every call of the loop that waits, cancelled at each place where it waits: nothing of it is left in the service."""
+"""Every call of the loop that waits, cancelled at each place where it waits: nothing of it is left in the service.
+
+Also while the service stands still: the call ends at once, and what the service says of it later is taken care of.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import io
 import os
+import signal
 import socket
 import ssl
 import tempfile
@@ -16,20 +21,26 @@ from typing import Any
 
 import harness
 import pytest
+import transportd
 
 from differential import LoopFactory, soon
 
 LIMIT_SECONDS = 20
+STILL_SECONDS = 5  # The longest time that a cancelled call takes while the service stands still.
 Call = Callable[["Scene"], Coroutine[Any, Any, Any]]
 
 
 class CancelledAt:
-    """Awaits `inner`, and cancels the task at its `index`th wait: before what it waits for is done, or just after."""
+    """Awaits `inner`, and cancels the task at its `index`th wait: before what it waits for is done, or just after.
 
-    def __init__(self, inner: Coroutine[Any, Any, Any], index: int, when: str):
+    Still: `stand_still` is called first, and the task cancelled in a later turn.
+    """
+
+    def __init__(self, inner: Coroutine[Any, Any, Any], index: int, when: str, stand_still: Callable[[], None]):
         self._inner = inner
         self._index = index
         self._when = when
+        self._stand_still = stand_still
         self.is_reached = False
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -46,7 +57,10 @@ class CancelledAt:
             error = None
             if count == self._index:
                 self.is_reached = True
-                if self._when == "before" or waiting is None:
+                if self._when == "still":
+                    self._stand_still()
+                    asyncio.get_running_loop().call_later(0.01, task.cancel)
+                elif self._when == "before" or waiting is None:
                     task.cancel()
                 else:
                     # The task is woken by a callback that is added later: this one comes first.
@@ -228,6 +242,15 @@ async def sendfile_of_an_object(scene: Scene) -> Any:
         writer.transport.abort()
 
 
+async def subprocess_exec(scene: Scene) -> Any:
+    transport, _ = await scene.loop.subprocess_exec(asyncio.SubprocessProtocol, "sleep", "3600")
+    return transport
+
+
+async def create_datagram_endpoint(scene: Scene) -> Any:
+    return await scene.loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=("localhost", 9))
+
+
 CALLS: tuple[Call, ...] = (
     create_connection,
     create_connection_by_name,
@@ -249,6 +272,8 @@ CALLS: tuple[Call, ...] = (
     wait_closed,
     sendfile,
     sendfile_of_an_object,
+    subprocess_exec,
+    create_datagram_endpoint,
 )
 
 
@@ -257,14 +282,29 @@ def end(result: Any) -> None:
     made = result[0] if isinstance(result, tuple) else result
     if isinstance(made, asyncio.StreamWriter):
         made.transport.abort()
+    elif isinstance(made, asyncio.SubprocessTransport):
+        made.close()
     elif isinstance(made, asyncio.BaseTransport):
         made.abort()  # type: ignore[attr-defined]
     elif isinstance(made, (asyncio.AbstractServer, socket.socket)):
         made.close()
 
 
-async def cancel_everywhere(call: Call, when: str, folder: Path, count_fds: Callable[[], int]) -> list[str]:
+def stand_still(service: harness.Service) -> None:
+    service.process.send_signal(signal.SIGSTOP)
+    tasks = Path(f"/proc/{service.process.pid}/task")
+    harness.eventually(
+        lambda: all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir()),
+        "every thread has stopped",
+    )
+
+
+async def cancel_everywhere(call: Call, when: str, folder: Path, service: harness.Service) -> list[str]:
     """Cancels it at its first wait, its second, …, until it ends by itself; says how each ended."""
+
+    def count_fds() -> int:
+        return len(service.fds())
+
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: unexpected.append(context))
     unexpected: list[dict[str, Any]] = []
@@ -275,12 +315,18 @@ async def cancel_everywhere(call: Call, when: str, folder: Path, count_fds: Call
         with contextlib.ExitStack() as stack:
             scene = Scene(loop, folder / str(index), stack)
             before = count_fds()
-            cancelling = CancelledAt(call(scene), index, when)
+            cancelling = CancelledAt(call(scene), index, when, functools.partial(stand_still, service))
 
             async def run(awaitable: Awaitable[Any]) -> Any:
                 return await awaitable
 
             task = asyncio.create_task(run(cancelling))
+            try:
+                await asyncio.wait((task,), timeout=STILL_SECONDS)
+                has_ended = task.done()
+            finally:
+                service.process.send_signal(signal.SIGCONT)
+            assert has_ended or when != "still"
             try:
                 end(await soon(asyncio.shield(task)))
                 outcome = "returned"
@@ -304,13 +350,16 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", "after", "still"])
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 def test_nothing_is_left(
     call: Call, when: str, loop_factory: LoopFactory, service: harness.Service, tmp_path: Path
 ) -> None:
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        outcomes = runner.run(cancel_everywhere(call, when, tmp_path, lambda: len(service.fds())))
+    def still() -> transportd.EventLoop:
+        return transportd.EventLoop(service.target, answer_timeout=0.5)
+
+    with asyncio.Runner(loop_factory=still if when == "still" else loop_factory) as runner:
+        outcomes = runner.run(cancel_everywhere(call, when, tmp_path, service))
     # Cancelled at its first wait; and the last time it was not cancelled at all.
     assert outcomes[0] == "cancelled" or when == "after"
     assert len(outcomes) > 1

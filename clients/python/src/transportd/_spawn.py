@@ -25,6 +25,8 @@ _SHELL = "/bin/sh"
 _LARGEST_ID = 0xFFFFFFFF
 # Of the frame around a command.
 _FRAME_BYTES = 128
+# The longest time that a cancelled start waits for its process's end.
+_END_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ async def spawn(
     """Starts it, and returns behind connection_made; raises what asyncio raises.
 
     When it is cancelled the process is killed, and its protocol hears of all that, before this ends; if it is cancelled
-    again, behind it.
+    again, or the service does not answer within a second, behind it.
     """
     streams = StandardStreams(loop, *stdio)
     try:
@@ -231,16 +233,29 @@ async def spawn(
         transport = await asyncio.shield(made)
     except asyncio.CancelledError:
         # With asyncio the process has been started by now, at whatever time the caller is cancelled.
-        with contextlib.suppress(Exception):
-            transport = await made
-            transport._release()
-            transport.close()
-            await transport._wait()
+        await _end(loop, made)
         raise
     except Exception as error:
         raise _as_asyncio(error, program) from None
     transport._release()
     return transport
+
+
+async def _end(loop: EventLoop, made: asyncio.Future[SubprocessTransport]) -> None:
+    """Closes the transport that is being made, and waits for the process's end, as long as that is soon."""
+    deadline = loop.time() + _END_SECONDS
+    try:
+        await asyncio.wait((made,), timeout=_END_SECONDS)
+    finally:
+        # What is made later is closed by whoever makes it: nobody waits any more.
+        made.cancel()
+        transport = None if made.cancelled() or made.exception() is not None else made.result()
+        if transport is not None:
+            transport._release()
+            transport.close()
+    if transport is not None:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(transport._wait(), deadline - loop.time())
 
 
 def _as_asyncio(error: Exception, program: Program) -> Exception:
