@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -161,20 +162,105 @@ def test_only_names_are_asked_for_each_time(
         async with endpoint(local_addr=("127.0.0.1", 0)) as protocol:
             session = protocol.transport._session
             asked: list[Any] = []
-            call_now = session.call_now
+            request = session.request
 
-            def counted(command: Any) -> Any:
+            def counted(command: Any, done: Any) -> Any:
                 asked.append(command)
-                return call_now(command)
+                return request(command, done)
 
-            monkeypatch.setattr(session, "call_now", counted)
+            monkeypatch.setattr(session, "request", counted)
             for host in ("127.0.0.1", "localhost"):
                 for count in range(3):
                     assert len(asked) == (count if host == "localhost" else 0)
                     protocol.transport.sendto(b"x", (host, peer.getsockname()[1]))
-            assert await receive(peer, 6) == [b"x"] * 6
+                    assert await receive(peer) == [b"x"]
+            # But once for all that wait for the same answer.
+            for _ in range(100):
+                protocol.transport.sendto(b"y", ("localhost", peer.getsockname()[1]))
+            assert len(asked) == 4
+            assert await receive(peer, 100) == [b"y"] * 100
 
     run(loop_factory, main)
+
+
+@pytest.fixture
+def still() -> Iterator[Service]:
+    """A service that a test may stop."""
+    with Service() as service:
+        yield service
+        os.kill(service.pid, signal.SIGCONT)
+
+
+def test_names_stop_nobody_when_the_service_stands_still(still: Service, peer: socket.socket) -> None:
+    """They are sent in order when it goes on; so is what does not need to be resolved."""
+
+    async def main() -> None:
+        port = peer.getsockname()[1]
+        async with endpoint(local_addr=("127.0.0.1", 0)) as protocol:
+            transport = protocol.transport
+            os.kill(still.pid, signal.SIGSTOP)
+            begun = time.monotonic()
+            sent = []
+            for number in range(10):
+                host = ("localhost", "127.0.0.1", "127.1", "no-such-name.invalid")[number % 4]
+                transport.sendto(b"%d" % number, (host, port))
+                if number % 4 != 3:
+                    sent.append(b"%d" % number)
+            assert time.monotonic() - begun < 1
+            assert transport.get_write_buffer_size() >= 10
+            assert not protocol.errors.qsize()
+            os.kill(still.pid, signal.SIGCONT)
+            assert await receive(peer, len(sent)) == sent
+            for _ in range(2):
+                assert isinstance(await soon(protocol.errors.get()), socket.gaierror)
+            await until(lambda: transport.get_write_buffer_size() == 0)
+            # What waits for a name is sent before the end.
+            for text in (b"last", b"of all"):
+                transport.sendto(text, ("localhost", port))
+            transport.close()
+            assert await protocol.wait_lost() is None
+            assert await receive(peer, 2) == [b"last", b"of all"]
+
+    run(lambda: transportd.new_event_loop(still.target), main)
+
+
+def test_names_that_are_none_do_not_stay_in_the_buffer(loop_factory: LoopFactory) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=("127.0.0.1", 0)) as protocol:
+            protocol.transport.set_write_buffer_limits(high=100)
+            for _ in range(3):
+                protocol.transport.sendto(bytes(100), ("no-such-name.invalid", 9))
+            assert protocol.events[-1] == "pause"
+            for _ in range(3):
+                assert isinstance(await soon(protocol.errors.get()), socket.gaierror)
+            await until(lambda: protocol.events.count("resume") == 1)
+            assert protocol.transport.get_write_buffer_size() == 0
+            protocol.transport.sendto(b"x", ("no-such-name.invalid", 9))
+            protocol.transport.close()
+            assert await protocol.wait_lost() is None
+
+    run(loop_factory, main)
+
+
+@pytest.mark.parametrize("end", ["abort", "kill"])
+def test_the_end_while_a_name_is_resolved(still: Service, end: str) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=("127.0.0.1", 0)) as protocol:
+            contexts = exceptions_of(asyncio.get_running_loop())
+            os.kill(still.pid, signal.SIGSTOP)
+            protocol.transport.sendto(b"x", ("localhost", 9))
+            if end == "abort":
+                protocol.transport.abort()
+                assert await protocol.wait_lost() is None
+                os.kill(still.pid, signal.SIGCONT)
+                await soon(asyncio.get_running_loop().getaddrinfo("localhost", 9))
+            else:
+                os.kill(still.pid, signal.SIGKILL)
+                assert isinstance(await protocol.wait_lost(), transportd.SessionLostError)
+            assert protocol.events == ["made", "lost"]
+            assert not contexts
+
+    run(lambda: transportd.new_event_loop(still.target), main)
 
 
 def test_the_loops_own_resolver_is_asked(both_loops: LoopFactory, peer: socket.socket) -> None:

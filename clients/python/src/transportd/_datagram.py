@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from transportd._addresses import Address, address_of, c_int, family_to_proto
 from transportd._connect import LONGEST_SECONDS, scoped_host, unix_path
-from transportd._destination import Destinations
+from transportd._destination import Destinations, Name
 from transportd._errors import each_exception, plain_os_error, to_exception, transport_error_of
 from transportd._flow import WARN_AFTER_LOST_WRITES, FlowControl, Reading
 from transportd._frames import sendto_header
@@ -66,10 +66,11 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
             address = address_of(datagram.address) if datagram.HasField("address") else None
             self._on_datagram(datagram.data, address)
         elif kind == "error_received":
+            error = to_exception(callback.error_received.error)
             if self._is_started:
-                self._context.run(self._on_error, callback.error_received.error)
+                self._context.run(self._on_error, error)
             else:
-                self._loop.call_soon(self._on_error, callback.error_received.error)
+                self._loop.call_soon(self._on_error, error)
         else:
             super().on_callback(kind, callback)
 
@@ -98,11 +99,11 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
         # As asyncio: the endpoint goes on.
         self._report(error, "Exception in callback protocol.datagram_received()")
 
-    def _on_error(self, error: types_pb2.TransportError) -> None:
+    def _on_error(self, error: Exception) -> None:
         if self._lost_count:
             return
         try:
-            self._protocol.error_received(to_exception(error))
+            self._protocol.error_received(error)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as failure:
@@ -112,6 +113,9 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
 
     def sendto(self, data: bytes | bytearray | memoryview, addr: Address = None) -> None:
         """Sends one datagram, or buffers it. `addr`: as socket.sendto takes it, a name that is to be resolved, too.
+
+        A name is resolved by the service. What is sent meanwhile waits behind it; error_received tells of a name that
+        is none.
 
         TypeError: `data` is not bytes-like. ValueError: the endpoint has a remote address, and `addr` is another one.
         What else is wrong with `addr` ends the endpoint, as with asyncio.
@@ -130,10 +134,8 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
                 self._lost_count += 1
             return
         try:
-            address = b"" if self._remote else self._destinations.find(addr)
-            header = sendto_header(self._id, address, len(data))
-            if len(header) + len(data) + _FRAME_BYTES > self._session.limits.max_client_frame_bytes:
-                raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+            address = b"" if self._remote else self._destinations.find(addr, self._pump)
+            header = address if isinstance(address, Name) else self._header(address, data)
         except OSError as error:
             self._protocol.error_received(error)
             return
@@ -148,10 +150,29 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
             self._pump()
         self._maybe_pause_protocol()
 
+    def _header(self, address: bytes, data: bytes) -> bytes:
+        header = sendto_header(self._id, address, len(data))
+        if len(header) + len(data) + _FRAME_BYTES > self._session.limits.max_client_frame_bytes:
+            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+        return header
+
     def _pump(self) -> None:
         pending, session = self._pending, self._session
         while pending:
             header, data = pending[0]
+            if isinstance(header, Name):
+                if header.address is None and header.error is None:
+                    return
+                try:
+                    if header.error is not None:
+                        raise header.error
+                    header = self._header(header.address or b"", data)
+                except Exception as error:
+                    pending.popleft()
+                    self._accepted_bytes -= len(data) + _HEADER_BYTES
+                    self._loop.call_soon(self._on_unsent, error, context=self._context)
+                    continue
+                pending[0] = (header, data)
             weight = len(data) + _HEADER_BYTES
             # A datagram does not go in pieces: however long it is, one may be on its way.
             in_flight = self._issued_bytes - self._sent_bytes
@@ -168,6 +189,15 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
             self._issued_sequence = session.open_sequence
         if self._close_is_due:
             self._send_close()
+
+    def _on_unsent(self, error: Exception) -> None:
+        """Of a datagram whose destination has turned out to be none."""
+        if isinstance(error, OSError):
+            self._on_error(error)
+        elif not self._lost_count:
+            self._fatal_error(error, "Fatal write error on datagram transport")
+        if self._protocol_paused and not self._lost_count and self.get_write_buffer_size() <= self._low_bytes:
+            self._resume_protocol()
 
     def _progress(self, sent_bytes: int) -> None:
         left = sent_bytes - self._sent_bytes
