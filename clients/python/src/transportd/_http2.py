@@ -83,6 +83,7 @@ class GrpcCall:
         self._is_tls = isinstance(sock, ssl.SSLSocket)
         sock.setblocking(False)
         self.status: Status | None = None  # Set when the call has ended.
+        self.heard_at = time.monotonic()  # When something came last.
         self._is_first_frame = True
         self._encoder = hpack.Encoder()
         self._decoder = hpack.Decoder()
@@ -206,6 +207,15 @@ class GrpcCall:
             self._frame_queue()
             self.flush()
 
+    def ping(self) -> None:
+        """Asks for a sign of life: `heard_at` tells of one."""
+        self._framed.append(_header(8, _PING, 0, 0) + bytes(8))
+        self.flush()
+
+    def give_up(self, what: str) -> None:
+        """The call has ended, as if the connection had broken."""
+        self._end(Status(14, what))
+
     def _frame_queue(self) -> None:
         """Frames as much as the windows allow."""
         queue, framed = self._queue, self._framed
@@ -277,6 +287,7 @@ class GrpcCall:
                     if count == 0:
                         self._break(None)
                         return messages
+                    self.heard_at = time.monotonic()
                     self._data_left -= count
                     self._filled = filled + count
                     if self._filled == len(message):
@@ -289,6 +300,7 @@ class GrpcCall:
                     if not data:
                         self._break(None)
                         return messages
+                    self.heard_at = time.monotonic()
                     self._parse(data, messages)
             except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 break

@@ -26,6 +26,9 @@ from transportd._tls import ServiceTls, check_local
 # Of create_connection, besides those that every version has.
 _OTHER_ARGUMENTS = {"all_errors"} if sys.version_info >= (3, 12) else set()
 
+# The service ends a connection whose pings come more often than every 5 seconds.
+_LEAST_KEEPALIVE_SECONDS = 10.0
+
 _T = TypeVar("_T")
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 Pair = tuple[Any, Any]
@@ -48,6 +51,8 @@ class EventLoop(asyncio.SelectorEventLoop):
         ssl: ssl_module.SSLContext | None = None,
         connect_timeout: float = 10.0,
         answer_timeout: float = 5.0,
+        keepalive_time: float | None = 40.0,
+        keepalive_timeout: float = 20.0,
         client_name: str | None = None,
         connect_sockets: bool = True,
         subprocess_context: str = "client",
@@ -63,6 +68,11 @@ class EventLoop(asyncio.SelectorEventLoop):
         answer_timeout: the most seconds, up to 3600, that a call waits in the loop's thread for an answer that asyncio
             gives at once: getsockopt and setsockopt, a subprocess's send_signal, a server's close. Nothing else of the
             loop goes on meanwhile. Then it raises RequestTimeoutError; a server's close logs a warning.
+        keepalive_time: how many seconds nothing may come from the service before it is asked for a sign of life (a ping
+            of HTTP/2's), at least 10, as the service takes no more. It gives one by itself every 30 seconds, unless
+            there is something else between. None: it is never asked.
+        keepalive_timeout: how many seconds the answer may take. Then the session is lost, as if the connection had
+            broken: else nobody would notice that the service's machine is gone.
         client_name: for people, in `transportctl sessions`, at most 128 bytes. None: the program's name and number.
         connect_sockets: whether sock_connect() connects TCP sockets in the service, too, as libraries need that resolve
             and connect by themselves (aiohttp). False: as every `sock=`, they are local.
@@ -89,6 +99,10 @@ class EventLoop(asyncio.SelectorEventLoop):
                 raise ValueError(f"connect_timeout {connect_timeout!r}: allowed are seconds above 0")
             if not 0 < answer_timeout <= _connect.LONGEST_SECONDS:
                 raise ValueError(f"answer_timeout {answer_timeout!r}: allowed are seconds above 0, at most 3600")
+            if keepalive_time is not None and not keepalive_time >= _LEAST_KEEPALIVE_SECONDS:
+                raise ValueError(f"keepalive_time {keepalive_time!r}: allowed are seconds from 10 on, and None")
+            if not keepalive_timeout > 0:
+                raise ValueError(f"keepalive_timeout {keepalive_timeout!r}: allowed are seconds above 0")
             self._session = Session(
                 self,
                 target if target is not None else default_target(),
@@ -96,6 +110,8 @@ class EventLoop(asyncio.SelectorEventLoop):
                 ssl_context=ssl,
                 connect_timeout=connect_timeout,
                 answer_timeout=answer_timeout,
+                keepalive_time=keepalive_time,
+                keepalive_timeout=keepalive_timeout,
                 client_name=client_name if client_name is not None else _own_name(),
             )
         except BaseException:

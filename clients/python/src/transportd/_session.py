@@ -31,6 +31,7 @@ from transportd._errors import (
 from transportd._frames import Frame, LargeData, acknowledgement_entry, command_entry, frame_end
 from transportd._http2 import Buffer, GrpcCall, Status
 from transportd._interruption import is_inside
+from transportd._keepalive import Keepalive
 from transportd._target import parse_target, seconds_until
 from transportd.v1 import event_loop_pb2, transport_pb2
 
@@ -136,11 +137,14 @@ class Session:
         ssl_context: ssl.SSLContext | None,
         connect_timeout: float,
         answer_timeout: float,
+        keepalive_time: float | None,
+        keepalive_timeout: float,
         client_name: str,
     ):
         """Connects and opens the session, and waits for that: at most `connect_timeout` seconds.
 
-        answer_timeout: the most seconds that call_now waits.
+        answer_timeout: the most seconds that call_now waits. keepalive_time, keepalive_timeout: Keepalive's, in
+        seconds; None: there is none.
         """
         self._loop = loop
         self._answer_timeout = answer_timeout
@@ -199,6 +203,16 @@ class Session:
         self.max_write_bytes = min(MAX_WRITE_BYTES, limits.max_client_frame_bytes - 64)
         self._fd = self._call.fileno()
         loop.add_reader(self._fd, self._on_readable)
+        self._keepalive: Keepalive | None = None
+        if keepalive_time is not None:
+            self._keepalive = Keepalive(
+                loop,
+                self._call,
+                keepalive_time,
+                keepalive_timeout,
+                self._ping,
+                lambda: self._on_silence(keepalive_timeout),
+            )
         _sessions.add(self)
 
     def _open(self, client_name: str, deadline: float) -> event_loop_pb2.Opened:
@@ -751,6 +765,20 @@ class Session:
 
     # The end
 
+    def _ping(self) -> None:
+        self._call.ping()
+        if self._call.wants_write:
+            self._watch_write()
+        if self._call.status is not None:
+            self._drain_later()
+
+    def _on_silence(self, seconds: float) -> None:
+        self._call.give_up(
+            f"it did not answer a ping within {seconds:g} s: its machine, or the way to it, is gone, or it stands still"
+        )
+        # What has come before is heard first.
+        self._drain_backlog()
+
     def _lose_call(self) -> None:
         status = self._call.status
         assert status is not None
@@ -796,6 +824,8 @@ class Session:
 
     def _unwatch(self) -> None:
         _sessions.discard(self)
+        if self._keepalive is not None:
+            self._keepalive.stop()
         if not self._loop.is_closed():
             self._loop.remove_reader(self._fd)
             self._loop.remove_writer(self._fd)
@@ -827,6 +857,8 @@ class Session:
     def forget(self) -> None:
         """A fork's child: the session is the parent's. Nothing is said to the service."""
         self.lost = RuntimeError("this event loop belongs to the process that made it, before os.fork()")
+        if self._keepalive is not None:
+            self._keepalive.stop()
         self._call.close()
         self._requests.clear()
         self.handles.clear()
