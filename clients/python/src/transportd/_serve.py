@@ -7,8 +7,7 @@ import contextvars
 import errno
 import os
 import socket
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from transportd._addresses import text_address
@@ -24,14 +23,26 @@ from transportd._connect import (
 from transportd._errors import each_exception, transport_error_of
 from transportd._server import RemoteServer
 from transportd._tls import ServiceTls
-from transportd.v1 import event_loop_pb2, server_pb2, unix_pb2
+from transportd.v1 import event_loop_pb2, server_pb2, types_pb2, unix_pb2
 
 if TYPE_CHECKING:
     from transportd._loop import EventLoop
     from transportd._session import Reply, Session
 
+# This version of asyncio passes over an address that the machine does not have when there is another (python/cpython
+# issue 75128). The others fail, and bind nothing.
+_PASSES_OVER = "EADDRNOTAVAIL" in asyncio.BaseEventLoop.create_server.__code__.co_names
+
 # As create_server has them: ssl, and its two timeouts.
 TlsTerms = tuple[Any, float | None, float | None]
+
+
+class _PassedOverError(Exception):
+    """The service has bound other addresses, and not those of `hosts`, which are numeric. Nothing is left of it."""
+
+    def __init__(self, hosts: list[str]):
+        super().__init__(hosts)
+        self.hosts = hosts
 
 
 async def create_server(
@@ -53,6 +64,8 @@ async def create_server(
     """A TCP server in the service; raises what asyncio raises."""
     if is_hooked(loop):
         hosts, port = await _resolve(loop, hosts, port, family, flags)
+    elif not _PASSES_OVER:
+        hosts = await _resolve_names(loop, hosts, family, flags)
     request = event_loop_pb2.CreateServerRequest(
         hosts=["" if not host else host_name(host) for host in hosts],
         port=await _port_number(loop, port),
@@ -66,16 +79,42 @@ async def create_server(
     )
     request.timeout.FromSeconds(LONGEST_SECONDS)
     _fill_tls(request, tls)
-    command = event_loop_pb2.Command(create_server=request)
+    while True:
+        command = event_loop_pb2.Command(create_server=request)
+        try:
+            return await _create(
+                loop, session, command, protocol_factory, backlog, tls, start_serving, wants_all=not _PASSES_OVER
+            )
+        except _PassedOverError as passed_over:
+            without = [host for host in passed_over.hosts if not await _can_be_bound(session, request, host)]
+            kept = [host for host in request.hosts if host not in without]
+            del request.hosts[:]
+            request.hosts.extend(kept)
+        except OSError as error:
+            failures = [transport_error_of(each) for each in each_exception(error)]
+            is_elsewhere = all(failure and failure.errno_number == errno.EADDRNOTAVAIL for failure in failures)
+            if is_elsewhere and _PASSES_OVER:
+                addresses = [text_address(failure.address) for failure in failures if failure]
+                raise OSError(f"could not bind on any address out of {addresses!r}") from None
+            raise
+
+
+async def _can_be_bound(session: Session, request: event_loop_pb2.CreateServerRequest, host: str) -> bool:
+    """Why the service has passed over `host`. False: it has no such family, which asyncio passes over, too."""
+    alone = event_loop_pb2.CreateServerRequest()
+    alone.CopyFrom(request)
+    del alone.hosts[:]
+    alone.hosts.append(host)
+    alone.start_serving = False
     try:
-        return await _create(loop, session, command, protocol_factory, backlog, tls, start_serving)
+        reply = await session.call(event_loop_pb2.Command(create_server=alone))
     except OSError as error:
-        failures = [transport_error_of(each) for each in each_exception(error)]
-        is_elsewhere = all(failure and failure.errno_number == errno.EADDRNOTAVAIL for failure in failures)
-        if is_elsewhere and sys.version_info >= (3, 13):
-            addresses = [text_address(failure.address) for failure in failures if failure]
-            raise OSError(f"could not bind on any address out of {addresses!r}") from None
-        raise
+        failure = transport_error_of(error)
+        if failure is None or failure.errno_number != errno.EAFNOSUPPORT:
+            raise
+        return False
+    _close(session, reply.create_server.server_id)
+    return True
 
 
 async def create_unix_server(
@@ -122,6 +161,34 @@ async def _resolve(
     return found, port
 
 
+async def _resolve_names(loop: EventLoop, hosts: list[str | None], family: int, flags: int) -> list[str | None]:
+    """Numeric hosts for the names among several addresses: so it is known what was to be bound."""
+    found: list[str | None] = []
+    for host in hosts:
+        if not host or _packed(name := host_name(host)) is not None:
+            found.append(host)
+        else:
+            found.extend((await _resolve(loop, [name], 0, family, flags))[0])
+    return found
+
+
+def _packed(host: str) -> bytes | None:
+    """Of a numeric host, without its scope."""
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0])
+    except OSError:
+        return None
+
+
+def _passed_over(hosts: Iterable[str], sockets: Iterable[types_pb2.SocketAddress]) -> list[str]:
+    bound = {_packed(address.host) for address in sockets}
+    return [host for host in hosts if (packed := _packed(host)) is not None and packed not in bound]
+
+
+def _close(session: Session, server_id: int) -> None:
+    session.send(event_loop_pb2.Command(server_close=server_pb2.ServerCloseRequest(server_id=server_id)))
+
+
 def _fill_tls(request: Any, tls: TlsTerms) -> None:
     if isinstance(tls[0], ServiceTls):
         request.tls.CopyFrom(tls[0].to_proto(None, tls[1], tls[2]))
@@ -154,7 +221,9 @@ async def _create(
     backlog: int,
     tls: TlsTerms,
     start_serving: bool,
+    wants_all: bool = False,
 ) -> RemoteServer:
+    """wants_all: _PassedOverError when not every numeric host was bound."""
     future: asyncio.Future[RemoteServer] = loop.create_future()
     context = contextvars.copy_context()
 
@@ -167,8 +236,12 @@ async def _create(
             return
         result = getattr(reply, reply.WhichOneof("result") or "")
         if future.done():
-            request = server_pb2.ServerCloseRequest(server_id=result.server_id)
-            session.send(event_loop_pb2.Command(server_close=request))
+            _close(session, result.server_id)
+            return
+        passed_over = _passed_over(command.create_server.hosts, result.sockets) if wants_all else []
+        if passed_over:
+            _close(session, result.server_id)
+            future.set_exception(_PassedOverError(passed_over))
             return
         ssl, handshake_timeout, shutdown_timeout = tls
         server = RemoteServer(
