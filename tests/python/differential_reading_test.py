@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import ctypes
+import mmap
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -454,6 +458,52 @@ def test_a_buffered_protocol_may_give_any_writable_buffer(same: Same) -> None:
         peer.sendall(PATTERN[:1000])
         peer.shutdown(socket.SHUT_WR)
         await protocol.lost()
+
+    same(main)
+
+
+BUFFERS: dict[str, Callable[[], Any]] = {
+    "array of bytes": lambda: array.array("B", bytes(64)),
+    "array of signed bytes": lambda: array.array("b", bytes(64)),
+    "array of int": lambda: array.array("I", [0] * 16),
+    "array of double": lambda: array.array("d", [0.0] * 8),
+    "string buffer": lambda: ctypes.create_string_buffer(64),
+    "C array": lambda: (ctypes.c_ubyte * 64)(),
+    "C structures": lambda: (type("Pair", (ctypes.Structure,), {"_fields_": [("x", ctypes.c_int)] * 1}) * 16)(),
+    "signed view": lambda: memoryview(bytearray(64)).cast("b"),
+    "view of characters": lambda: memoryview(bytearray(64)).cast("c"),
+    "view of int": lambda: memoryview(bytearray(64)).cast("I"),
+    "view of rows": lambda: memoryview(bytearray(64)).cast("B", (8, 8)),
+    "file": lambda: mmap.mmap(-1, 64),
+    "bytearray": lambda: bytearray(64),
+    "read-only": lambda: bytes(64),
+    "view with gaps": lambda: memoryview(bytearray(64))[::2],
+    "list": lambda: [0] * 64,
+}
+
+
+@pytest.mark.parametrize("kind", BUFFERS)
+def test_kinds_of_buffers(same: Same, kind: str) -> None:
+    class Typed(BufferedRecorder):
+        def get_buffer(self, sizehint: int) -> Any:
+            self.typed = BUFFERS[kind]()
+            return self.typed
+
+        def buffer_updated(self, nbytes: int) -> None:
+            Recorder.data_received(self, memoryview(self.typed).tobytes()[:nbytes])
+
+        def connection_lost(self, exc: BaseException | None) -> None:
+            super().connection_lost(type(exc)() if isinstance(exc, (TypeError, BufferError)) else exc)
+
+    async def main(world: World) -> None:
+        context: list[dict[str, Any]] = []
+        world.loop.set_exception_handler(lambda _, one: context.append(one))
+        _, protocol, peer = await world.connect(lambda: Typed(world))
+        peer.sendall(PATTERN[:1000])
+        peer.shutdown(socket.SHUT_WR)
+        await protocol.lost()
+        for one in context:
+            world.log("handler", "called", one["message"], type(one["exception"]))
 
     same(main)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import errno
+import io
 import logging
 import os
 import sys
@@ -319,12 +320,12 @@ class Reading(Endpoint):
     def _feed(self, data: bytes) -> None:
         """A BufferedProtocol gets what it has room for, again and again; what it does not want any more is held."""
         protocol = self._protocol
-        view = memoryview(data)
-        while view:
+        rest = io.BytesIO(data)  # Writes into every kind of buffer that recv_into takes.
+        left = len(data)
+        while left:
             try:
-                buffer = protocol.get_buffer(len(view))
-                size = min(len(buffer), len(view))
-                if not size:
+                buffer = protocol.get_buffer(left)
+                if not len(buffer):
                     raise RuntimeError("get_buffer() returned an empty buffer")
             except (SystemExit, KeyboardInterrupt):
                 raise
@@ -332,21 +333,24 @@ class Reading(Endpoint):
                 self._fatal_error(error, "Fatal error: protocol.get_buffer() call failed.")
                 return
             try:
-                if size == len(buffer):
-                    buffer[:] = view[:size]
-                else:
-                    buffer[:size] = view[:size]
+                size = rest.readinto(buffer)
+                if not size:
+                    raise RuntimeError("get_buffer() returned a buffer of nothing")
+            except Exception as error:
+                self._fatal_error(error, "Fatal read error on socket transport")
+                return
+            left -= size
+            try:
                 protocol.buffer_updated(size)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as error:
                 self._fatal_error(error, "Fatal error: protocol.buffer_updated() call failed.")
                 return
-            view = view[size:]
-            if view and (not self._delivers or self._protocol is not protocol):
+            if left and (not self._delivers or self._protocol is not protocol):
                 if not self._closing:
                     # Not counted again: the whole counts as consumed when this returns.
-                    self._held.appendleft(bytes(view))
+                    self._held.appendleft(rest.read())
                     self._acknowledged_held += 1
                     self._delivers = False
                     if not self._paused:
