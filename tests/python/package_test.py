@@ -114,6 +114,18 @@ def copy_project(folder: Path) -> Path:
 
 def test_version_is_the_projects() -> None:
     assert importlib.metadata.version("transportd") == project_version()
+    assert python("import transportd; print(transportd.__version__)") == project_version()
+
+
+def test_importing_the_package_is_enough_for_a_service_of_ones_own() -> None:
+    code = """
+import sys, transportd
+assert "transportd.service" not in sys.modules and "importlib.metadata" not in sys.modules
+print(transportd.service.Service.__name__, hasattr(transportd, "servcie"))
+from transportd import service
+assert service is transportd.service
+"""
+    assert python(code) == "Service False"
 
 
 def test_installed_package_has_types_and_messages_and_no_grpc() -> None:

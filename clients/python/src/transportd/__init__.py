@@ -13,6 +13,11 @@ Any asyncio program or library runs on it unchanged: `transportd.run(main())` in
 when unset), and told who calls by TRANSPORTD_TOKEN.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from transportd._errors import (
     AuthenticationError,
     PolicyDeniedError,
@@ -27,6 +32,11 @@ from transportd._loop import EventLoop, new_event_loop, run
 from transportd._pipe import ServicePipe
 from transportd._socketpair import ServiceSocket, socketpair
 from transportd._tls import ServiceTls
+
+if TYPE_CHECKING:
+    from transportd import service as service
+
+__version__: str
 
 __all__ = [
     "AuthenticationError",
@@ -45,3 +55,14 @@ __all__ = [
     "run",
     "socketpair",
 ]
+
+
+if not TYPE_CHECKING:  # Else a type checker would take every name for one of this module's.
+
+    def __getattr__(name: str) -> Any:
+        """`service` and `__version__`, which few programs want: imported, or looked up, when they are asked for."""
+        if name == "service":
+            return importlib.import_module("transportd.service")
+        if name == "__version__":
+            return importlib.import_module("importlib.metadata").version("transportd")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
