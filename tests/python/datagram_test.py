@@ -456,6 +456,69 @@ def test_multicast(both_loops: LoopFactory) -> None:
     run(both_loops, main)
 
 
+GROUP = socket.inet_aton("239.255.7.8")
+LOOPBACK = socket.inet_aton("127.0.0.1")
+# As programs write them; ip(7).
+MEMBERSHIPS = {
+    "any, as long": struct.pack("4sl", GROUP, socket.INADDR_ANY),
+    "any": GROUP + bytes(4),
+    "by address": GROUP + LOOPBACK,
+    "by address, mreqn": struct.pack("=4s4si", GROUP, LOOPBACK, 0),
+    "by index, with a tail": struct.pack("=4s4si9x", GROUP, bytes(4), socket.if_nametoindex("lo")),
+}
+
+
+@pytest.mark.parametrize("kind", MEMBERSHIPS)
+def test_multicast_recipes(both_loops: LoopFactory, kind: str) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=("0.0.0.0", 0)) as member, endpoint(local_addr=("127.0.0.1", 0)) as sender:
+            sock = member.transport.get_extra_info("socket")
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, MEMBERSHIPS[kind])
+            with pytest.raises(OSError, match="Address already in use"):
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, MEMBERSHIPS[kind])
+            if not kind.startswith("any"):
+                out = sender.transport.get_extra_info("socket")
+                out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, MEMBERSHIPS[kind])
+                sender.transport.sendto(b"to all", ("239.255.7.8", member.transport.get_extra_info("sockname")[1]))
+                assert await soon(member.received.get()) == (b"to all", sender.transport.get_extra_info("sockname"))
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP, MEMBERSHIPS[kind])
+
+    run(both_loops, main)
+
+
+def test_multicast_interfaces(both_loops: LoopFactory) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=("127.0.0.1", 0)) as sender:
+            out = sender.transport.get_extra_info("socket")
+            for value in (LOOPBACK, 0, bytes(4), bytes(16), GROUP + LOOPBACK, struct.pack("=8xi", 1)):
+                out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, value)
+            for value in (b"", bytes(3)):
+                with pytest.raises(OSError, match="Invalid argument"):
+                    out.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, value)
+            for value in (GROUP, GROUP + bytes(3), 5):
+                with pytest.raises(OSError, match="Invalid argument"):
+                    out.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, value)
+            with pytest.raises(OSError, match="No such device"):
+                out.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, struct.pack("=4s4xi", GROUP, 1 << 30))
+
+    run(both_loops, main)
+
+
+def test_multicast_by_an_address_that_only_the_service_knows(loop_factory: LoopFactory) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=("127.0.0.1", 0)) as protocol:
+            sock = protocol.transport.get_extra_info("socket")
+            for option, value in (
+                (socket.IP_ADD_MEMBERSHIP, GROUP + socket.inet_aton("192.0.2.1")),
+                (socket.IP_MULTICAST_IF, socket.inet_aton("192.0.2.1")),
+            ):
+                with pytest.raises(OSError, match=r"interface's index .*, not its address 192\.0\.2\.1") as caught:
+                    sock.setsockopt(socket.IPPROTO_IP, option, value)
+                assert caught.value.errno == errno.EOPNOTSUPP
+
+    run(loop_factory, main)
+
+
 # sendto
 
 

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import gc
 import os
+import re
 import socket
 import stat
 import sys
@@ -211,12 +212,32 @@ def test_methods(same: Same) -> None:
         world.log("caller", "refused", await is_refused(address))
         await soon(server.wait_closed())
         world.log("caller", "kept", kept.fileno())
+        with pytest.raises(OSError) as closed:
+            kept.getsockname()
+        world.log("caller", "raised", closed.value)
         for call in (server.start_serving, server.serve_forever):
             with pytest.raises(Exception) as caught:
                 await call()
             world.log("caller", "raised", type(caught.value), str(caught.value).rpartition(">")[2])
 
     same(main)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_server_shows_its_addresses(same: Same, debug: bool, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "asyncio")
+
+    async def main(world: World) -> None:
+        caplog.clear()
+        server = await world.loop.create_server(Accepted(world), "127.0.0.1", 0)
+        name_of(world, server)
+        world.log("caller", "shown", re.sub(r"fd=-?\d+", "", repr(server)))
+        text = "".join(record.getMessage() for record in caplog.records if "is serving" in record.msg)
+        world.log("caller", "told", re.sub(r"fd=-?\d+", "", text))
+        server.close()
+        world.log("caller", "closed", repr(server))
+
+    assert "laddr=" in same(main, debug=debug)["caller"][0][1]
 
 
 def test_as_a_context(same: Same) -> None:

@@ -7,6 +7,7 @@ import contextvars
 import copy
 import gc
 import pickle
+import re
 import socket
 import struct
 import warnings
@@ -224,6 +225,10 @@ def test_the_socket(same: Same) -> None:
         for call in (
             lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
             lambda: sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+            sock.getsockname,
+            sock.getpeername,
+            sock.get_inheritable,
+            lambda: sock.shutdown(socket.SHUT_WR),
         ):
             with pytest.raises(OSError) as closed:
                 call()
@@ -264,6 +269,75 @@ def test_socket_options(same: Same) -> None:
         transport.abort()
 
     same(main)
+
+
+WRONG_OPTIONS: list[tuple[Any, ...]] = [
+    ("getsockopt", socket.SOL_SOCKET, socket.SO_REUSEADDR, 5000),
+    ("getsockopt", socket.SOL_SOCKET, socket.SO_REUSEADDR, -1),
+    ("getsockopt", socket.SOL_SOCKET, socket.SO_REUSEADDR, "4"),
+    ("getsockopt", "a", 1),
+    ("getsockopt", 1, "a"),
+    ("getsockopt", 1 << 40, 1),
+    ("getsockopt", 77, 1),
+    ("getsockopt", socket.IPPROTO_UDP, 1),
+    ("setsockopt", "a", 1, 1),
+    ("setsockopt", 1, "a", 1),
+    ("setsockopt", socket.SOL_SOCKET, socket.SO_REUSEADDR, "a"),
+    ("setsockopt", socket.SOL_SOCKET, socket.SO_REUSEADDR, 1.5),
+    ("setsockopt", socket.SOL_SOCKET, socket.SO_REUSEADDR, 1 << 40),
+    ("setsockopt", socket.SOL_SOCKET, socket.SO_REUSEADDR, None),
+    ("setsockopt", socket.SOL_SOCKET, socket.SO_REUSEADDR, None, 4),
+    ("setsockopt", socket.SOL_SOCKET, socket.SO_REUSEADDR, 1, 4),
+    ("setsockopt", socket.SOL_SOCKET, socket.SO_REUSEADDR, b""),
+    ("setsockopt", socket.SOL_SOCKET, socket.SO_REUSEADDR, b"1"),
+    ("setsockopt", socket.SOL_SOCKET, socket.SO_LINGER, 0),
+    ("setsockopt", 77, 1, 1),
+    ("setsockopt", socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("239.255.7.7") + bytes(4)),
+    ("setsockopt", socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, 1),
+    ("shutdown", 5),
+    ("shutdown", "a"),
+]
+
+
+@pytest.mark.parametrize("call", WRONG_OPTIONS, ids=repr)
+def test_socket_options_that_cannot_be(same: Same, call: tuple[Any, ...]) -> None:
+    async def main(world: World) -> None:
+        transport, _, _ = await world.connect()
+        with pytest.raises((OSError, TypeError, OverflowError)) as caught:
+            getattr(transport.get_extra_info("socket"), call[0])(*call[1:])
+        world.log("client", "raised", caught.value)
+        transport.abort()
+
+    same(main)
+
+
+def test_socket_options_of_other_lengths(same: Same) -> None:
+    async def main(world: World) -> None:
+        transport, _, _ = await world.connect()
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, b"\x07")
+        world.log("client", "one byte", sock.getsockopt(socket.IPPROTO_IP, socket.IP_TTL))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, struct.pack("l", 77))
+        world.log("client", "eight bytes", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE))
+        for is_on in (1, 0):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("iii", is_on, 0, 5))
+            world.log("client", "linger", sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER))
+        transport.abort()
+
+    same(main)
+
+
+def test_a_socket_shows_its_addresses(same: Same) -> None:
+    async def main(world: World) -> None:
+        transport, protocol, _ = await world.connect()
+        world.name_port(transport.get_extra_info("sockname")[1], "client")
+        sock = transport.get_extra_info("socket")
+        world.log("client", "shown", re.sub(r"fd=-?\d+", "", repr(sock)))
+        transport.abort()
+        await protocol.lost()
+        world.log("client", "lost", repr(sock))
+
+    assert "raddr=" in same(main)["client"][1][1]
 
 
 def test_a_reset_on_purpose(same: Same) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import errno
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterable
@@ -28,6 +29,8 @@ from transportd.v1 import event_loop_pb2, server_pb2, types_pb2, unix_pb2
 if TYPE_CHECKING:
     from transportd._loop import EventLoop
     from transportd._session import Reply, Session
+
+logger = logging.getLogger("asyncio")
 
 # This version of asyncio passes over an address that the machine does not have when there is another (python/cpython
 # issue 75128). The others fail, and bind nothing.
@@ -82,9 +85,12 @@ async def create_server(
     while True:
         command = event_loop_pb2.Command(create_server=request)
         try:
-            return await _create(
+            server = await _create(
                 loop, session, command, protocol_factory, backlog, tls, start_serving, wants_all=not _PASSES_OVER
             )
+            if loop.get_debug():
+                logger.info("%r is serving", server)
+            return server
         except _PassedOverError as passed_over:
             without = [host for host in passed_over.hosts if not await _can_be_bound(session, request, host)]
             kept = [host for host in request.hosts if host not in without]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from transportd._addresses import address_of
 from transportd._errors import SessionLostError
-from transportd._socket import RemoteSocket
+from transportd._socket import RemoteSocket, TransportSocket
 from transportd._stream import ServiceTlsTransport, StreamTransport
 from transportd._tls import ServiceTls, TlsSide
 from transportd.v1 import event_loop_pb2, server_pb2, types_pb2
@@ -104,6 +104,14 @@ class RemoteServer(base_events.Server):
         self._context = context
         self._serving = is_serving
         session.servers[server_id] = self
+
+    def __repr__(self) -> str:
+        return f"<Server sockets={self.sockets!r}>"
+
+    @property
+    def sockets(self) -> tuple[Any, ...]:
+        """What it listens on; () when it is closed."""
+        return tuple(TransportSocket(sock) for sock in self._sockets or ())
 
     def use_current_context(self) -> None:
         """Of who starts it: accepted protocols are called in copies of it."""

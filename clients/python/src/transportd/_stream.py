@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from asyncio import constants, trsock
+from asyncio import constants
 from typing import TYPE_CHECKING, Any
 
 from transportd._addresses import address_of
 from transportd._errors import to_exception, transport_error_of
 from transportd._flow import WARN_AFTER_LOST_WRITES, Reading, Writing
-from transportd._socket import RemoteSocket
+from transportd._socket import RemoteSocket, TransportSocket
 from transportd.v1 import event_loop_pb2, transport_pb2, types_pb2
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def socket_extra(session: Session, transport_id: int, info: transport_pb2.ExtraI
     if info.HasField("socket"):
         remote = RemoteSocket(session, transport_id, info.socket, sockname, peername)
         remote.can_be_waited_for = info.socket.type == types_pb2.SOCKET_TYPE_STREAM
-        extra["socket"] = trsock.TransportSocket(remote)  # type: ignore[arg-type]
+        extra["socket"] = TransportSocket(remote)
     if info.HasField("peercred"):
         extra["peercred"] = (info.peercred.pid, info.peercred.uid, info.peercred.gid)
     return extra
