@@ -88,6 +88,11 @@ async def is_refused(address: Any) -> bool:
         (([], 0), {}),
         (("a..b", 0), {}),
         (("x\0y", 0), {}),
+        (([""], 0), {}),
+        ((["127.0.0.1", ""], 0), {}),
+        (([b""], 0), {}),
+        ((b"", 0), {}),
+        ((set(), 0), {}),
     ],
     ids=repr,
 )
@@ -100,6 +105,16 @@ def test_arguments_that_cannot_be(same: Same, arguments: tuple[Any, ...], option
         else:
             world.log("caller", "made", len(server.sockets))
             server.close()
+
+    same(main)
+
+
+@pytest.mark.parametrize("host", [b"127.0.0.1", 5, [5], [["127.0.0.1"]], object()], ids=repr)
+def test_hosts_of_the_wrong_type(same: Same, host: Any) -> None:
+    async def main(world: World) -> None:
+        with pytest.raises(Exception) as caught:
+            await world.loop.create_server(Accepted(world), host, 0)
+        world.log("caller", "raised", type(caught.value))
 
     same(main)
 
@@ -128,6 +143,9 @@ def test_an_address_in_use(same: Same) -> None:
         (["127.0.0.1", "localhost"], 0),
         ([None, "127.0.0.2"], socket.AF_INET),
         (("127.0.0.1",), 0),
+        ([b"127.0.0.1"], 0),
+        ({"127.0.0.1": 1}, 0),
+        ([None], 0),
         ("", socket.AF_INET),
         (None, socket.AF_INET6),
         ("0.0.0.0", 0),

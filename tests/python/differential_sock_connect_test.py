@@ -61,6 +61,22 @@ def test_half_closed_by_the_socket(same: Same) -> None:
     same(main)
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", b"127.0.0.1", ("127.0.0.1",), ("127.0.0.1", 9, 0, 0, 0), ["127.0.0.1"], 5, None],
+    ids=repr,
+)
+def test_addresses_of_the_wrong_type(same: Same, address: Any) -> None:
+    async def main(world: World) -> None:
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            with pytest.raises((TypeError, ValueError)) as caught:
+                await world.loop.sock_connect(sock, address)
+            world.log("client", "raised", type(caught.value))
+
+    same(main)
+
+
 def test_much_both_ways(same: Same) -> None:
     async def main(world: World) -> None:
         sock, peer = await connected(world)

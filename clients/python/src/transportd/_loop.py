@@ -277,12 +277,14 @@ class EventLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Server:
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_server"""
         self._check_open()
+        if isinstance(host, collections.abc.Iterable) and not isinstance(host, str):
+            host = list(host)
         if (
             isinstance(ssl, bool)
             or (ssl is None and (ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None))
             or (host is None and port is None)
             or sock is not None
-            or host in ([], ())
+            or host == []
         ):
             # What is wrong, a socket of this process, or no socket at all.
             check_local(ssl)
@@ -302,11 +304,7 @@ class EventLoop(asyncio.SelectorEventLoop):
                 start_serving=start_serving,
             )
             return server
-        hosts: list[str | None]
-        if host is None or isinstance(host, (str, bytes)) or not isinstance(host, collections.abc.Iterable):
-            hosts = [host]
-        else:
-            hosts = list(host)
+        hosts: list[str | None] = host if isinstance(host, list) else [None if host == "" else host]
         return await _serve.create_server(
             self,
             self._session,

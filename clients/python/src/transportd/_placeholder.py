@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # when the loop is asked to read the socket, or somebody writes to it.
 _CLAIM_SECONDS = 0.5
 _HIGH_BYTES = 64 << 10
+# Of the tuple that names an IPv6 address.
+_MAX_ADDRESS_LENGTH = 4
 
 
 def can_stand_in(sock: Any) -> bool:
@@ -215,6 +217,8 @@ class Placeholders:
         if loop.get_debug() and sock.gettimeout() != 0:
             raise ValueError("the socket must be non-blocking")
         _, port = address[:2]  # As asyncio: ValueError for what is no pair.
+        if isinstance(address, (str, bytes, bytearray)) or len(address) > _MAX_ADDRESS_LENGTH:
+            raise TypeError(f"address {address!r}: (host, port[, flowinfo[, scope_id]]) is expected")
         local_addr = None
         with contextlib.suppress(OSError):
             name = sock.getsockname()

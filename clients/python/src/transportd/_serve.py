@@ -64,13 +64,13 @@ async def create_server(
     tls: TlsTerms,
     start_serving: bool,
 ) -> RemoteServer:
-    """A TCP server in the service; raises what asyncio raises."""
+    """A TCP server in the service; raises what asyncio raises. Of `hosts`, None: all interfaces."""
     if is_hooked(loop):
         hosts, port = await _resolve(loop, hosts, port, family, flags)
     elif not _PASSES_OVER:
         hosts = await _resolve_names(loop, hosts, family, flags)
     request = event_loop_pb2.CreateServerRequest(
-        hosts=["" if not host else host_name(host) for host in hosts],
+        hosts=["" if host is None else _name(host) for host in hosts],
         port=await _port_number(loop, port),
         family=inet_family(family),
         flags=flags_for(hosts, family, flags),
@@ -159,7 +159,7 @@ async def _resolve(
     """Asks the loop's own getaddrinfo: numeric hosts, and a port."""
     found: list[str | None] = []
     for host in hosts:
-        infos = await loop.getaddrinfo(host or None, port, family=family, type=socket.SOCK_STREAM, proto=0, flags=flags)
+        infos = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, proto=0, flags=flags)
         if not infos:
             raise OSError(f"getaddrinfo({host!r}) returned empty list")
         found.extend(scoped_host(info[4]) for info in infos)
@@ -171,11 +171,19 @@ async def _resolve_names(loop: EventLoop, hosts: list[str | None], family: int, 
     """Numeric hosts for the names among several addresses: so it is known what was to be bound."""
     found: list[str | None] = []
     for host in hosts:
-        if not host or _packed(name := host_name(host)) is not None:
+        if host is None or _packed(name := _name(host)) is not None:
             found.append(host)
         else:
             found.extend((await _resolve(loop, [name], 0, family, flags))[0])
     return found
+
+
+def _name(host: Any) -> str:
+    """As getaddrinfo takes it: for the service an empty one is all interfaces."""
+    name = host_name(host)
+    if not name:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    return name
 
 
 def _packed(host: str) -> bytes | None:
