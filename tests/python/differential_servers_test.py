@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from differential import LEFT_OPEN, Recorder, Same, World, read_all, soon
+from differential import LEFT_OPEN, LoopFactory, Recorder, Same, World, read_all, soon
 
 
 class Accepted:
@@ -589,6 +589,27 @@ def test_unix(same: Same, folder: Path, kind: Callable[[Path], Any]) -> None:
         path.unlink(missing_ok=True)
 
     same(main)
+
+
+def test_unix_relative_paths_are_absolute_for_the_service(
+    loop_factory: LoopFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+
+    async def main() -> None:
+        monkeypatch.chdir(tmp_path)
+        server = await asyncio.get_running_loop().create_unix_server(asyncio.Protocol, "s")
+        assert server.sockets[0].getsockname() == str(tmp_path / "s")
+        server.close()
+        monkeypatch.chdir(deep)
+        for call in ("create_unix_server", "create_unix_connection"):
+            with pytest.raises(OSError, match="AF_UNIX path too long") as caught:
+                await getattr(asyncio.get_running_loop(), call)(asyncio.Protocol, "s")
+            assert caught.value.__notes__[0].endswith(f"longer than 107 bytes: {deep}/s")
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
 
 
 def test_unix_abstract(same: Same) -> None:

@@ -297,7 +297,13 @@ def unix_path(path: Any) -> bytes:
         # The name itself, when it is short enough to be one: the service may be elsewhere, but its paths are absolute.
         encoded = os.path.join(os.getcwdb(), encoded)
     if len(encoded) > _MAX_UNIX_PATH_BYTES + encoded.startswith(b"\0"):
-        raise OSError("AF_UNIX path too long")
+        error = OSError("AF_UNIX path too long")
+        if len(path_to_proto(os.fspath(path))) <= _MAX_UNIX_PATH_BYTES:
+            error.add_note(
+                "The service may be in another folder, so it is given the absolute path, which is longer than"
+                f" {_MAX_UNIX_PATH_BYTES} bytes: {os.fsdecode(encoded)}"
+            )
+        raise error
     if not encoded:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     return encoded
