@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import ssl
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from differential import Recorder, Same, World, read_all, soon
+from differential import LoopFactory, Recorder, Same, World, read_all, soon
 
 
 async def attempt(world: World, *arguments: Any, **options: Any) -> Any:
@@ -170,6 +171,9 @@ def test_addresses_that_are_none(same: Same, address: Any) -> None:
         (("127.0.0.1",), 0),
         (["127.0.0.1", 80], 0),
         (("127.0.0.1\0", 80), 0),
+        (("127.0.0.1", -1), 0),
+        (("::1", -1), 0),
+        (("127.0.0.1", 1 << 31), 0),
     ],
     ids=repr,
 )
@@ -180,6 +184,32 @@ def test_getnameinfo_arguments_that_cannot_be(same: Same, sockaddr: Any, flags: 
         world.log("caller", "raised", caught.value)
 
     same(main)
+
+
+@pytest.mark.parametrize("port", [65536, 70000, (1 << 31) - 1])
+def test_getnameinfo_takes_ports_as_getaddrinfo_does(same: Same, port: int) -> None:
+    async def main(world: World) -> None:
+        for host in ("127.0.0.1", "::1"):
+            names = await world.loop.getnameinfo((host, port), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+            world.log("caller", "names", names)
+
+    same(main)
+
+
+@pytest.mark.parametrize("host", ["l\0", "\0", b"l\0"], ids=repr)
+def test_names_with_a_byte_0(same: Same, host: str | bytes) -> None:
+    async def main(world: World) -> None:
+        with pytest.raises(socket.gaierror) as caught:
+            await world.loop.getaddrinfo(host, 80)
+        world.log("caller", "raised", caught.value)
+
+    same(main)
+
+
+def test_ports_with_a_byte_0_are_no_service_s_names(loop_factory: LoopFactory) -> None:
+    with asyncio.Runner(loop_factory=loop_factory) as runner, pytest.raises(socket.gaierror) as caught:
+        runner.run(runner.get_loop().getaddrinfo("127.0.0.1", "8\0"))
+    assert caught.value.errno == socket.EAI_SERVICE
 
 
 @pytest.mark.parametrize("kind", ["datagram", "SSLSocket", "closed", "unix datagram"])
@@ -238,6 +268,43 @@ def test_a_scoped_address(same: Same) -> None:
         if transport is not None:
             world.log("caller", "peername", transport.get_extra_info("peername"))
             transport.abort()
+
+    same(main)
+
+
+@pytest.mark.parametrize("host", ["fe80::1%lo", "fe80::1%1", "ff02::1%lo"])
+def test_getaddrinfo_says_a_scope_as_a_number(same: Same, host: str) -> None:
+    async def main(world: World) -> None:
+        infos = await world.loop.getaddrinfo(host, 80, type=socket.SOCK_STREAM)
+        world.log("caller", "found", infos)
+        world.log("caller", "is", infos[0][4] == ("f" + host[1:].partition("%")[0], 80, 0, 1))
+
+    assert same(main)["caller"][-1] == ("is", True)
+
+
+def test_a_link_local_address(same: Same) -> None:
+    """A stream's and a datagram's names have the scope as a number, and as such it leads back."""
+    lines = [line.split() for line in Path("/proc/net/if_inet6").read_text().splitlines()]
+    found = [(line[0], line[5]) for line in lines if line[3] == "20"]
+    if not found:
+        pytest.skip("this machine has no link-local address")
+    host = f"{socket.inet_ntop(socket.AF_INET6, bytes.fromhex(found[0][0]))}%{found[0][1]}"
+
+    async def main(world: World) -> None:
+        server = await world.loop.create_server(asyncio.Protocol, host, 0)
+        where = server.sockets[0].getsockname()
+        world.name_port(where[1], "server")
+        for each in (host, f"{where[0]}%{where[3]}"):
+            transport = await attempt(world, each, where[1])
+            world.log("caller", "peername", transport.get_extra_info("peername"))
+            world.log("caller", "sockname", transport.get_extra_info("sockname")[0::2])
+            transport.abort()
+        server.close()
+        endpoint, _ = await world.loop.create_datagram_endpoint(asyncio.DatagramProtocol, (host, 0))
+        name = endpoint.get_extra_info("sockname")
+        endpoint.sendto(b"to itself", name)
+        world.log("caller", "endpoint", name[0::2], name[3])
+        endpoint.abort()
 
     same(main)
 
@@ -430,6 +497,34 @@ def test_localhost(same: Same, delay: float | None, interleave: int | None) -> N
         transport = await attempt(world, "localhost", port, happy_eyeballs_delay=delay, interleave=interleave)
         world.log("caller", "peername", transport.get_extra_info("peername"))
         transport.abort()
+
+    same(main)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"happy_eyeballs_delay": -1},
+        {"happy_eyeballs_delay": math.inf},
+        {"happy_eyeballs_delay": 1e9},
+        {"happy_eyeballs_delay": 0.25, "interleave": -1},
+        {"interleave": -1},
+        {"interleave": 1 << 40},
+        {"flags": 1 << 30},
+        {"proto": socket.IPPROTO_UDP},
+        {"proto": socket.IPPROTO_UDP, "local_addr": ("127.0.0.1", 0)},
+        {"proto": socket.IPPROTO_UDP, "local_addr": ("localhost", 0)},
+        {"local_addr": ("", 0)},
+    ],
+    ids=repr,
+)
+def test_odd_options(same: Same, host: str, options: dict[str, Any]) -> None:
+    async def main(world: World) -> None:
+        transport = await attempt(world, host, world.listener.getsockname()[1], **options)
+        if transport is not None:
+            world.log("caller", "peername", transport.get_extra_info("peername"))
+            transport.abort()
 
     same(main)
 

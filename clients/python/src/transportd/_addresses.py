@@ -46,14 +46,7 @@ def address_of(message: types_pb2.SocketAddress) -> Address:
     if message.family == types_pb2.ADDRESS_FAMILY_INET:
         return (message.host, message.port)
     if message.family == types_pb2.ADDRESS_FAMILY_INET6:
-        host = message.host
-        if message.scope_id:
-            # As getnameinfo, and so Python, writes a scoped address.
-            try:
-                host = f"{host}%{socket.if_indextoname(message.scope_id)}"
-            except OSError:
-                host = f"{host}%{message.scope_id}"
-        return (host, message.port, message.flowinfo, message.scope_id)
+        return (message.host, message.port, message.flowinfo, message.scope_id)
     path = message.path
     return path if path.startswith(b"\0") else path.decode("utf-8", "surrogateescape")
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # asyncio has no time limit of its own: the service's longest.
 LONGEST_SECONDS = 3600
 _MAX_UNIX_PATH_BYTES = 107
+_MAX_INTERLEAVE = 1000  # The service's largest.
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,7 @@ def _interleave(infos: list[Any], first_count: int) -> list[Any]:
     for info in infos:
         families.setdefault(info[0], []).append(info)
     lists = list(families.values())
+    first_count = max(first_count, 1)
     out = lists[0][: first_count - 1]
     lists[0] = lists[0][first_count - 1 :]
     while any(lists):
@@ -205,9 +207,11 @@ def _interleave(infos: list[Any], first_count: int) -> list[Any]:
 
 def _request(where: Where, tls: Tls) -> event_loop_pb2.CreateConnectionRequest:
     proto = c_int(where.proto)
+    hosts = [where.host] if where.local_addr is None else [where.host, where.local_addr[0]]
+    if proto == socket.IPPROTO_UDP and all(_is_numeric(host, where.family) for host in hosts):
+        proto = 0  # asyncio does not resolve them, and so does not notice.
     if proto not in (0, socket.IPPROTO_TCP):
         raise socket.gaierror(socket.EAI_SOCKTYPE, "ai_socktype not supported")
-    hosts = [where.host] if where.local_addr is None else [where.host, where.local_addr[0]]
     request = event_loop_pb2.CreateConnectionRequest(
         family=inet_family(where.family), proto=proto, flags=flags_for(hosts, where.family, where.flags)
     )
@@ -215,9 +219,11 @@ def _request(where: Where, tls: Tls) -> event_loop_pb2.CreateConnectionRequest:
     if where.local_addr is not None:
         _fill_host_port(request.local, where.local_addr[0], where.local_addr[1])
     if where.happy_eyeballs_delay is not None:
-        request.happy_eyeballs_delay.FromNanoseconds(int(where.happy_eyeballs_delay * 1e9))
+        seconds = min(max(where.happy_eyeballs_delay, 0), LONGEST_SECONDS)
+        request.happy_eyeballs_delay.FromNanoseconds(int(seconds * 1e9))
     if where.interleave is not None:
-        request.interleave = where.interleave
+        # Less than one is one, as with asyncio, but for 0: then they are not interleaved.
+        request.interleave = min(max(where.interleave, 1), _MAX_INTERLEAVE) if where.interleave else 0
     request.timeout.FromSeconds(LONGEST_SECONDS)
     tls.fill(request)
     return request

@@ -127,8 +127,7 @@ class Destinations:
             if self._session.lost is not None:
                 return
             if reply is not None:
-                found: str = address_of(reply.getaddrinfo.infos[0].address)[0]
-                message.host = found.partition("%")[0]
+                message.host = address_of(reply.getaddrinfo.infos[0].address)[0]
                 name.address = datagram_address(message)
             name.error = error
             on_resolved()

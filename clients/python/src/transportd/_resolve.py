@@ -33,6 +33,8 @@ async def getaddrinfo(
         if not isinstance(host, (str, bytes)):
             raise TypeError("getaddrinfo() argument 1 must be string or None")
         request.host = host.encode("idna") if isinstance(host, str) else host
+        if b"\0" in request.host:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     if port is not None:
         if isinstance(port, int):
             if not -_C_LONG <= port < _C_LONG:
@@ -42,6 +44,8 @@ async def getaddrinfo(
             request.port = port.encode() if isinstance(port, str) else port
         else:
             raise OSError("Int or String expected")
+        if b"\0" in request.port:
+            raise socket.gaierror(socket.EAI_SERVICE, "Servname not supported for ai_socktype")
     reply = await session.call(event_loop_pb2.Command(getaddrinfo=request))
     return [
         (
@@ -74,15 +78,15 @@ async def getnameinfo(session: Session, sockaddr: Any, flags: int) -> tuple[str,
     port, flags = c_int(port), c_int(flags)
     if not 0 <= flowinfo <= 0xFFFFF:
         raise OverflowError("getnameinfo(): flowinfo must be 0-1048575.")
-    if not 0 <= port <= 65535:
-        raise OverflowError("getnameinfo(): port must be 0-65535.")
+    if port < 0:
+        raise socket.gaierror(socket.EAI_SERVICE, "Servname not supported for ai_socktype")
     is_ipv6 = ":" in host
     if not is_ipv6 and len(sockaddr) != 2:
         raise OSError("IPv4 sockaddr must be 2 tuple")
     address = types_pb2.SocketAddress(
         family=types_pb2.ADDRESS_FAMILY_INET6 if is_ipv6 else types_pb2.ADDRESS_FAMILY_INET,
         host=host.partition("%")[0],
-        port=port,
+        port=port & 0xFFFF,  # As getaddrinfo(3) takes it, which Python asks for the address.
         flowinfo=flowinfo if is_ipv6 else 0,
         scope_id=scope_id if is_ipv6 else 0,
     )
