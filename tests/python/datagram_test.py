@@ -112,6 +112,23 @@ def test_socket_and_types(both_loops: LoopFactory) -> None:
     run(both_loops, main)
 
 
+def test_methods_of_streams(both_loops: LoopFactory) -> None:
+    async def main() -> None:
+        async with endpoint(local_addr=("127.0.0.1", 0)) as protocol:
+            transport: Any = protocol.transport
+            for call in (
+                lambda: transport.write(b"data"),
+                lambda: transport.writelines([b"data"]),
+                transport.write_eof,
+                transport.can_write_eof,
+            ):
+                with pytest.raises(NotImplementedError):
+                    call()
+            assert not isinstance(transport, DatagramTransport) or transport.is_reading()  # asyncio's: since 3.11.4.
+
+    run(both_loops, main)
+
+
 def test_is_a_datagram_transport(loop_factory: LoopFactory) -> None:
     async def main() -> None:
         async with endpoint(local_addr=("127.0.0.1", 0)) as protocol:

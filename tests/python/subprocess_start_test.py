@@ -84,7 +84,9 @@ def test_shell_that_is_none(both: Runner) -> None:
         (("true", None), {}, TypeError, "expected str, bytes or os.PathLike object, not NoneType"),
         (("true",), {"cwd": 1}, TypeError, "expected str, bytes or os.PathLike object, not int"),
         (("true",), {"env": {"A": 1}}, TypeError, "expected str, bytes or os.PathLike object, not int"),
-        (("true",), {"nonsense": 1}, TypeError, "got an unexpected keyword argument 'nonsense'"),
+        (("true",), {"nonsense": 1}, TypeError, "Popen.__init__() got an unexpected keyword argument 'nonsense'"),
+        (("true",), {"is_of_client": 1}, TypeError, "got an unexpected keyword argument 'is_of_client'"),
+        (("true",), {"pipesize": 1 << 31, "stdout": PIPE}, PermissionError, "Operation not permitted"),
         (("true\0",), {}, ValueError, "embedded null byte"),
         (("true", "\0"), {}, ValueError, "embedded null byte"),
         (("true",), {"cwd": "\0"}, ValueError, "embedded null byte"),
@@ -282,6 +284,17 @@ def test_signals_of_the_process(both: Runner) -> None:
             found = dict(line.split(":\t", 1) for line in status.splitlines())
             assert int(found["SigIgn"], 16) == ignored
             assert int(found["SigBlk"], 16) == 0
+
+    both.run(main())
+
+
+@pytest.mark.parametrize(
+    ("pipesize", "stdout"), [(1 << 40, None), (1 << 40, PIPE), (1 << 31, None), (1 << 29, None), (-(1 << 40), PIPE)]
+)
+def test_pipesizes_beyond_all_sizes(both: Runner, pipesize: int, stdout: int | None) -> None:
+    async def main() -> None:
+        process = await asyncio.create_subprocess_exec("true", stdout=stdout, pipesize=pipesize)
+        assert await process.wait() == 0
 
     both.run(main())
 

@@ -38,7 +38,8 @@ _FRAME_BYTES = 64
 class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.DatagramTransport):
     """asyncio's transport of create_datagram_endpoint.
 
-    An asyncio.Transport, too, as asyncio's own is: the methods of streams raise NotImplementedError.
+    An asyncio.Transport, too, as asyncio's own is: write, writelines, write_eof and can_write_eof raise
+    NotImplementedError, while is_reading, pause_reading and resume_reading do what they do of a stream.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transportd._session import Reply, Session, Unclaimed
 
 _SHELL = "/bin/sh"
-_LARGEST_ID = 0xFFFFFFFF
+_C_UNSIGNED_MAX = _LARGEST_ID = 0xFFFFFFFF
 # Of the frame around a command.
 _FRAME_BYTES = 128
 # The longest time that a cancelled start waits for its process's end.
@@ -44,6 +44,7 @@ def make_program(
     shell: bool,
     streams: StandardStreams,
     is_of_client: bool,
+    /,
     *,
     executable: Any = None,
     preexec_fn: Callable[[], Any] | None = None,
@@ -61,11 +62,14 @@ def make_program(
     umask: int = -1,
     pipesize: int | None = -1,
     process_group: int | None = None,
+    **unknown: Any,
 ) -> Program:
     """From the arguments of subprocess.Popen; raises what it raises. `args`: those of asyncio's private method.
 
     is_of_client: the environment and folder are this process's, unless they are named; else the service's.
     """
+    if unknown:
+        raise TypeError(f"Popen.__init__() got an unexpected keyword argument {next(iter(unknown))!r}")
     if preexec_fn is not None:
         raise UnsupportedError(
             "preexec_fn: the process is started by the service, where no function of this one can run"
@@ -94,7 +98,8 @@ def make_program(
     if env is not None or is_of_client:
         options.env.CopyFrom(_environment(env))
     _fill_accounts(options, user, group, extra_groups)
-    _fill_numbers(options, umask, pipesize, process_group)
+    _fill_numbers(options, umask, process_group)
+    options.pipesize_bytes = _pipe_bytes(pipesize, streams)
     command = event_loop_pb2.Command()
     if not shell:
         words = list(args)
@@ -169,16 +174,24 @@ def _account(value: str | int, what: str, type_text: str) -> subprocess_pb2.Acco
     return subprocess_pb2.Account(id=value)
 
 
-def _fill_numbers(
-    options: subprocess_pb2.SubprocessOptions, umask: int, pipesize: int | None, process_group: int | None
-) -> None:
+def _pipe_bytes(pipesize: int | None, streams: StandardStreams) -> int:
+    """0: the kernel's own size. PermissionError for more than there can be, as of fcntl(2)."""
+    if pipesize is None:
+        return 0
+    if not isinstance(pipesize, int):
+        raise TypeError("pipesize must be an integer")
+    if pipesize <= 0 or not streams.pipe_fds:
+        return 0
+    # As the fcntl module: the low bits alone. Of none at all the kernel makes a page.
+    size = pipesize & _C_UNSIGNED_MAX or 1
+    if size > _C_UNSIGNED_MAX // 2:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+    return size
+
+
+def _fill_numbers(options: subprocess_pb2.SubprocessOptions, umask: int, process_group: int | None) -> None:
     if operator.index(umask) >= 0:
         options.umask = umask & 0o777  # As umask(2).
-    if pipesize is not None:
-        if not isinstance(pipesize, int):
-            raise TypeError("pipesize must be an integer")
-        if pipesize > 0:
-            options.pipesize_bytes = pipesize
     if process_group is not None and operator.index(process_group) >= 0:
         if options.start_new_session:
             # setpgid(2): the leader of a session stays in its group.
@@ -194,6 +207,7 @@ async def spawn(
     shell: bool,
     stdio: tuple[Any, Any, Any],
     is_of_client: bool,
+    /,
     **options: Any,
 ) -> SubprocessTransport:
     """Starts it, and returns behind connection_made; raises what asyncio raises.
