@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import transportd
+from transportd import _datagram, _server, _stream, _subprocess
 
 from differential import LoopFactory, Recorder, Same, World, fill, read_all, soon
 
@@ -200,6 +201,25 @@ def test_the_transport_is_what_it_should_be(same: Same) -> None:
         world.log("client", "repr", "clos" in repr(transport))
 
     same(main)
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_asyncio"),
+    [
+        (_stream.StreamTransport, asyncio.Transport),
+        (_stream.ServiceTlsTransport, asyncio.Transport),
+        (_stream.ReadPipeTransport, asyncio.Transport),
+        (_stream.WritePipeTransport, asyncio.Transport),
+        (_datagram.DatagramTransport, asyncio.DatagramTransport),
+        (_subprocess.SubprocessTransport, asyncio.SubprocessTransport),
+        (_server.RemoteServer, asyncio.Server),
+    ],
+)
+def test_only_what_is_asyncio_s_is_public(kind: type, of_asyncio: type) -> None:
+    public = {name for name in dir(kind) if not name.startswith("_")}
+    assert public - set(dir(of_asyncio)) <= (
+        set(dir(asyncio.Transport)) if kind is _datagram.DatagramTransport else set()
+    )
 
 
 def test_the_socket(same: Same) -> None:

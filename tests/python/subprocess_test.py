@@ -468,7 +468,7 @@ def test_process_that_has_exited_before_its_caller_goes_on(remote: Runner) -> No
         recorder.transport.kill()
         # What comes now comes behind that.
         lost = event_loop_pb2.Callback(connection_lost=transport_pb2.ConnectionLost())
-        recorder.transport.on_callback("connection_lost", lost)
+        recorder.transport._on_callback("connection_lost", lost)
         return recorder
 
     async def main() -> None:

@@ -61,7 +61,7 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
 
     # Receiving
 
-    def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
+    def _on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
         if kind == "datagram_received":
             datagram = callback.datagram_received
             address = address_of(datagram.address) if datagram.HasField("address") else None
@@ -73,7 +73,7 @@ class DatagramTransport(Reading, FlowControl, asyncio.Transport, asyncio.Datagra
             else:
                 self._loop.call_soon(self._on_error, error)
         else:
-            super().on_callback(kind, callback)
+            super()._on_callback(kind, callback)
 
     def _on_datagram(self, data: bytes, address: Address) -> None:
         if self._delivers:

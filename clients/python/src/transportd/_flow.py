@@ -175,27 +175,27 @@ class Endpoint(asyncio.BaseTransport):
 
     # Handle
 
-    def on_data(self, data: bytes) -> None:
+    def _on_data(self, data: bytes) -> None:
         pass
 
-    def on_progress(self, sent_bytes: int) -> None:
+    def _on_progress(self, sent_bytes: int) -> None:
         pass
 
-    def on_credit(self) -> None:
+    def _on_credit(self) -> None:
         pass
 
-    def take_consumed(self) -> tuple[int, int]:
+    def _take_consumed(self) -> tuple[int, int]:
         return 0, 0
 
-    def is_ending(self) -> bool:
+    def _is_ending(self) -> bool:
         """It is closing: its end concerns no callback but connection_lost, which is called later anyway."""
         return False
 
-    def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
+    def _on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
         if kind == "connection_lost" and not self._lost_count:
             self._context.run(self._on_connection_lost, callback.connection_lost)
 
-    def on_session_lost(self, error: Exception) -> None:
+    def _on_session_lost(self, error: Exception) -> None:
         if not self._lost_count:
             self._context.run(self._lose, error)
 
@@ -267,7 +267,7 @@ class Reading(Endpoint):
         if self._loop.get_debug():
             logger.debug("%r resumes reading", self)
 
-    def on_data(self, data: bytes) -> None:
+    def _on_data(self, data: bytes) -> None:
         if self._delivers:
             try:
                 self._context.run(self._data_received, data)
@@ -313,7 +313,7 @@ class Reading(Endpoint):
         elif session.unacknowledged_bytes >= session.urgent_session_bytes:
             session.acknowledge_all()
 
-    def take_consumed(self) -> tuple[int, int]:
+    def _take_consumed(self) -> tuple[int, int]:
         self._unacknowledged = 0
         return self._consumed_bytes, self._consumed_count
 
@@ -542,11 +542,11 @@ class FlowControl(Endpoint):
             self._waits_for_credit = True
             self._session.wait_for_credit(self._id)
 
-    def on_credit(self) -> None:
+    def _on_credit(self) -> None:
         self._waits_for_credit = False
         self._pump()
 
-    def on_progress(self, sent_bytes: int) -> None:
+    def _on_progress(self, sent_bytes: int) -> None:
         if self._protocol_paused:
             self._context.run(self._progress, sent_bytes)
         else:
@@ -583,9 +583,9 @@ class FlowControl(Endpoint):
         ):
             self._progress(self._issued_bytes)
 
-    def on_all_written(self, sequence: int) -> None:
+    def _on_all_written(self, sequence: int) -> None:
         if self._issued_sequence <= sequence:
-            self.on_progress(self._issued_bytes)
+            self._on_progress(self._issued_bytes)
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """(low, high), bytes."""
@@ -662,7 +662,7 @@ class FlowControl(Endpoint):
             # What is written until then goes first.
             self._session.before_flush(self._close_behind)
 
-    def is_ending(self) -> bool:
+    def _is_ending(self) -> bool:
         return self._closing and not self._close_is_answered and not self._protocol_paused
 
     def _stop(self) -> None:

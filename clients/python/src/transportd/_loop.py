@@ -372,7 +372,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         self, protocol_factory: Any, sock: Any, sslcontext: Any = None, server: Any = None, *args: Any, **kwargs: Any
     ) -> None:
         if isinstance(sock, ListeningSocket):
-            server.use_current_context()
+            server._use_current_context()
         else:
             self._local()._start_serving(protocol_factory, sock, sslcontext, server, *args, **kwargs)
 

@@ -55,7 +55,7 @@ class ListeningSocket(RemoteSocket):
             request = server_pb2.ServerCloseRequest(server_id=self.server_id)
             try:
                 session.call_now(event_loop_pb2.Command(server_close=request))
-                if any(handle.is_ending() for handle in session.handles.values()):
+                if any(handle._is_ending() for handle in session.handles.values()):
                     # Those that were closed before, and are by now: as in asyncio, they are gone in the next turn.
                     session.call_now(event_loop_pb2.Command(cancel=event_loop_pb2.CancelRequest()))
             except SessionLostError:
@@ -113,11 +113,11 @@ class RemoteServer(base_events.Server):
         """What it listens on; () when it is closed."""
         return tuple(TransportSocket(sock) for sock in self._sockets or ())
 
-    def use_current_context(self) -> None:
+    def _use_current_context(self) -> None:
         """Of who starts it: accepted protocols are called in copies of it."""
         self._context = contextvars.copy_context()
 
-    def accept(self, unclaimed: Unclaimed) -> None:
+    def _on_connection(self, unclaimed: Unclaimed) -> None:
         """A connection has come."""
         self._context.run(contextvars.copy_context).run(self._accept, unclaimed)
 
@@ -182,7 +182,7 @@ class RemoteServer(base_events.Server):
             self._attach()
             transport._on_lost = self._detach
 
-    def on_session_lost(self, error: Exception) -> None:
+    def _on_session_lost(self, error: Exception) -> None:
         """The service is gone, and the sockets with it."""
         for sock in self._sockets or ():
             sock.forget()

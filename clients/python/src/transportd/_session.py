@@ -58,19 +58,19 @@ Done = Callable[[Reply | None, Exception | None], None]
 class Handle(Protocol):
     """Who hears what the service says of one transport. Each method is called in the loop's thread."""
 
-    def on_data(self, data: bytes) -> None: ...
-    def on_progress(self, sent_bytes: int) -> None: ...
-    def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None: ...
-    def on_credit(self) -> None: ...
-    def on_session_lost(self, error: Exception) -> None: ...
-    def take_consumed(self) -> tuple[int, int]: ...
-    def is_ending(self) -> bool: ...
+    def _on_data(self, data: bytes) -> None: ...
+    def _on_progress(self, sent_bytes: int) -> None: ...
+    def _on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None: ...
+    def _on_credit(self) -> None: ...
+    def _on_session_lost(self, error: Exception) -> None: ...
+    def _take_consumed(self) -> tuple[int, int]: ...
+    def _is_ending(self) -> bool: ...
 
 
 class PausedWriter(Protocol):
     """Who waits until the kernel has taken what was written."""
 
-    def on_all_written(self, sequence: int) -> None: ...
+    def _on_all_written(self, sequence: int) -> None: ...
 
 
 class Unclaimed:
@@ -86,16 +86,16 @@ class Unclaimed:
     def claim(self, handle: Handle) -> None:
         """`handle` hears everything, what was kept first."""
         if self._loss is not None:
-            handle.on_session_lost(self._loss)
+            handle._on_session_lost(self._loss)
             return
         self.session.handles[self.transport_id] = handle
         for kind, value in self._kept:
             if kind == "data":
-                handle.on_data(value)
+                handle._on_data(value)
             elif kind == "progress":
-                handle.on_progress(value)
+                handle._on_progress(value)
             else:
-                handle.on_callback(kind, value)
+                handle._on_callback(kind, value)
         self._kept.clear()
 
     def abort(self) -> None:
@@ -103,25 +103,25 @@ class Unclaimed:
         self._kept.clear()
         self.session.abort(self.transport_id)
 
-    def on_data(self, data: bytes) -> None:
+    def _on_data(self, data: bytes) -> None:
         self._kept.append(("data", data))
 
-    def on_progress(self, sent_bytes: int) -> None:
+    def _on_progress(self, sent_bytes: int) -> None:
         self._kept.append(("progress", sent_bytes))
 
-    def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
+    def _on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
         self._kept.append((kind, callback))
 
-    def on_credit(self) -> None:
+    def _on_credit(self) -> None:
         pass
 
-    def on_session_lost(self, error: Exception) -> None:
+    def _on_session_lost(self, error: Exception) -> None:
         self._loss = error
 
-    def take_consumed(self) -> tuple[int, int]:
+    def _take_consumed(self) -> tuple[int, int]:
         return 0, 0
 
-    def is_ending(self) -> bool:
+    def _is_ending(self) -> bool:
         return False
 
 
@@ -485,8 +485,8 @@ class Session:
             return True
         if callback.HasField("connection_lost"):
             handle = self.handles.get(callback.transport_id)
-            if handle is not None and handle.is_ending():
-                handle.on_callback("connection_lost", callback)
+            if handle is not None and handle._is_ending():
+                handle._on_callback("connection_lost", callback)
                 return True
         return False
 
@@ -569,10 +569,10 @@ class Session:
                     break
                 handle = self.handles.get(self._waiting_for_credit.popleft())
                 if handle is not None:
-                    handle.on_credit()
+                    handle._on_credit()
 
     def wait_for_credit(self, transport_id: int) -> None:
-        """Calls the handle's `on_credit` when there is some."""
+        """Calls the handle's `_on_credit` when there is some."""
         self._waiting_for_credit.append(transport_id)
 
     def add_paused_writer(self, writer: PausedWriter) -> None:
@@ -605,7 +605,7 @@ class Session:
             handle = handles.get(transport_id)
             if handle is None:
                 continue
-            data_bytes, data_count = handle.take_consumed()
+            data_bytes, data_count = handle._take_consumed()
             if data_count:
                 entry = acknowledgement_entry(transport_id, data_bytes, data_count)
                 entries.append(entry)
@@ -690,14 +690,14 @@ class Session:
             if data:
                 handle = handles.get(callback.transport_id)
                 if handle is not None:
-                    handle.on_data(data)
+                    handle._on_data(data)
             else:
                 self._on_callback(callback)  # type: ignore[arg-type]
         # Behind the callbacks: one of them may have been the end of a transport whose last bytes were not written.
         if frame.all_written:
             self.written_sequence = frame.acknowledged_sequence
             for writer in list(self._paused_writers):
-                writer.on_all_written(self.written_sequence)
+                writer._on_all_written(self.written_sequence)
 
     def _drain_later(self) -> None:
         if not self._drain_is_due and not self._loop.is_closed():
@@ -715,7 +715,7 @@ class Session:
         if kind == "write_progress":
             handle = self.handles.get(callback.transport_id)
             if handle is not None:
-                handle.on_progress(callback.write_progress)
+                handle._on_progress(callback.write_progress)
         elif kind == "reply":
             self._on_reply(callback.reply)
         elif kind == "connection_made":
@@ -725,7 +725,7 @@ class Session:
         elif kind is not None:
             handle = self.handles.get(callback.transport_id)
             if handle is not None:
-                handle.on_callback(kind, callback)
+                handle._on_callback(kind, callback)
 
     def _on_reply(self, reply: Reply) -> None:
         made = self._made.pop(reply.request_id, None)
@@ -752,7 +752,7 @@ class Session:
             if server is None:
                 unclaimed.abort()
             else:
-                server.accept(unclaimed)
+                server._on_connection(unclaimed)
 
     def _on_exception(self, callback: event_loop_pb2.Callback) -> None:
         context: dict[str, Any] = {"message": callback.call_exception_handler.message}
@@ -813,9 +813,9 @@ class Session:
         handles, self.handles = self.handles, {}
         servers, self.servers = self.servers, {}
         self._entries, self._entries_bytes = [], 0
-        self._untold.extend(functools.partial(server.on_session_lost, error) for server in servers.values())
+        self._untold.extend(functools.partial(server._on_session_lost, error) for server in servers.values())
         self._untold.extend(functools.partial(done, None, error) for done in requests.values())
-        self._untold.extend(functools.partial(handle.on_session_lost, error) for handle in handles.values())
+        self._untold.extend(functools.partial(handle._on_session_lost, error) for handle in handles.values())
 
     def _tell_loss(self) -> None:
         while self._untold:

@@ -53,7 +53,7 @@ async def start_tls(
     before it begins. is_new: `protocol` has not heard of the connection yet, and is called first.
     """
     options = tls.to_proto(server_hostname, handshake_timeout, shutdown_timeout)
-    if transport.is_closing() or not transport.begin_start_tls():
+    if transport.is_closing() or not transport._begin_start_tls():
         raise RuntimeError(
             f"start_tls is not possible: {transport!r} is not open both ways, or a file is being sent through it, or"
             " TLS is being started already"
@@ -95,7 +95,7 @@ async def start_tls(
             future.set_exception(error)
         else:
             extra = tls.extra(transport_pb2.ExtraInfo(tls=reply.start_tls.tls))
-            successor = ServiceTlsTransport.over(transport, protocol, extra)
+            successor = ServiceTlsTransport._over(transport, protocol, extra)
             if is_new:
                 loop.call_soon(protocol.connection_made, successor)
             future.set_result(successor)
@@ -108,7 +108,7 @@ async def start_tls(
     except BaseException as error:
         if isinstance(error, Exception) and _leaves_transport(error) and not transport.is_closing():
             transport._bind(own_protocol)
-            transport.end_start_tls(incoming)
+            transport._end_start_tls(incoming)
             raise
         if future.done() and not future.cancelled() and future.exception() is None:
             future.result().abort()
@@ -125,12 +125,12 @@ async def _quiet(session: Session, transport: StreamTransport, seconds: float) -
     try:
         async with asyncio.timeout(seconds):
             await session.call(event_loop_pb2.Command(pause_reading=request))
-            await transport.wait_until_written()
+            await transport._wait_until_written()
     except TimeoutError:
         raise ConnectionAbortedError(
             f"SSL handshake is taking longer than {seconds} seconds: aborting the connection"
         ) from None
-    return transport.take_held()
+    return transport._take_held()
 
 
 def _leaves_transport(error: Exception) -> bool:

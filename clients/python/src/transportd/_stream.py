@@ -51,11 +51,11 @@ def socket_extra(session: Session, transport_id: int, info: transport_pb2.ExtraI
 class _StreamReading(Reading):
     """Reading of a stream: it has an end."""
 
-    def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
+    def _on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
         if kind == "eof_received":
             self._on_eof()
         else:
-            super().on_callback(kind, callback)
+            super()._on_callback(kind, callback)
 
     def _must_hold(self, lost: transport_pb2.ConnectionLost) -> bool:
         if self._closing:
@@ -118,8 +118,8 @@ class StreamTransport(_StreamReading, Writing, asyncio.Transport):
 
     # start_tls of the service's
 
-    def begin_start_tls(self) -> bool:
-        """Nothing is delivered, and connection_lost comes at once, until `end_start_tls`. False: it is not possible."""
+    def _begin_start_tls(self) -> bool:
+        """Nothing is delivered, and connection_lost comes at once, until `_end_start_tls`. False: it cannot be."""
         if self._is_starting_tls or self._eof or self._is_sending_file or self._held_loss is not None:
             return False
         self._was_reading = self.is_reading()
@@ -127,14 +127,14 @@ class StreamTransport(_StreamReading, Writing, asyncio.Transport):
         self._is_starting_tls = True
         return True
 
-    async def wait_until_written(self) -> None:
+    async def _wait_until_written(self) -> None:
         """Until the kernel has everything. ConnectionResetError: the connection is lost first."""
         try:
             await self._wait_until_buffered(0)
         except ConnectionError:
             raise ConnectionResetError from None
 
-    def take_held(self) -> bytes:
+    def _take_held(self) -> bytes:
         """What has come and was not delivered: the pause is confirmed. ConnectionResetError: the peer has ended."""
         if self._closing or None in self._held:
             raise ConnectionResetError
@@ -145,7 +145,7 @@ class StreamTransport(_StreamReading, Writing, asyncio.Transport):
         self._acknowledged_held = 0
         return held
 
-    def end_start_tls(self, held: bytes) -> None:
+    def _end_start_tls(self, held: bytes) -> None:
         """It came to nothing, and all is as it was."""
         self._is_starting_tls = False
         if held:
@@ -192,7 +192,7 @@ class ServiceTlsTransport(StreamTransport):
     _predecessor: StreamTransport | None = None
 
     @classmethod
-    def over(cls, old: StreamTransport, protocol: asyncio.BaseProtocol, extra: dict[str, Any]) -> ServiceTlsTransport:
+    def _over(cls, old: StreamTransport, protocol: asyncio.BaseProtocol, extra: dict[str, Any]) -> ServiceTlsTransport:
         """The connection of `old`, on which the service has begun TLS. Nothing is read before `_start_reading`."""
         self = cls.__new__(cls)
         self._is_starting_tls = self._was_reading = False

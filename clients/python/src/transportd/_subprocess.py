@@ -311,24 +311,24 @@ class SubprocessTransport(asyncio.SubprocessTransport):
 
     # Handle
 
-    def on_data(self, data: bytes) -> None:
+    def _on_data(self, data: bytes) -> None:
         """Never: its pipes have transports of their own."""
 
-    def on_progress(self, sent_bytes: int) -> None:
+    def _on_progress(self, sent_bytes: int) -> None:
         """Never, likewise."""
 
-    def on_credit(self) -> None:
+    def _on_credit(self) -> None:
         """Never, likewise."""
 
-    def take_consumed(self) -> tuple[int, int]:
+    def _take_consumed(self) -> tuple[int, int]:
         """Nothing."""
         return 0, 0
 
-    def is_ending(self) -> bool:
+    def _is_ending(self) -> bool:
         """False: the order of its callbacks counts."""
         return False
 
-    def on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
+    def _on_callback(self, kind: str, callback: event_loop_pb2.Callback) -> None:
         """process_exited, and connection_lost: of interest only without process_exited."""
         if kind == "process_exited":
             self._call_soon(self._on_exited, callback.process_exited.returncode)
@@ -337,7 +337,7 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             error = to_exception(lost.error) if lost.HasField("error") else None
             self._call_soon(self._on_service_lost, error)
 
-    def on_session_lost(self, error: Exception) -> None:
+    def _on_session_lost(self, error: Exception) -> None:
         """Whatever waits for the process must not wait for ever: its protocol hears that it is gone."""
         self._call_soon(self._on_lost, error)
 
