@@ -63,10 +63,6 @@ class Status:
     details: bytes = b""  # `grpc-status-details-bin`: a google.rpc.Status.
 
 
-class NotGrpcError(ConnectionError):
-    """What answers is no gRPC server."""
-
-
 def _header(length: int, kind: int, flags: int, stream_id: int) -> bytes:
     return _frame_header(length >> 8, length & 0xFF, kind, flags, stream_id)
 
@@ -164,11 +160,6 @@ class GrpcCall:
     def wants_write(self) -> bool:
         """The kernel has not taken everything: call `flush` when the socket can be written."""
         return bool(self._framed)
-
-    @property
-    def is_backed_up(self) -> bool:
-        """What is sent now would wait behind what was sent before."""
-        return bool(self._framed or self._queue)
 
     def send(self, pieces: list[Buffer], size: int) -> None:
         """Sends one message of `size` bytes: all of `pieces`, which must not be changed any more."""
