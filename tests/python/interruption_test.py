@@ -150,3 +150,145 @@ def test_an_interruption_anywhere(loop_factory: LoopFactory, kind: type[BaseExce
         count += 11
     assert len(outcomes) > 50
     assert sum(outcomes) > len(outcomes) / 2
+
+
+class Handler:
+    """Calls `act` at the `count`th place in the package where a signal's handler may run: behind a call."""
+
+    def __init__(self, count: int, act: Callable[[], None]):
+        self._left = count
+        self._act = act
+        self.where = ""
+
+    def _on_event(self, frame: FrameType, event: str, _argument: Any) -> None:
+        if event in ("call", "c_return") and frame.f_code.co_filename.startswith(FOLDER):
+            self._left -= 1
+            if self._left < 0 and not self.where:
+                self.where = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+                self._act()
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        sys.setprofile(self._on_event)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+
+
+MUCH = WHOLE * 4  # More than one frame takes.
+
+
+def handled(loop_factory: LoopFactory, count: int) -> str:
+    """A conversation in whose middle a handler writes, closes and waits for an answer: where it ran."""
+
+    async def main() -> str:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            echoes = [Echo(listener), Echo(listener)]
+            for echo in echoes:
+                echo.start()
+            first, talker = await loop.create_connection(Talker, *listener.getsockname())
+            second, listening = await loop.create_connection(Talker, *listener.getsockname())
+            server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+            address = server.sockets[0].getsockname()
+
+            def act() -> None:
+                second.write(MUCH)
+                server.close()
+                second.write(b"end")
+
+            handler = Handler(count, act)
+            with handler.active():
+                await soon(talk(first, talker))
+            if handler.where:
+                while len(listening.data) < len(MUCH) + 3:
+                    listening.is_complete.clear()
+                    await soon(listening.is_complete.wait())
+                assert listening.data == MUCH + b"end", handler.where
+                with pytest.raises(ConnectionRefusedError):
+                    await soon(loop.create_connection(asyncio.Protocol, *address))
+            server.close()
+            for transport, protocol in ((first, talker), (second, listening)):
+                transport.close()
+                assert await soon(protocol.lost) is None
+            assert talker.data == WHOLE
+            for echo in echoes:
+                echo.join(LIMIT_SECONDS)
+            return handler.where
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(main())
+
+
+def test_a_signal_s_handler_may_use_transports_anywhere(loop_factory: LoopFactory) -> None:
+    places = []
+    while where := handled(loop_factory, 5 * len(places)):
+        places.append(where)
+    assert len(places) > 50
+    assert len({where for where in places if where.startswith(("_session", "_http2"))}) > 20
+
+
+def test_an_answer_that_a_signal_s_handler_cannot_have(loop_factory: LoopFactory, listener: socket.socket) -> None:
+    """It asks while the thread waits for another answer: it is told, and nothing else happens."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(asyncio.Protocol, *listener.getsockname())
+        asked = transport.get_extra_info("socket")
+        errors: list[BaseException] = []
+
+        def act() -> None:
+            with pytest.raises(RuntimeError, match="at work.*add_signal_handler") as caught:
+                asked.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            errors.append(caught.value)
+
+        for count in range(40):
+            handler = Handler(count, act)
+            handler._on_event = _only_in("wait", handler._on_event)  # type: ignore[method-assign]
+            with handler.active():
+                assert asked.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+            if not handler.where:
+                break
+        assert len(errors) > 3
+        assert asked.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+        transport.abort()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
+
+
+def _only_in(function: str, profile: Callable[..., None]) -> Callable[..., None]:
+    def on_event(frame: FrameType, event: str, argument: Any) -> None:
+        if frame.f_code.co_name == function:
+            profile(frame, event, argument)
+
+    return on_event
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+def test_another_thread_gets_no_answer(loop_factory: LoopFactory, listener: socket.socket) -> None:
+    """asyncio's words, debug mode or not: it would take what the loop waits for."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(asyncio.Protocol, *listener.getsockname())
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        asked = transport.get_extra_info("socket")
+        for call in (lambda: asked.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), server.close):
+            with pytest.raises(RuntimeError, match="Non-thread-safe operation invoked on an event loop other than"):
+                await asyncio.to_thread(call)
+        assert server.is_serving()
+        assert asked.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.close()
+        server.close()
+        transport.abort()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())

@@ -54,10 +54,10 @@ class ListeningSocket(RemoteSocket):
         if session.lost is None:
             request = server_pb2.ServerCloseRequest(server_id=self.server_id)
             try:
-                session.call_now(event_loop_pb2.Command(server_close=request))
+                session.do_now(event_loop_pb2.Command(server_close=request))
                 if any(handle._is_ending() for handle in session.handles.values()):
                     # Those that were closed before, and are by now: as in asyncio, they are gone in the next turn.
-                    session.call_now(event_loop_pb2.Command(cancel=event_loop_pb2.CancelRequest()))
+                    session.do_now(event_loop_pb2.Command(cancel=event_loop_pb2.CancelRequest()))
             except SessionLostError:
                 pass  # Then it is closed, too.
             except TimeoutError as error:
@@ -170,6 +170,11 @@ class RemoteServer(base_events.Server):
         if transport is not None:
             context["transport"] = transport
         self._event_loop.call_exception_handler(context)
+
+    def close(self) -> None:
+        """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.Server.close; RuntimeError elsewhere."""
+        self._event_loop._check_thread()
+        super().close()
 
     def _attach_transport(self, transport: StreamTransport) -> None:
         if self._sockets is None:  # Its factory has closed the server.

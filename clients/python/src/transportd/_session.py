@@ -2,11 +2,17 @@
 
 Opening → open → lost. Lost comes from the stream's end, from a frame that breaks the contract, or from `close`; every
 transport, server and request is then told, once. Everything happens in the event loop's thread: no thread of its own.
+
+A signal's handler, or a finalizer, may run in the middle of it and call transports' methods. What they send then is put
+behind what is under construction, and goes out later; what must wait for an answer is refused while the session is at
+work on its connection. CPython runs handlers behind calls and in loops, and finalizers where something is made: what
+must be done in one go has neither.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import ssl
@@ -15,7 +21,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from transportd._errors import (
     AuthenticationError,
@@ -53,6 +59,7 @@ _MAX_TOKEN_CHARACTERS = 7 << 10
 
 Reply = event_loop_pb2.Reply
 Done = Callable[[Reply | None, Exception | None], None]
+_T = TypeVar("_T")
 
 
 class Handle(Protocol):
@@ -155,12 +162,14 @@ class Session:
         self._requests: dict[int, Done] = {}
         self._made: dict[int, int] = {}  # The transport that an unanswered request has made.
         self._last_request_id = 0
-        self._process_id = os.getpid()
+        self._is_forked = False
 
         self._entries: list[Buffer] = []
         self._entries_bytes = 0
         self._entry_count = 0
-        self._sequence = 1
+        self._sequence = 1  # Of the last frame that is complete.
+        self._complete: deque[tuple[list[Buffer], int]] = deque()  # Frames, and their bytes: next to be sent.
+        self._is_busy = False  # At work on the connection: only what has begun that may go on with it.
         self._flush_is_due = False
         self._is_watching_write = False
         self._received_sequence = 0
@@ -170,7 +179,7 @@ class Session:
         self.exit_codes: dict[int, int] = {}  # Of processes: what has arrived, though perhaps waits in the backlog.
 
         self.written_sequence = 0  # What the frames up to this one wrote, the kernel has.
-        self._closing: list[Callable[[], None]] = []
+        self._before_flush: list[Callable[[], None]] = []
         self.unwritten_bytes = 0
         self._waiting_for_credit: deque[int] = deque()
         self._paused_writers: set[PausedWriter] = set()
@@ -252,14 +261,18 @@ class Session:
 
     def _append(self, entry: Buffer) -> None:
         if self.lost is not None:
+            self._refuse_after_fork()
             return
         size = len(entry)
         try:
-            if self._entries_bytes + size + 64 > self._max_frame_bytes or self._entry_count >= _MAX_ENTRIES:
+            while (
+                self._entries_bytes + size + 64 > self._max_frame_bytes or self._entry_count >= _MAX_ENTRIES
+            ) and self._entries:
                 self._seal()
-            self._entries.append(entry)
+            # In one go from the condition on.
             self._entries_bytes += size
             self._entry_count += 1
+            self._entries.append(entry)
             if not self._flush_is_due:
                 self._loop.call_soon(self._flush)  # Raises in debug mode, in another thread.
                 self._flush_is_due = True
@@ -272,16 +285,20 @@ class Session:
     def write(self, transport_id: int, header: bytes, data: bytes | memoryview) -> None:
         """Data for a transport, at most `credit` and `max_write_bytes` long. `header` is write_header's."""
         if self.lost is not None:
+            self._refuse_after_fork()
             return
+        entry = (header, data)
         size = len(header) + len(data)
         try:
-            self.unwritten_bytes += len(data)
-            if self._entries_bytes + size + 64 > self._max_frame_bytes or self._entry_count >= _MAX_ENTRIES:
+            while (
+                self._entries_bytes + size + 64 > self._max_frame_bytes or self._entry_count >= _MAX_ENTRIES
+            ) and self._entries:
                 self._seal()
-            self._entries.append(header)
-            self._entries.append(data)
+            # In one go from the condition on.
             self._entries_bytes += size
             self._entry_count += 1
+            self._entries.extend(entry)
+            self.unwritten_bytes += len(data)
             if not self._flush_is_due:
                 self._loop.call_soon(self._flush)  # Raises in debug mode, in another thread.
                 self._flush_is_due = True
@@ -291,40 +308,70 @@ class Session:
             self.interrupt()
             raise
 
+    def _refuse_after_fork(self) -> None:
+        if self._is_forked:
+            self._check()
+
     @property
     def open_sequence(self) -> int:
         """The number of the frame under construction, which has what was sent last."""
         return self._sequence + 1
 
     def send(self, command: event_loop_pb2.Command) -> None:
-        """A command whose answer nobody waits for."""
+        """A command whose answer nobody waits for. RuntimeError in a fork's child."""
         self._append(command_entry(command))
 
     def before_flush(self, callback: Callable[[], None]) -> None:
         """Calls `callback` when the next frame is about to go: it may send what belongs behind all else in it."""
-        self._closing.append(callback)
+        self._before_flush.append(callback)
         self._flush_later()
 
-    def _close_behind(self) -> None:
-        while self._closing:
-            closing, self._closing = self._closing, []
-            for callback in closing:
+    def _call_before_flush(self) -> None:
+        while self._before_flush:
+            callbacks, self._before_flush = self._before_flush, []
+            for callback in callbacks:
                 callback()
 
     def _seal(self) -> None:
-        """Hands over the frame under construction, if there is one."""
-        if not self._entries and not self._frame_is_due:
+        """Hands over the frame under construction, if there is one. RuntimeError in another thread."""
+        self._check_thread()
+        if self._is_busy:
+            # A signal's handler has written much: who is at work, or the next flush, sends it.
+            self._complete_frame()
             return
+        self._is_busy = True
+        try:
+            self._send_frames()
+        finally:
+            self._is_busy = False
+
+    def _check_thread(self) -> None:
+        loop: Any = self._loop
+        loop._check_thread()
+
+    def _complete_frame(self) -> None:
+        entries: list[Buffer] = []
+        # In one go.
+        entries, size, self._entries = self._entries, self._entries_bytes, entries
+        self._entries_bytes = self._entry_count = 0
+        self._sequence += 1
+        self._complete.append((entries, size))
+
+    def _send_frames(self) -> None:
+        """What is complete, then the frame under construction."""
         try:
             if self._to_acknowledge:
                 self._append_acknowledgements()
-            self._frame_is_due = False
-            self._sequence += 1
-            end = frame_end(self._sequence, self._received_sequence, bool(self._paused_writers))
-            self._entries.append(end)
-            entries, size = self._entries, self._entries_bytes + len(end)
-            self._entries, self._entries_bytes, self._entry_count = [], 0, 0
-            self._call.send(entries, size)
+            if self._entries or self._frame_is_due:
+                self._frame_is_due = False
+                self._complete_frame()
+            complete = self._complete
+            while complete:
+                entries, size = complete.popleft()
+                sequence = self._sequence - len(complete)
+                end = frame_end(sequence, self._received_sequence, bool(self._paused_writers))
+                entries.append(end)
+                self._call.send(entries, size + len(end))
         except BaseException:
             self.interrupt()
             raise
@@ -333,7 +380,7 @@ class Session:
         self._flush_is_due = False
         if self.lost is not None:
             return
-        self._close_behind()
+        self._call_before_flush()
         if self._call.wants_write:
             # The kernel has not taken the last one: the next grows meanwhile.
             self._watch_write()
@@ -350,11 +397,14 @@ class Session:
             self._loop.add_writer(self._fd, self._on_writable)
 
     def _on_writable(self) -> None:
+        self._is_busy = True
         try:
             self._call.flush()
         except BaseException:
             self.interrupt()
             raise
+        finally:
+            self._is_busy = False
         if not self._call.wants_write:
             self._is_watching_write = False
             self._loop.remove_writer(self._fd)
@@ -366,10 +416,9 @@ class Session:
         """Sends `command`; `done` is called in a later turn, once, or again if it was interrupted. Returns the id."""
         self._check()
         while True:
-            self._last_request_id = self._last_request_id % 0xFFFFFFFF + 1
-            if self._last_request_id not in self._requests:
+            request_id = self._last_request_id = self._last_request_id % 0xFFFFFFFF + 1
+            if request_id not in self._requests:
                 break
-        request_id = self._last_request_id
         command.request_id = request_id
         entry = command_entry(command)
         if len(entry) + 64 > self.limits.max_client_frame_bytes:
@@ -381,45 +430,36 @@ class Session:
         self._append(entry)
         return request_id
 
-    async def call(self, command: event_loop_pb2.Command) -> Reply:
-        """Sends `command` and waits for its reply. When it is cancelled, so is the command."""
-        future: asyncio.Future[Reply] = self._loop.create_future()
+    async def ask(
+        self,
+        command: event_loop_pb2.Command,
+        accept: Callable[[Reply], _T],
+        undo: Callable[[_T], None] | None = None,
+        *,
+        at_once: bool = False,
+    ) -> _T:
+        """Sends `command` and waits for its reply. When this is cancelled, so is the command.
 
-        def done(reply: Reply | None, error: Exception | None) -> None:
-            if future.done():
-                return
-            if reply is not None:
-                future.set_result(reply)
-            else:
-                assert error is not None
-                future.set_exception(error)
-
-        request_id = self.request(command, done)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            self.cancel(request_id)
-            raise
-
-    async def create(self, command: event_loop_pb2.Command, *, at_once: bool = False) -> Unclaimed:
-        """As `call`, for a command that makes a transport. What nobody takes is aborted.
-
+        accept: makes the result of the reply, before anything else that the service says is heard. What it raises is
+        raised here.
+        undo: gets the result that nobody takes any more.
         at_once: it does not wait for the end of the turn.
         """
-        future: asyncio.Future[Unclaimed] = self._loop.create_future()
+        future: asyncio.Future[_T] = self._loop.create_future()
 
         def done(reply: Reply | None, error: Exception | None) -> None:
-            if reply is not None:
-                result = getattr(reply, reply.WhichOneof("result") or "")
-                unclaimed = self.unclaimed(result.transport_id)
-                if future.done():
-                    unclaimed.abort()
-                else:
-                    future.set_result(unclaimed)
-                return
-            if not future.done():
-                assert error is not None
-                future.set_exception(error)
+            if reply is None:
+                if not future.done():
+                    assert error is not None
+                    future.set_exception(error)
+            elif not future.done():
+                try:
+                    future.set_result(accept(reply))
+                except Exception as failure:
+                    future.set_exception(failure)
+            elif undo is not None:
+                with contextlib.suppress(Exception):
+                    undo(accept(reply))
 
         request_id = self.request(command, done)
         if at_once:
@@ -429,22 +469,48 @@ class Session:
         except asyncio.CancelledError:
             if future.cancelled() or not future.done():
                 self.cancel(request_id)
-            elif future.exception() is None:
-                future.result().abort()
+            elif future.exception() is None and undo is not None:
+                undo(future.result())
             raise
+
+    async def call(self, command: event_loop_pb2.Command) -> Reply:
+        """As `ask`: the reply itself."""
+        return await self.ask(command, lambda reply: reply)
+
+    async def create(self, command: event_loop_pb2.Command, *, at_once: bool = False) -> Unclaimed:
+        """As `ask`, for a command that makes a transport. What nobody takes is aborted."""
+
+        def accept(reply: Reply) -> Unclaimed:
+            return self.unclaimed(getattr(reply, reply.WhichOneof("result") or "").transport_id)
+
+        return await self.ask(command, accept, Unclaimed.abort, at_once=at_once)
+
+    def _begin_work(self) -> None:
+        """The connection is the caller's, until it sets `_is_busy` to False. RuntimeError: it cannot be."""
+        self._check()
+        self._check_thread()
+        if self._is_busy:
+            raise RuntimeError(
+                "the session with the service is at work, and cannot wait for an answer to something else: what a"
+                " signal's handler or a finalizer asks for must wait for the event loop, as loop.add_signal_handler's"
+                " callbacks and loop.call_soon_threadsafe do"
+            )
+        self._is_busy = True
 
     def call_now(self, command: event_loop_pb2.Command) -> Reply:
         """Sends `command` and waits for its reply, in this thread: nothing else happens meanwhile.
 
         For what asyncio answers at once, such as getsockopt. What the service says meanwhile is kept, in order.
-        RequestTimeoutError when it says nothing to that in time.
+        RequestTimeoutError when it says nothing to that in time. RuntimeError in another thread than the running
+        loop's, and when a signal's handler calls this while the session is at work.
         """
         answers: list[tuple[Reply | None, Exception | None]] = []
-        self._close_behind()
-        request_id = self.request(command, lambda reply, error: answers.append((reply, error)))
-        deadline = time.monotonic() + self._answer_timeout
-        self._seal()
+        self._begin_work()
         try:
+            self._call_before_flush()
+            request_id = self.request(command, lambda reply, error: answers.append((reply, error)))
+            deadline = time.monotonic() + self._answer_timeout
+            self._send_frames()
             while not answers:
                 is_readable = self._call.wait(deadline)
                 for frame in self._receive() if is_readable else ():
@@ -457,12 +523,24 @@ class Session:
                     self._requests.pop(request_id, None)
                     raise self._no_answer()
         finally:
+            self._is_busy = False
             self._go_on()
         reply, error = answers[0]
         if error is not None:
             raise error
         assert reply is not None
         return reply
+
+    def do_now(self, command: event_loop_pb2.Command) -> None:
+        """As call_now, for what has no result.
+
+        Called by a signal's handler while the session is at work, it does not wait: `command` is sent soon.
+        """
+        self._check_thread()
+        if self._is_busy:
+            self.send(command)
+        else:
+            self.call_now(command)
 
     def _no_answer(self) -> RequestTimeoutError:
         # The loop goes on: with what is still to be sent, and with what has come.
@@ -512,15 +590,20 @@ class Session:
     def read_now(self, timeout: float) -> None:
         """Waits in this thread, at most `timeout` seconds, until the service says something. It is kept, in order.
 
-        0: only what has arrived. What was to be sent goes out first. SessionLostError when nothing can come any more.
+        0: only what has arrived; nothing when a signal's handler calls this while the session is at work, with more
+        it is a RuntimeError. What was to be sent goes out first. SessionLostError when nothing can come any more.
         """
-        self._check()
-        self._seal()
+        self._check_thread()
+        if self._is_busy and timeout <= 0:
+            return
+        self._begin_work()
         try:
+            self._send_frames()
             if timeout > 0:
                 self._call.wait(time.monotonic() + timeout)
             frames = self._receive()
         finally:
+            self._is_busy = False
             self._go_on()
         if not frames and self._call.status is not None:
             raise SessionLostError(f"the session with the service is lost: {self._call.status.message}")
@@ -600,8 +683,9 @@ class Session:
         self._flush_later()
 
     def _append_acknowledgements(self) -> None:
-        handles, entries = self.handles, self._entries
-        for transport_id in self._to_acknowledge:
+        handles, entries, size = self.handles, [], 0
+        transport_ids, self._to_acknowledge = self._to_acknowledge, set()
+        for transport_id in transport_ids:
             handle = handles.get(transport_id)
             if handle is None:
                 continue
@@ -609,8 +693,9 @@ class Session:
             if data_count:
                 entry = acknowledgement_entry(transport_id, data_bytes, data_count)
                 entries.append(entry)
-                self._entries_bytes += len(entry)
-        self._to_acknowledge.clear()
+                size += len(entry)
+        self._entries_bytes += size
+        self._entries.extend(entries)
 
     def _flush_later(self) -> None:
         if not self._flush_is_due and self.lost is None:
@@ -622,7 +707,11 @@ class Session:
     def _on_readable(self) -> None:
         call = self._call
         # All of them before the first is dispatched: a protocol may wait for an answer, which reads on (call_now).
-        self._receive()
+        self._is_busy = True
+        try:
+            self._receive()
+        finally:
+            self._is_busy = False
         # What the protocols say goes out behind all of it, at once: another turn of the loop would only delay it.
         was_due, self._flush_is_due = self._flush_is_due, True
         try:
@@ -635,7 +724,7 @@ class Session:
                         self._lose_call()
                 else:
                     if not call.wants_write:
-                        self._close_behind()
+                        self._call_before_flush()
                         self._seal()
                     if call.wants_write:
                         self._watch_write()
@@ -766,7 +855,11 @@ class Session:
     # The end
 
     def _ping(self) -> None:
-        self._call.ping()
+        self._is_busy = True
+        try:
+            self._call.ping()
+        finally:
+            self._is_busy = False
         if self._call.wants_write:
             self._watch_write()
         if self._call.status is not None:
@@ -813,6 +906,7 @@ class Session:
         handles, self.handles = self.handles, {}
         servers, self.servers = self.servers, {}
         self._entries, self._entries_bytes = [], 0
+        self._complete.clear()
         self._untold.extend(functools.partial(server._on_session_lost, error) for server in servers.values())
         self._untold.extend(functools.partial(done, None, error) for done in requests.values())
         self._untold.extend(functools.partial(handle._on_session_lost, error) for handle in handles.values())
@@ -838,7 +932,7 @@ class Session:
         if self.lost is not None:
             return
         self._flush_is_due = True  # Nothing more is scheduled.
-        self._close_behind()
+        self._call_before_flush()
         self._seal()
         self.lost = RuntimeError("Event loop is closed")
         self._unwatch()
@@ -856,6 +950,7 @@ class Session:
 
     def forget(self) -> None:
         """A fork's child: the session is the parent's. Nothing is said to the service."""
+        self._is_forked = True
         self.lost = RuntimeError("this event loop belongs to the process that made it, before os.fork()")
         if self._keepalive is not None:
             self._keepalive.stop()
@@ -864,6 +959,7 @@ class Session:
         self.handles.clear()
         self.servers.clear()
         self._entries, self._entries_bytes = [], 0
+        self._complete.clear()
 
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()

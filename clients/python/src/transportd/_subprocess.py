@@ -246,7 +246,7 @@ class SubprocessTransport(asyncio.SubprocessTransport):
             raise ProcessLookupError from self._session.lost
         try:
             if self._exit_told() is None:
-                self._session.call_now(self._signal_command(number))
+                self._session.do_now(self._signal_command(number))
         except SessionLostError as error:
             raise ProcessLookupError from error
 
