@@ -345,7 +345,7 @@ class Dying:
             await soon(protocol.is_lost.wait())
         outcomes = await soon(asyncio.gather(*self.pending.values(), return_exceptions=True))
         found = dict(zip(self.pending, outcomes, strict=True))
-        assert isinstance(found.pop("serve_forever"), asyncio.CancelledError)
+        assert isinstance(found.pop("serve_forever"), transportd.SessionLostError)
         assert {name: isinstance(error, ConnectionError) for name, error in found.items()} == dict.fromkeys(found, True)
         for protocol in self.protocols:
             assert protocol.events["made"] == 1
@@ -397,6 +397,60 @@ def test_the_service_ends_in_the_middle(
         run(lambda: transportd.EventLoop(own_service.target), main, debug=debug)
     gc.collect()
     assert own_fds() <= fds
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_serve_forever_tells_that_the_service_is_gone(own_service: Service, group: bool) -> None:
+    reported: list[dict[str, Any]] = []
+
+    async def serve(server: asyncio.Server) -> None:
+        async with server:
+            await server.serve_forever()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reported.append(context))
+        server = await loop.create_server(Counting, "127.0.0.1", 0)
+        client, _ = await loop.create_connection(Counting, *server.sockets[0].getsockname())
+        waiting = asyncio.create_task(server.wait_closed())
+        with pytest.raises(ExceptionGroup if group else transportd.SessionLostError) as caught:
+            if group:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(serve(server))
+                    await asyncio.sleep(0)
+                    os.kill(own_service.pid, signal.SIGKILL)
+            else:
+                loop.call_soon(os.kill, own_service.pid, signal.SIGKILL)
+                await soon(serve(server))
+        if isinstance(caught.value, ExceptionGroup):
+            assert isinstance(caught.value.exceptions[0], transportd.SessionLostError)
+        await soon(waiting)
+        await soon(server.wait_closed())
+        assert not server.is_serving()
+        client.abort()
+
+    run(lambda: transportd.EventLoop(own_service.target), main)
+    assert not reported
+
+
+def test_an_idle_server_s_loss_is_reported_once(own_service: Service) -> None:
+    reported: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reported.append(context))
+        server = await loop.create_server(Counting, "127.0.0.1", 0)
+        closed = await loop.create_server(Counting, "127.0.0.1", 0)
+        closed.close()
+        os.kill(own_service.pid, signal.SIGKILL)
+        await until(lambda: not server.is_serving())
+        await soon(server.wait_closed())
+        assert [context["server"] for context in reported] == [server]
+
+    run(lambda: transportd.EventLoop(own_service.target), main)
+    (context,) = reported
+    assert isinstance(context["exception"], transportd.SessionLostError)
+    assert "the service is gone" in context["message"]
 
 
 def test_what_arrived_before_the_end_is_received(own_service: Service, listener: socket.socket) -> None:
@@ -866,9 +920,18 @@ def test_a_fork_s_child_cannot_use_the_loop_and_does_not_harm_it(
         ):
             with pytest.raises(RuntimeError, match=r"belongs to the process that made it, before os\.fork"):
                 coroutine.send(None)
-        transport.write(b"from the child")
-        with pytest.raises((RuntimeError, OSError)):
-            transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        sock = transport.get_extra_info("socket")
+        for call in (
+            lambda: transport.write(b"from the child"),
+            lambda: transport.writelines([b"from", b"the child"]),
+            lambda: transport.write_eof(),
+            lambda: sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+            lambda: sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+            lambda: sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16),
+        ):
+            with pytest.raises(RuntimeError, match=r"belongs to the process that made it, before os\.fork"):
+                call()
+        transport.close()
         transport.abort()
         loop.close()
         # A loop of its own is another matter.

@@ -72,6 +72,7 @@ class RemoteServer(base_events.Server):
     _sockets: list[Any] | None
     _attach: Any
     _detach: Any
+    _serving_forever_fut: asyncio.Future[None] | None
 
     def __init__(
         self,
@@ -188,9 +189,18 @@ class RemoteServer(base_events.Server):
             transport._on_lost = self._detach
 
     def _on_session_lost(self, error: Exception) -> None:
-        """The service is gone, and the sockets with it."""
-        for sock in self._sockets or ():
+        """The service is gone, and the sockets with it: serve_forever raises, or the loop's exception handler hears."""
+        if self._sockets is None:
+            return
+        for sock in self._sockets:
             sock.forget()
+        forever = self._serving_forever_fut
+        if forever is not None and not forever.done():
+            forever.set_exception(type(error)(*error.args))
+        else:
+            self._event_loop.call_exception_handler(
+                {"message": "The server is closed, as the service is gone", "exception": error, "server": self}
+            )
         self.close()
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
