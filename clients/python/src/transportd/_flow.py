@@ -535,7 +535,7 @@ class FlowControl(Endpoint):
 
     def _send_close(self) -> None:
         self._close_is_due = False
-        self._session.send(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=self._id)))
+        self._session.send_end(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=self._id)))
 
     def _wait_for_credit(self) -> None:
         if not self._waits_for_credit:

@@ -200,7 +200,7 @@ def _passed_over(hosts: Iterable[str], sockets: Iterable[types_pb2.SocketAddress
 
 
 def _close(session: Session, server_id: int) -> None:
-    session.send(event_loop_pb2.Command(server_close=server_pb2.ServerCloseRequest(server_id=server_id)))
+    session.send_end(event_loop_pb2.Command(server_close=server_pb2.ServerCloseRequest(server_id=server_id)))
 
 
 def _fill_tls(request: Any, tls: TlsTerms) -> None:

@@ -321,6 +321,11 @@ class Session:
         """A command whose answer nobody waits for. RuntimeError in a fork's child."""
         self._append(command_entry(command))
 
+    def send_end(self, command: event_loop_pb2.Command) -> None:
+        """As `send`, for what ends something: a fork's child tidies up, and nothing happens."""
+        if self.lost is None:
+            self._append(command_entry(command))
+
     def before_flush(self, callback: Callable[[], None]) -> None:
         """Calls `callback` when the next frame is about to go: it may send what belongs behind all else in it."""
         self._before_flush.append(callback)
@@ -629,7 +634,7 @@ class Session:
 
     def send_abort(self, transport_id: int, reset: bool) -> None:
         """Ends a transport, which still hears what there is to hear."""
-        self.send(event_loop_pb2.Command(abort=transport_pb2.AbortRequest(transport_id=transport_id, reset=reset)))
+        self.send_end(event_loop_pb2.Command(abort=transport_pb2.AbortRequest(transport_id=transport_id, reset=reset)))
 
     def unclaimed(self, transport_id: int) -> Unclaimed:
         """The transport that a reply names: its connection_made came first."""
@@ -947,6 +952,11 @@ class Session:
                 call.receive()
         finally:
             call.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """By `close`: the loop is closed."""
+        return isinstance(self.lost, RuntimeError) and not self._is_forked
 
     def forget(self) -> None:
         """A fork's child: the session is the parent's. Nothing is said to the service."""

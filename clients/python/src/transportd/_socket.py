@@ -123,8 +123,7 @@ class RemoteSocket:
         return self._session
 
     def _ask(self, command: event_loop_pb2.Command) -> event_loop_pb2.Reply:
-        session = self._check()
-        if isinstance(session.lost, RuntimeError):  # The loop is closed.
+        if self._session is None or self._session.is_closed:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         try:
             return session.call_now(command)

@@ -88,8 +88,7 @@ class ServiceSocket:
 
 
 def _close(session: Session, socket_id: int) -> None:
-    if session.lost is None:
-        session.send(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=socket_id)))
+    session.send_end(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=socket_id)))
 
 
 async def socketpair() -> tuple[ServiceSocket, ServiceSocket]:

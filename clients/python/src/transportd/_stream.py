@@ -263,7 +263,7 @@ class ReadPipeTransport(_StreamReading, asyncio.ReadTransport):
     def close(self) -> None:
         """connection_lost(None) follows. Idempotent."""
         if not self._closing:
-            self._session.send(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=self._id)))
+            self._session.send_end(event_loop_pb2.Command(close=transport_pb2.CloseRequest(transport_id=self._id)))
             self._lose(None)
 
     def _on_failed_delivery(self, error: BaseException) -> None:
