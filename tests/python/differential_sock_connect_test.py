@@ -7,7 +7,9 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import harness
 import pytest
+import transportd
 
 from differential import LoopFactory, Recorder, Same, World, read_all, read_exactly, reset, soon
 
@@ -92,6 +94,77 @@ def test_much_both_ways(same: Same) -> None:
         world.log("client", "read", bytes(received))
 
     same(main)
+
+
+@pytest.mark.parametrize("is_waiting", [False, True])
+def test_a_reset(same: Same, is_waiting: bool) -> None:
+    """It is no orderly end: what came before is read, then it is told, once."""
+
+    async def main(world: World) -> None:
+        sock, peer = await connected(world)
+        peer.sendall(b"before")
+        world.log("client", "read", await soon(world.loop.sock_recv(sock, 100)))
+        if is_waiting:
+            waiting = asyncio.create_task(world.loop.sock_recv(sock, 100))
+            await world.settle()
+        reset(peer)
+        with pytest.raises(OSError) as caught:
+            await soon(waiting if is_waiting else world.loop.sock_recv(sock, 100))
+        world.log("client", "raised", caught.value)
+        world.log("client", "read", await soon(world.loop.sock_recv(sock, 100)))
+        with pytest.raises(OSError) as caught:
+            await soon(world.loop.sock_sendall(sock, b"more"))
+        world.log("client", "raised", caught.value)
+
+    same(main)
+
+
+def test_a_reset_behind_bytes(same: Same) -> None:
+    async def main(world: World) -> None:
+        sock, peer = await connected(world)
+        await soon(world.loop.sock_sendall(sock, b"unread"))
+        peer.sendall(BIG[:50_000])
+        reset(peer)
+        received = bytearray()
+        with pytest.raises(OSError) as caught:
+            while piece := await soon(world.loop.sock_recv(sock, 1000)):
+                received += piece
+        world.log("client", "raised", caught.value)
+        world.log("client", "read", bytes(received))
+
+    same(main)
+
+
+def test_connected_again(same: Same) -> None:
+    async def main(world: World) -> None:
+        sock, peer = await connected(world)
+        address = world.listener.getsockname()
+        await soon(world.loop.sock_connect(sock, address))
+        for _ in range(2):
+            with pytest.raises(OSError) as caught:
+                await soon(world.loop.sock_connect(sock, address))
+            world.log("client", "raised", caught.value)
+        await soon(world.loop.sock_sendall(sock, b"hello"))
+        world.log("peer", "read", await read_exactly(peer, 5))
+
+    same(main)
+
+
+def test_the_service_goes(mortal: harness.Service) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as sock:
+            sock.setblocking(False)
+            await soon(loop.sock_connect(sock, listener.getsockname()))
+            reading = asyncio.create_task(loop.sock_recv(sock, 100))
+            await asyncio.sleep(0)
+            mortal.process.kill()
+            mortal.process.wait()
+            with pytest.raises(ConnectionResetError):
+                await soon(reading)
+
+    with asyncio.Runner(loop_factory=lambda: transportd.EventLoop(mortal.target)) as runner:
+        runner.run(main())
 
 
 def test_create_connection_takes_it_over(same: Same) -> None:

@@ -589,6 +589,8 @@ class EventLoop(asyncio.SelectorEventLoop):
         A TCP socket is connected in the service (see connect_sockets). `sock` then stands for that connection: it can
         be given to create_connection, read, written and closed. Only its names and options are not the connection's.
         """
+        if self._placeholders.connect_again(sock):
+            return
         if self._connect_sockets and _placeholder.can_stand_in(sock):
             self._check_open()
             await self._placeholders.connect(self, self._session, sock, address)

@@ -48,10 +48,14 @@ def can_stand_in(sock: Any) -> bool:
 class Relay:
     """The other end of the local pair, and the connection; passes on between them once it is started."""
 
-    def __init__(self, loop: EventLoop, unclaimed: Unclaimed, near: socket.socket, relays: set[Relay]):
+    def __init__(
+        self, loop: EventLoop, unclaimed: Unclaimed, near: socket.socket, sock: socket.socket, relays: set[Relay]
+    ):
         self._loop = loop
         self._unclaimed: Unclaimed | None = unclaimed
         self._near = near
+        self._sock = weakref.ref(sock)  # The other end: whoever asked for it has it.
+        self.was_connected_again = False
         self._relays = relays
         self._ends: tuple[_Passing, ...] = ()
         relays.add(self)
@@ -79,7 +83,7 @@ class Relay:
             return
         self._leave()
         far = _Passing()
-        near = _Passing()
+        near = _NearPassing(self._sock)
         far.other, near.other = near, far
         self._ends = (far, near)
         far.transport = StreamTransport(self._loop, unclaimed, far)
@@ -124,14 +128,13 @@ class _Passing(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         transport.set_write_buffer_limits(_HIGH_BYTES)
-        if self._is_aborted:
-            transport.abort()
-            return
         for data in self._early:
             transport.write(data)
         self._early.clear()
         if self._early_eof:
             transport.write_eof()
+        if self._is_aborted:
+            self.abort()
 
     def send(self, data: bytes) -> None:
         if self.transport is None:
@@ -147,6 +150,7 @@ class _Passing(asyncio.Protocol):
                 self.transport.write_eof()
 
     def abort(self) -> None:
+        """The other side has met an error."""
         self._is_aborted = True
         if self.transport is not None:
             self.transport.abort()
@@ -189,6 +193,30 @@ class _Passing(asyncio.Protocol):
                 other.transport.close()
         if self.on_lost is not None:
             self.on_lost()
+
+
+class _NearPassing(_Passing):
+    """The side of the local pair."""
+
+    def __init__(self, sock: weakref.ref[socket.socket]) -> None:
+        super().__init__()
+        self._sock = sock
+
+    def abort(self) -> None:
+        """What has come before can be read, as of a connection that is reset; then it is ECONNRESET."""
+        self._is_aborted = True
+        if self.transport is not None:
+            self.transport.close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._is_aborted:
+            # An end of a Unix pair that is closed with something unread resets the other (unix_release_sock in
+            # net/unix/af_unix.c). Nothing reads here any more.
+            sock = self._sock()
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    sock.send(b"\0", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        super().connection_lost(exc)
 
 
 def _put_in_place(new: socket.socket, sock: socket.socket) -> None:
@@ -242,7 +270,20 @@ class Placeholders:
         with end:
             near.setblocking(False)
             _put_in_place(end, sock)
-        self._known[sock] = Relay(loop, unclaimed, near, self._relays)
+        self._known[sock] = Relay(loop, unclaimed, near, sock, self._relays)
+
+    def connect_again(self, sock: Any) -> bool:
+        """sock_connect of a placeholder, which is connected: as connect(2), which tells of it only from the second on.
+
+        False: it is none. OSError: EISCONN.
+        """
+        relay = self._known.get(sock) if self._known and isinstance(sock, socket.socket) else None
+        if relay is None or sock.fileno() == -1:
+            return False
+        if relay.was_connected_again:
+            raise OSError(errno.EISCONN, os.strerror(errno.EISCONN))
+        relay.was_connected_again = True
+        return True
 
     def start(self, sock: Any) -> None:
         """Somebody wants to read `sock`, if it is a placeholder."""
