@@ -24,6 +24,7 @@ import pytest
 import transportd
 from google.protobuf import any_pb2
 from transportd import _target
+from transportd._tls import _alpn_protocols
 from transportd.v1 import event_loop_pb2, types_pb2
 
 import http2_peer as http2
@@ -396,6 +397,34 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize("protocols", [[], ["http/1.1"], ["h2", "http/1.1"]])
+def test_the_context_of_tls_with_the_service_stays_as_it_was(
+    certificate: Certificate, service: harness.Service, protocols: list[str]
+) -> None:
+    context = certificate.server_context()
+    context.set_alpn_protocols(["h2"])
+    own = certificate.client_context()
+    if protocols:
+        own.set_alpn_protocols(protocols)
+    with TlsProxy(context, service.address) as proxy:
+        loop = open_loop(f"127.0.0.1:{proxy.port}", ssl=own)
+        spoken = loop._session._call._sock.selected_alpn_protocol()  # type: ignore[attr-defined]
+        loop.close()
+    assert spoken == "h2"
+    assert _alpn_protocols(own, "localhost") == protocols
+    # By OpenSSL's own measure, too.
+    for offered in ("http/1.1", "h2"):
+        context.set_alpn_protocols([offered])
+        client, server = (ssl.MemoryBIO(), ssl.MemoryBIO())
+        asking = own.wrap_bio(server, client, server_hostname="localhost")
+        answering = context.wrap_bio(client, server, server_side=True)
+        with pytest.raises(ssl.SSLWantReadError):
+            asking.do_handshake()
+        with pytest.raises(ssl.SSLWantReadError):
+            answering.do_handshake()
+        assert answering.selected_alpn_protocol() == (offered if offered in protocols else None)
 
 
 def test_a_service_behind_tls(certificate: Certificate, service: harness.Service) -> None:
@@ -780,6 +809,24 @@ def test_arguments_of_the_loop() -> None:
     for seconds in (0, -1, float("nan"), 3601):
         with pytest.raises(ValueError, match=r"answer_timeout .*: allowed are seconds above 0, at most 3600"):
             transportd.EventLoop("localhost:1", answer_timeout=seconds)
+    for seconds in (0, -1, float("nan"), float("inf"), 3601):
+        with pytest.raises(ValueError, match=r"connect_timeout .*: allowed are seconds above 0, at most 3600"):
+            transportd.EventLoop("localhost:1", connect_timeout=seconds)
+    wrong: Any
+    for name, wrong in (("connect_timeout", None), ("answer_timeout", "5")):
+        with pytest.raises(TypeError, match=f"{name} must be a number of seconds, not"):
+            transportd.EventLoop("localhost:1", **{name: wrong})
+    for name, wrong in (("client_name", 5), ("token", b""), ("token", 0)):
+        with pytest.raises(TypeError, match=f"{name} must be a str, not"):
+            transportd.EventLoop("localhost:1", **{name: wrong})
+
+
+def test_a_selector_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong: Any = 5
+    with pytest.raises(TypeError, match=r"selector must be a selectors\.BaseSelector, not 'int'"):
+        transportd.EventLoop("localhost:1", selector=wrong)
+    gc.collect()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
@@ -820,6 +867,39 @@ def test_a_token_of_another_type(token: Any) -> None:
 def test_the_longest_token(service: harness.Service) -> None:
     """The service takes it; what it stands for is not its matter."""
     transportd.EventLoop(service.target, token="~" * 7168).close()
+
+
+def test_run_inside_a_running_loop_is_what_asyncio_says() -> None:
+    async def main() -> None:
+        pytest.fail("it ran")
+
+    async def outer() -> list[str]:
+        texts = []
+        for run in (asyncio.run, transportd.run):
+            coroutine = main()
+            with pytest.raises(RuntimeError) as caught:
+                run(coroutine)
+            texts.append(str(caught.value))
+            coroutine.close()
+        return texts
+
+    # Nobody is connected to first, as the environment's service would show.
+    stock, ours = asyncio.run(outer())
+    assert ours == stock
+    gc.collect()
+
+
+def test_run_with_forgotten_parentheses(service: harness.Service) -> None:
+    async def main() -> None:
+        pytest.fail("it ran")
+
+    forgotten: Any = main
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(transportd.ServiceUnavailableError, match="no service at"):
+        transportd.run(forgotten, target=f"127.0.0.1:{port}")
+    with pytest.raises(ValueError, match="a coroutine was expected"):
+        transportd.run(forgotten, target=service.target)
 
 
 def test_run_without_a_service_is_one_error_and_nothing_else() -> None:

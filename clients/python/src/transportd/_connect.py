@@ -39,6 +39,10 @@ class Tls:
     handshake_timeout: float | None = None
     shutdown_timeout: float | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.ssl, type):
+            raise TypeError(f"ssl must be an ssl.SSLContext or a ServiceTls, not the class {self.ssl.__name__}")
+
     def with_timeouts(self, handshake: float | None, shutdown: float | None) -> Tls:
         """The same, with the two timeouts in seconds; None: asyncio's own."""
         return replace(self, handshake_timeout=handshake, shutdown_timeout=shutdown)

@@ -63,8 +63,8 @@ class EventLoop(asyncio.SelectorEventLoop):
         target: a gRPC target (HOST:PORT, dns:///HOST:PORT, unix:PATH, …). None: TRANSPORTD_TARGET, or 127.0.0.1:50051.
         token: who calls, for the service's policy. None: TRANSPORTD_TOKEN; empty: nobody says. At most 7168 printable
             ASCII characters.
-        ssl: TLS with the service itself. None: plain.
-        connect_timeout: the most seconds until the session is open.
+        ssl: TLS with the service itself, which is offered HTTP/2 by ALPN whatever the context says. None: plain.
+        connect_timeout: the most seconds, up to 3600, until the session is open.
         answer_timeout: the most seconds, up to 3600, that a call waits in the loop's thread for an answer that asyncio
             gives at once: getsockopt and setsockopt, a subprocess's send_signal, a server's close. Nothing else of the
             loop goes on meanwhile. Then it raises RequestTimeoutError; a server's close logs a warning.
@@ -83,11 +83,14 @@ class EventLoop(asyncio.SelectorEventLoop):
         AuthenticationError, PolicyDeniedError: it does not let the caller in. ValueError: a target or a token that
         cannot be.
         """
+        self._placeholders = _placeholder.Placeholders()
+        self._local_files: set[LocalFile] = set()  # That are open.
+        self._closed = True  # Of asyncio's; until it is open, nobody need close it.
+        if selector is not None and not isinstance(selector, selectors.BaseSelector):
+            raise TypeError(f"selector must be a selectors.BaseSelector, not {type(selector).__name__!r}")
         super().__init__(selector)
         self._connect_sockets = connect_sockets
         self._subprocess_context = subprocess_context
-        self._placeholders = _placeholder.Placeholders()
-        self._local_files: set[LocalFile] = set()  # That are open.
         try:
             if subprocess_context not in ("client", "service"):
                 raise ValueError(f"subprocess_context {subprocess_context!r}: allowed are 'client' and 'service'")
@@ -95,8 +98,14 @@ class EventLoop(asyncio.SelectorEventLoop):
                 raise TypeError(f"target must be a str, not {type(target).__name__!r}")
             if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
                 raise TypeError(f"ssl must be an ssl.SSLContext, not {type(ssl).__name__!r}")
-            if not connect_timeout > 0:
-                raise ValueError(f"connect_timeout {connect_timeout!r}: allowed are seconds above 0")
+            for name, text in (("token", token), ("client_name", client_name)):
+                if text is not None and not isinstance(text, str):
+                    raise TypeError(f"{name} must be a str, not {type(text).__name__!r}")
+            for name, number in (("connect_timeout", connect_timeout), ("answer_timeout", answer_timeout)):
+                if not isinstance(number, (int, float)):
+                    raise TypeError(f"{name} must be a number of seconds, not {type(number).__name__!r}")
+            if not 0 < connect_timeout <= _connect.LONGEST_SECONDS:
+                raise ValueError(f"connect_timeout {connect_timeout!r}: allowed are seconds above 0, at most 3600")
             if not 0 < answer_timeout <= _connect.LONGEST_SECONDS:
                 raise ValueError(f"answer_timeout {answer_timeout!r}: allowed are seconds above 0, at most 3600")
             if keepalive_time is not None and not keepalive_time >= _LEAST_KEEPALIVE_SECONDS:
@@ -634,9 +643,12 @@ def new_event_loop(target: str | None = None, **options: Any) -> EventLoop:
 def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None, target: str | None = None, **options: Any) -> _T:
     """asyncio.run(main), on a new EventLoop(target, **options)."""
     try:
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError("asyncio.run() cannot be called from a running event loop")
         loop = EventLoop(target, **options)
     except BaseException:
-        main.close()  # It will not be awaited, and nobody forgot to.
+        if asyncio.iscoroutine(main):
+            main.close()  # It will not be awaited, and nobody forgot to.
         raise
     with asyncio.Runner(debug=debug, loop_factory=lambda: loop) as runner:
         return runner.run(main)

@@ -39,6 +39,7 @@ from transportd._http2 import Buffer, GrpcCall, Status
 from transportd._interruption import is_inside
 from transportd._keepalive import Keepalive
 from transportd._target import parse_target, seconds_until
+from transportd._tls import connect_tls
 from transportd.v1 import event_loop_pb2, transport_pb2
 
 if TYPE_CHECKING:
@@ -1002,7 +1003,7 @@ def _check_token(token: str) -> None:
 
 def _dial(target: str, token: str | None, ssl_context: ssl.SSLContext | None, deadline: float) -> GrpcCall:
     place = parse_target(target)
-    if token:
+    if token is not None and token != "":
         _check_token(token)
     try:
         sock = place.connect(deadline)
@@ -1013,9 +1014,8 @@ def _dial(target: str, token: str | None, ssl_context: ssl.SSLContext | None, de
         ) from error
     try:
         if ssl_context is not None:
-            ssl_context.set_alpn_protocols(["h2"])
             sock.settimeout(seconds_until(deadline))
-            sock = ssl_context.wrap_socket(sock, server_hostname=place.host)
+            sock = connect_tls(ssl_context, sock, place.host, ["h2"])
         metadata = [("user-agent", f"transportd-python/{sys.version_info[0]}.{sys.version_info[1]}")]
         if token:
             metadata.append(("authorization", f"Bearer {token}"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
+import time
 from asyncio import sslproto
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -99,6 +102,10 @@ class ServiceTls:
         self, server_hostname: str | None, handshake_timeout: float | None, shutdown_timeout: float | None
     ) -> tls_pb2.TlsOptions:
         """The contract's message. ValueError for a timeout that is not positive, or a version that is not TLS."""
+        if isinstance(self.alpn_protocols, (str, bytes)) or not all(isinstance(x, str) for x in self.alpn_protocols):
+            raise TypeError(f"ServiceTls: alpn_protocols must be a sequence of str, not {self.alpn_protocols!r}")
+        if self.verify_mode is not None and self.verify_mode not in _VERIFY_MODES:
+            raise ValueError(f"ServiceTls: verify_mode {self.verify_mode!r} is not CERT_NONE, _OPTIONAL or _REQUIRED")
         options = tls_pb2.TlsOptions(
             certificate_chain_pem=self.certificate_chain,
             private_key_pem=self.private_key,
@@ -158,8 +165,6 @@ def _certificate(certificate: tls_pb2.TlsCertificate) -> dict[str, Any]:
         return tuple(tuple((item.name, item.value) for item in part.attributes) for part in name.relative_names)
 
     def moment(seconds: int) -> str:
-        import time
-
         at = time.gmtime(seconds)
         return f"{time.strftime('%b', at)} {at.tm_mday:2d} {time.strftime('%H:%M:%S %Y', at)} GMT"
 
@@ -176,6 +181,64 @@ def _certificate(certificate: tls_pb2.TlsCertificate) -> dict[str, Any]:
             (item.type, item.value.decode("utf-8", "replace")) for item in certificate.subject_alternative_names
         )
     return out
+
+
+def connect_tls(
+    context: ssl.SSLContext, sock: socket.socket, server_hostname: str | None, alpn_protocols: list[str]
+) -> ssl.SSLSocket:
+    """TLS on `sock`, which becomes its; waits for the handshake. `context` keeps the ALPN protocols that it has."""
+    own_protocols = _alpn_protocols(context, server_hostname)
+    context.set_alpn_protocols(alpn_protocols)
+    try:
+        secured = context.wrap_socket(sock, server_hostname=server_hostname, do_handshake_on_connect=False)
+    finally:
+        # OpenSSL 1.1 says that it has no memory for none, and has none.
+        with contextlib.suppress(MemoryError):
+            context.set_alpn_protocols(own_protocols)
+    try:
+        secured.do_handshake()
+    except BaseException:
+        secured.close()
+        raise
+    return secured
+
+
+_ALPN_EXTENSION = 16
+
+
+def _alpn_protocols(context: ssl.SSLContext, server_hostname: str | None) -> list[str]:
+    """What `context` offers by ALPN. Nothing tells it but the ClientHello (RFC 8446, 4.1.2; RFC 7301, 3.1)."""
+    outgoing = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=server_hostname).do_handshake()
+    hello = _Fields(outgoing.read())
+    hello.take(5 + 4 + 2 + 32)  # The record's header, the message's, the version, the random bytes.
+    hello.take_vector(1)  # The session's id.
+    hello.take_vector(2)  # The cipher suites.
+    hello.take_vector(1)  # The compression methods.
+    extensions = _Fields(hello.take_vector(2))
+    protocols: list[str] = []
+    while extensions.rest:
+        kind, value = int.from_bytes(extensions.take(2), "big"), _Fields(extensions.take_vector(2))
+        if kind == _ALPN_EXTENSION:
+            names = _Fields(value.take_vector(2))
+            while names.rest:
+                protocols.append(names.take_vector(1).decode("ascii"))
+    return protocols
+
+
+class _Fields:
+    """Takes a message of TLS apart (RFC 8446, 3)."""
+
+    def __init__(self, data: bytes):
+        self.rest = data
+
+    def take(self, size: int) -> bytes:
+        taken, self.rest = self.rest[:size], self.rest[size:]
+        return taken
+
+    def take_vector(self, length_bytes: int) -> bytes:
+        return self.take(int.from_bytes(self.take(length_bytes), "big"))
 
 
 def check_local(tls: Any) -> None:
