@@ -222,7 +222,7 @@ def handled(loop_factory: LoopFactory, count: int) -> str:
 
 
 def test_a_signal_s_handler_may_use_transports_anywhere(loop_factory: LoopFactory) -> None:
-    places = []
+    places: list[str] = []
     while where := handled(loop_factory, 5 * len(places)):
         places.append(where)
     assert len(places) > 50
@@ -239,7 +239,7 @@ def test_an_answer_that_a_signal_s_handler_cannot_have(loop_factory: LoopFactory
         errors: list[BaseException] = []
 
         def act() -> None:
-            with pytest.raises(RuntimeError, match="at work.*add_signal_handler") as caught:
+            with pytest.raises(RuntimeError, match=r"at work.*add_signal_handler") as caught:
                 asked.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             errors.append(caught.value)
 

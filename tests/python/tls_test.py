@@ -783,6 +783,34 @@ def test_wrong_arguments(terms: Terms) -> None:
     run(terms.loops, main)
 
 
+def test_arguments_of_service_tls(loop_factory: LoopFactory) -> None:
+    """They are checked here: nobody is connected to."""
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        wrong: Any
+        for wrong, kind, text in (
+            (ServiceTls(alpn_protocols="h2"), TypeError, "alpn_protocols must be a sequence of str, not 'h2'"),
+            (ServiceTls(alpn_protocols=wrong_names()), TypeError, "alpn_protocols must be a sequence of str"),
+            (ServiceTls(verify_mode=wrong_mode()), ValueError, "verify_mode 7 is not CERT_NONE"),
+            (ServiceTls, TypeError, "not the class ServiceTls"),
+        ):
+            with pytest.raises(kind, match=text):
+                await loop.create_connection(asyncio.Protocol, "127.0.0.1", 1, ssl=wrong)
+            with pytest.raises(kind, match=text):
+                await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=wrong)
+
+    run(loop_factory, main)
+
+
+def wrong_names() -> Any:
+    return [b"h2"]
+
+
+def wrong_mode() -> Any:
+    return 7
+
+
 def test_what_the_service_refuses_leaves_the_connection(certificate: Certificate, loop_factory: LoopFactory) -> None:
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()

@@ -72,8 +72,8 @@ async def connect(
     loop: EventLoop, session: Session, where: Where, tls: Tls, all_errors: bool = False, at_once: bool = False
 ) -> Unclaimed:
     """A connection in the service; raises what asyncio raises. `at_once`: see Session.create."""
-    if is_hooked(loop) or _plain_port(where.port) is None or _has_service_port(where.local_addr):
-        attempts = await _resolve(loop, where)
+    if loop._is_resolver_replaced() or _plain_port(where.port) is None or _has_service_port(where.local_addr):
+        attempts = await _pairs(loop, where)
     else:
         attempts = [where]
     exceptions: list[list[Exception]] = []
@@ -128,13 +128,6 @@ async def connect(
     raise OSError(f"Multiple exceptions: {', '.join(str(failure) for failure in failures)}")
 
 
-def is_hooked(loop: EventLoop) -> bool:
-    """Somebody has put a resolver of their own into the loop."""
-    from transportd._loop import EventLoop as Own
-
-    return getattr(loop.getaddrinfo, "__func__", None) is not Own.getaddrinfo
-
-
 def _plain_port(port: Any, call: str = "connect") -> int | None:
     """None: the name of a service, which only a resolver knows. OverflowError, as of that call, for what is no port."""
     if port is None or port in ("", b""):
@@ -155,12 +148,12 @@ def _has_service_port(address: tuple[Any, Any] | None) -> bool:
     return _plain_port(port, "bind") is None
 
 
-async def _resolve(loop: EventLoop, where: Where) -> list[Where]:
+async def _pairs(loop: EventLoop, where: Where) -> list[Where]:
     """One for each pair of addresses."""
-    infos = await _infos(loop, (where.host, where.port), where)
+    infos = await _look_up(loop, (where.host, where.port), where)
     locals_: list[Any] = [None]
     if where.local_addr is not None:
-        locals_ = await _infos(loop, where.local_addr, where)
+        locals_ = await _look_up(loop, where.local_addr, where)
     interleave = where.interleave
     if interleave is None and where.happy_eyeballs_delay is not None:
         interleave = 1
@@ -181,7 +174,7 @@ async def _resolve(loop: EventLoop, where: Where) -> list[Where]:
     return out
 
 
-async def _infos(loop: EventLoop, address: tuple[Any, Any], where: Where) -> list[Any]:
+async def _look_up(loop: EventLoop, address: tuple[Any, Any], where: Where) -> list[Any]:
     infos = await loop.getaddrinfo(
         address[0], address[1], family=where.family, type=socket.SOCK_STREAM, proto=where.proto, flags=where.flags
     )

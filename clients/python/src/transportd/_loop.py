@@ -326,7 +326,7 @@ class EventLoop(asyncio.SelectorEventLoop):
             reuse_address=reuse_address is not False,
             reuse_port=bool(reuse_port),
             keep_alive=bool(keep_alive),
-            tls=(ssl, ssl_handshake_timeout, ssl_shutdown_timeout),
+            tls=_connect.Tls(ssl, None, None).with_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout),
             start_serving=start_serving,
         )
 
@@ -373,7 +373,7 @@ class EventLoop(asyncio.SelectorEventLoop):
             path,
             backlog=backlog,
             cleanup_socket=cleanup_socket,
-            tls=(ssl, ssl_handshake_timeout, ssl_shutdown_timeout),
+            tls=_connect.Tls(ssl, None, None).with_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout),
             start_serving=start_serving,
         )
 
@@ -570,6 +570,10 @@ class EventLoop(asyncio.SelectorEventLoop):
         return pair
 
     # Names
+
+    def _is_resolver_replaced(self) -> bool:
+        """Somebody has put a resolver of their own into the loop."""
+        return getattr(self.getaddrinfo, "__func__", None) is not EventLoop.getaddrinfo
 
     async def getaddrinfo(
         self,

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 from transportd._addresses import text_address
 from transportd._connect import (
     LONGEST_SECONDS,
+    Tls,
     flags_for,
     host_name,
     inet_family,
-    is_hooked,
     scoped_host,
     unix_path,
 )
 from transportd._errors import each_exception, transport_error_of
 from transportd._server import RemoteServer
-from transportd._tls import ServiceTls
 from transportd.v1 import event_loop_pb2, server_pb2, types_pb2, unix_pb2
 
 if TYPE_CHECKING:
@@ -35,9 +34,6 @@ logger = logging.getLogger("asyncio")
 # This version of asyncio passes over an address that the machine does not have when there is another (python/cpython
 # issue 75128). The others fail, and bind nothing.
 _PASSES_OVER = "EADDRNOTAVAIL" in asyncio.BaseEventLoop.create_server.__code__.co_names
-
-# As create_server has them: ssl, and its two timeouts.
-TlsTerms = tuple[Any, float | None, float | None]
 
 
 class _PassedOverError(Exception):
@@ -61,11 +57,11 @@ async def create_server(
     reuse_address: bool,
     reuse_port: bool,
     keep_alive: bool,
-    tls: TlsTerms,
+    tls: Tls,
     start_serving: bool,
 ) -> RemoteServer:
-    """A TCP server in the service; raises what asyncio raises. Of `hosts`, None: all interfaces."""
-    if is_hooked(loop):
+    """A TCP server in the service; raises what asyncio raises."""
+    if loop._is_resolver_replaced():
         hosts, port = await _resolve(loop, hosts, port, family, flags)
     elif not _PASSES_OVER:
         hosts = await _resolve_names(loop, hosts, family, flags)
@@ -81,7 +77,7 @@ async def create_server(
         start_serving=start_serving,
     )
     request.timeout.FromSeconds(LONGEST_SECONDS)
-    _fill_tls(request, tls)
+    tls.fill(request)
     while True:
         command = event_loop_pb2.Command(create_server=request)
         try:
@@ -131,7 +127,7 @@ async def create_unix_server(
     *,
     backlog: int,
     cleanup_socket: bool,
-    tls: TlsTerms,
+    tls: Tls,
     start_serving: bool,
 ) -> RemoteServer:
     """A server on a Unix stream socket of the service's machine; raises what asyncio raises."""
@@ -140,7 +136,7 @@ async def create_unix_server(
     request = unix_pb2.CreateUnixServerRequest(
         path=unix_path(name), backlog=_backlog(backlog), cleanup_socket=cleanup_socket, start_serving=start_serving
     )
-    _fill_tls(request, tls)
+    tls.fill(request)
     command = event_loop_pb2.Command(create_unix_server=request)
     try:
         return await _create(loop, session, command, protocol_factory, backlog, tls, start_serving)
@@ -203,11 +199,6 @@ def _close(session: Session, server_id: int) -> None:
     session.send_end(event_loop_pb2.Command(server_close=server_pb2.ServerCloseRequest(server_id=server_id)))
 
 
-def _fill_tls(request: Any, tls: TlsTerms) -> None:
-    if isinstance(tls[0], ServiceTls):
-        request.tls.CopyFrom(tls[0].to_proto(None, tls[1], tls[2]))
-
-
 def _backlog(backlog: int) -> int:
     if not isinstance(backlog, int):
         raise TypeError(f"{type(backlog).__name__!r} object cannot be interpreted as an integer")
@@ -233,52 +224,22 @@ async def _create(
     command: event_loop_pb2.Command,
     protocol_factory: Callable[[], asyncio.BaseProtocol],
     backlog: int,
-    tls: TlsTerms,
+    tls: Tls,
     start_serving: bool,
     wants_all: bool = False,
 ) -> RemoteServer:
     """wants_all: _PassedOverError when not every numeric host was bound."""
-    future: asyncio.Future[RemoteServer] = loop.create_future()
     context = contextvars.copy_context()
 
-    def done(reply: Reply | None, error: Exception | None) -> None:
-        # Here, not when the caller wakes: a connection may follow in the same frame.
-        if reply is None:
-            if not future.done():
-                assert error is not None
-                future.set_exception(error)
-            return
+    def accept(reply: Reply) -> RemoteServer:
         result = getattr(reply, reply.WhichOneof("result") or "")
-        if future.done():
-            _close(session, result.server_id)
-            return
         passed_over = _passed_over(command.create_server.hosts, result.sockets) if wants_all else []
         if passed_over:
             _close(session, result.server_id)
-            future.set_exception(_PassedOverError(passed_over))
-            return
-        ssl, handshake_timeout, shutdown_timeout = tls
-        server = RemoteServer(
-            loop,
-            session,
-            result.server_id,
-            list(result.sockets),
-            protocol_factory,
-            ssl,
-            backlog,
-            handshake_timeout,
-            shutdown_timeout,
-            start_serving,
-            context,
+            raise _PassedOverError(passed_over)
+        sockets = list(result.sockets)
+        return RemoteServer(
+            loop, session, result.server_id, sockets, protocol_factory, tls, backlog, start_serving, context
         )
-        future.set_result(server)
 
-    request_id = session.request(command, done)
-    try:
-        return await future
-    except asyncio.CancelledError:
-        if future.done() and not future.cancelled() and future.exception() is None:
-            future.result().close()
-        else:
-            session.cancel(request_id)
-        raise
+    return await session.ask(command, accept, RemoteServer.close)

@@ -19,8 +19,7 @@ from transportd._tls import ServiceTls, TlsSide
 from transportd.v1 import event_loop_pb2, server_pb2, types_pb2
 
 if TYPE_CHECKING:
-    import ssl
-
+    from transportd._connect import Tls
     from transportd._loop import EventLoop
     from transportd._session import Session, Unclaimed
 
@@ -81,10 +80,8 @@ class RemoteServer(base_events.Server):
         server_id: int,
         addresses: list[types_pb2.SocketAddress],
         protocol_factory: Callable[[], asyncio.BaseProtocol],
-        ssl: ssl.SSLContext | ServiceTls | None,
+        tls: Tls,
         backlog: int,
-        ssl_handshake_timeout: float | None,
-        ssl_shutdown_timeout: float | None,
         is_serving: bool,
         context: contextvars.Context,
     ):
@@ -93,15 +90,14 @@ class RemoteServer(base_events.Server):
             loop,
             sockets,
             protocol_factory,
-            None if isinstance(ssl, ServiceTls) else ssl,
+            None if isinstance(tls.ssl, ServiceTls) else tls.ssl,
             backlog,
-            ssl_handshake_timeout,
-            ssl_shutdown_timeout,
+            tls.handshake_timeout,
+            tls.shutdown_timeout,
         )
         self._factory = protocol_factory
         self._event_loop = loop
-        self._tls = ssl
-        self._timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
+        self._tls = tls
         self._context = context
         self._serving = is_serving
         session.servers[server_id] = self
@@ -128,13 +124,13 @@ class RemoteServer(base_events.Server):
         try:
             protocol = self._factory()
             tls = self._tls
-            if tls is None:
+            if tls.ssl is None:
                 raw = StreamTransport(loop, unclaimed, protocol)
-            elif isinstance(tls, ServiceTls):
-                raw = ServiceTlsTransport(loop, unclaimed, protocol, extra=tls.extra(unclaimed.made.extra_info))
+            elif isinstance(tls.ssl, ServiceTls):
+                raw = ServiceTlsTransport(loop, unclaimed, protocol, extra=tls.ssl.extra(unclaimed.made.extra_info))
             else:
                 waiter = loop.create_future()
-                side = TlsSide(tls, None, True, *self._timeouts)
+                side = TlsSide(tls.ssl, None, True, tls.handshake_timeout, tls.shutdown_timeout)
                 ssl_protocol = side.protocol(loop, protocol, waiter)
                 raw = StreamTransport(loop, unclaimed, ssl_protocol)
                 transport = ssl_protocol._app_transport
@@ -174,7 +170,8 @@ class RemoteServer(base_events.Server):
 
     def close(self) -> None:
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.Server.close; RuntimeError elsewhere."""
-        self._event_loop._check_thread()
+        loop: Any = self._event_loop
+        loop._check_thread()
         super().close()
 
     def _attach_transport(self, transport: StreamTransport) -> None:

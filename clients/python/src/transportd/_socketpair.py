@@ -102,27 +102,13 @@ async def socketpair() -> tuple[ServiceSocket, ServiceSocket]:
     if not isinstance(loop, EventLoop):
         raise RuntimeError("transportd.socketpair() needs a transportd.EventLoop: transportd.run(main())")
     session = loop._session
-    future: asyncio.Future[tuple[ServiceSocket, ServiceSocket]] = loop.create_future()
 
-    def done(reply: Reply | None, error: Exception | None) -> None:
-        if reply is not None:
-            ids = (reply.socketpair.first_socket_id, reply.socketpair.second_socket_id)
-            if not future.done():
-                future.set_result((ServiceSocket(loop, session, ids[0]), ServiceSocket(loop, session, ids[1])))
-                return
-            for socket_id in ids:
-                _close(session, socket_id)
-        elif not future.done():
-            assert error is not None
-            future.set_exception(error)
+    def accept(reply: Reply) -> tuple[ServiceSocket, ServiceSocket]:
+        pair = reply.socketpair
+        return ServiceSocket(loop, session, pair.first_socket_id), ServiceSocket(loop, session, pair.second_socket_id)
 
-    request_id = session.request(event_loop_pb2.Command(socketpair=socket_pb2.SocketpairRequest()), done)
-    try:
-        return await future
-    except asyncio.CancelledError:
-        if future.done() and not future.cancelled() and future.exception() is None:
-            for end in future.result():
-                end.close()
-        else:
-            session.cancel(request_id)
-        raise
+    def undo(ends: tuple[ServiceSocket, ServiceSocket]) -> None:
+        for end in ends:
+            end.close()
+
+    return await session.ask(event_loop_pb2.Command(socketpair=socket_pb2.SocketpairRequest()), accept, undo)

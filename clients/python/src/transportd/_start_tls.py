@@ -81,40 +81,29 @@ async def start_tls(
     request = tls_pb2.StartTlsRequest(
         transport_id=transport._id, server_side=server_side, tls=options, incoming=incoming
     )
-    future: asyncio.Future[ServiceTlsTransport] = loop.create_future()
 
-    def done(reply: Reply | None, error: Exception | None) -> None:
-        # Here, not when the caller wakes: what is said of the transport next is the new one's.
-        if future.done():
-            return
-        failure = None if error is None else transport_error_of(error)
-        if transport.is_closing() and (failure is None or failure.reason == "TRANSPORT_LOST"):
-            future.set_exception(ConnectionResetError())
-        elif reply is None:
-            assert error is not None
-            future.set_exception(error)
-        else:
-            extra = tls.extra(transport_pb2.ExtraInfo(tls=reply.start_tls.tls))
-            successor = ServiceTlsTransport._over(transport, protocol, extra)
-            if is_new:
-                loop.call_soon(protocol.connection_made, successor)
-            future.set_result(successor)
-            loop.call_soon(successor._start_reading)
+    def accept(reply: Reply) -> ServiceTlsTransport:
+        if transport.is_closing():
+            raise ConnectionResetError
+        extra = tls.extra(transport_pb2.ExtraInfo(tls=reply.start_tls.tls))
+        successor = ServiceTlsTransport._over(transport, protocol, extra)
+        if is_new:
+            loop.call_soon(protocol.connection_made, successor)
+        loop.call_soon(successor._start_reading)
+        return successor
 
-    request_id: int | None = None
     try:
-        request_id = session.request(event_loop_pb2.Command(start_tls=request), done)
-        return await future
+        return await session.ask(event_loop_pb2.Command(start_tls=request), accept, ServiceTlsTransport.abort)
     except BaseException as error:
+        failure = transport_error_of(error)
+        if transport.is_closing() and failure is not None and failure.reason == "TRANSPORT_LOST":
+            end(reset := ConnectionResetError())
+            raise reset from None
         if isinstance(error, Exception) and _leaves_transport(error) and not transport.is_closing():
             transport._bind(own_protocol)
             transport._end_start_tls(incoming)
-            raise
-        if future.done() and not future.cancelled() and future.exception() is None:
-            future.result().abort()
-        elif request_id is not None:
-            session.cancel(request_id)
-        end(error)
+        else:
+            end(error)
         raise
 
 
