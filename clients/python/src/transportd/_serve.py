@@ -60,7 +60,7 @@ async def create_server(
     tls: Tls,
     start_serving: bool,
 ) -> RemoteServer:
-    """A TCP server in the service; raises what asyncio raises."""
+    """A TCP server in the service; raises what asyncio raises. Of `hosts`, None: all interfaces."""
     if loop._is_resolver_replaced():
         hosts, port = await _resolve(loop, hosts, port, family, flags)
     elif not _PASSES_OVER:

@@ -123,7 +123,8 @@ class RemoteSocket:
         return self._session
 
     def _ask(self, command: event_loop_pb2.Command) -> event_loop_pb2.Reply:
-        if self._session is None or self._session.is_closed:
+        session = self._check()
+        if session.is_closed:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         try:
             return session.call_now(command)
