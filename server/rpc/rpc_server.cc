@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <future>
 #include <limits>
 #include <utility>
 
@@ -48,12 +49,6 @@ void SetChannelArguments(const RpcServer::Options& options, grpc::ServerBuilder&
   set(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE);
 }
 
-// `listen` with its port replaced, when it is a TCP address.
-std::string DialAddress(const std::string& listen, int port) {
-  if (listen.starts_with("unix")) return listen;
-  return StrCat(listen.substr(0, listen.rfind(':')), ":", port);
-}
-
 // Until the queue is shut down and empty.
 void RunQueue(grpc::ServerCompletionQueue& queue) {
   void* tag = nullptr;
@@ -65,32 +60,64 @@ void RunQueue(grpc::ServerCompletionQueue& queue) {
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Create(const Options& options) {
   auto server = std::unique_ptr<RpcServer>(new RpcServer());
+  if (absl::Status status = server->Listen(options.listen); !status.ok()) return status;
   grpc::ServerBuilder builder;
   SetChannelArguments(options, builder);
   builder.SetResourceQuota(grpc::ResourceQuota("transportd").Resize(options.buffer_bytes));
   builder.RegisterAsyncGenericService(&server->service_);
-  std::vector<int> ports(options.listen.size());
-  for (size_t i = 0; i < options.listen.size(); ++i) {
-    builder.AddListeningPort(options.listen[i], grpc::InsecureServerCredentials(), &ports[i]);
-  }
+  auto experimental = builder.experimental();
+  server->acceptor_ = experimental.AddExternalConnectionAcceptor(
+      decltype(experimental)::ExternalConnectionType::FROM_FD,
+      options.credentials != nullptr ? options.credentials : grpc::InsecureServerCredentials());
   for (int i = 0; i < options.thread_count; ++i) server->queues_.push_back(builder.AddCompletionQueue());
   server->server_ = builder.BuildAndStart();
-  for (size_t i = 0; i < options.listen.size(); ++i) {
-    if (server->server_ == nullptr || ports[i] == 0) {
-      return MakeError(absl::StatusCode::kUnavailable, "LISTEN_FAILED", StrCat("cannot listen on ", options.listen[i]));
-    }
-    server->addresses_.push_back(DialAddress(options.listen[i], ports[i]));
+  if (server->server_ == nullptr) {
+    return MakeError(absl::StatusCode::kUnavailable, "LISTEN_FAILED", "gRPC did not start");
   }
   return server;
 }
 
 RpcServer::~RpcServer() {
   if (server_ != nullptr && !queues_.empty()) Shutdown(std::chrono::milliseconds(0));
+  CloseListeners();
   // Without a server the queues are empty, and have only to be told.
   for (auto& queue : queues_) {
     queue->Shutdown();
     RunQueue(*queue);
   }
+}
+
+absl::Status RpcServer::Listen(const std::vector<ListenAddress>& addresses) {
+  absl::StatusOr<std::unique_ptr<LoopThread>> thread = LoopThread::Create({}, "accept");
+  if (!thread.ok()) return thread.status();
+  accept_thread_ = *std::move(thread);
+  for (const ListenAddress& address : addresses) {
+    auto listener = ConnectionListener::Create(accept_thread_->loop().context(), address);
+    if (!listener.ok()) return listener.status();
+    addresses_.push_back((*listener)->target());
+    listeners_.push_back(*std::move(listener));
+  }
+  return absl::OkStatus();
+}
+
+void RpcServer::CloseListeners() {
+  if (accept_thread_ == nullptr) return;
+  std::promise<void> closed;
+  accept_thread_->Post([&] {
+    listeners_.clear();
+    closed.set_value();
+  });
+  closed.get_future().wait();
+  accept_thread_.reset();
+}
+
+void RpcServer::Accept(UniqueFd connection) {
+  // Held while gRPC is told: of a server that is shut down it would leak the connection.
+  MutexLock lock(mutex_);
+  if (stopping_) return;
+  grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+  parameters.fd = connection.Release();
+  acceptor_->HandleNewConnection(&parameters);
 }
 
 void RpcServer::Serve(const Router& router) {
@@ -101,6 +128,11 @@ void RpcServer::Serve(const Router& router) {
     threads_.emplace_back([&queue = *queues_[i]] { RunQueue(queue); });
     pthread_setname_np(threads_.back().native_handle(), StrCat("grpc-", i).c_str());
   }
+  accept_thread_->Post([this] {
+    for (auto& listener : listeners_) {
+      listener->Start([this](UniqueFd connection, const SocketAddress& /*peer*/) { Accept(std::move(connection)); });
+    }
+  });
 }
 
 void RpcServer::RequestCall(grpc::ServerCompletionQueue& queue, const Router& router) {
@@ -118,6 +150,7 @@ void RpcServer::Shutdown(std::chrono::milliseconds grace) {
     MutexLock lock(mutex_);
     stopping_ = true;
   }
+  CloseListeners();
   // lint: allow date: a deadline of gRPC's, which it takes in wall-clock time.
   server_->Shutdown(std::chrono::system_clock::now() + grace);
   live_calls_.WaitForNone();

@@ -4,7 +4,9 @@
 
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
 #include <chrono>
 #include <cstdint>
@@ -15,19 +17,23 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "server/ops/connection_listener.h"
+#include "server/ops/listen_address.h"
 #include "server/rpc/live_calls.h"
 #include "server/rpc/router.h"
+#include "server/session/loop_thread.h"
 #include "transports/base/mutex.h"
+#include "transports/base/unique_fd.h"
 
 namespace transportd {
 
-// Takes every call in one place and dispatches it by its name. Create, then Serve, then Shutdown, each once.
-// Threading: one thread.
+// Takes every call in one place and dispatches it by its name. The listening sockets are ours (ConnectionListener), on
+// a thread of their own; gRPC gets connections. Create, then Serve, then Shutdown, each once. Threading: one thread.
 class RpcServer final {
  public:
   struct Options {
-    std::vector<std::string>
-        listen;  // In gRPC's notation: `127.0.0.1:0`, `[::1]:0`, `unix:PATH`, `unix-abstract:NAME`.
+    std::vector<ListenAddress> listen;
+    std::shared_ptr<grpc::ServerCredentials> credentials;  // Of all of them; null: plaintext.
     int thread_count = 1;
     int max_concurrent_streams = 1000;  // Of each connection.
     uint64_t max_message_bytes = 4 * 1024 * 1024;
@@ -36,7 +42,8 @@ class RpcServer final {
     uint64_t buffer_bytes = 512ull * 1024 * 1024;
   };
 
-  // Listens; calls wait until Serve. UNAVAILABLE when an address cannot be had: gRPC does not say why.
+  // Listens; connections wait until Serve. The kernel's error when an address cannot be had; UNAVAILABLE /
+  // LISTEN_FAILED when gRPC does not start: it does not say why.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Create(const Options& options);
   ~RpcServer();
 
@@ -46,24 +53,31 @@ class RpcServer final {
   // Begins to take calls. `router` outlives Shutdown.
   void Serve(const Router& router);
 
-  // Refuses new calls, gives those that are under way `grace`, then cancels them. Returns when the last one is gone;
-  // whoever holds a call (a session) must have let go of it, or do so meanwhile.
+  // Refuses new connections and calls, gives those that are under way `grace`, then cancels them. Returns when the last
+  // one is gone; whoever holds a call (a session) must have let go of it, or do so meanwhile.
   void Shutdown(std::chrono::milliseconds grace);
 
  private:
   RpcServer() = default;
 
+  absl::Status Listen(const std::vector<ListenAddress>& addresses);
+  void CloseListeners();
+  // From the listeners' thread.
+  void Accept(UniqueFd connection);
   void RequestCall(grpc::ServerCompletionQueue& queue, const Router& router);
 
   grpc::AsyncGenericService service_;
   LiveCalls live_calls_;
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<LoopThread> accept_thread_;
+  std::vector<std::unique_ptr<ConnectionListener>> listeners_;  // The accept thread's, but for their making.
   std::vector<std::string> addresses_;
   std::vector<std::thread> threads_;
 
   Mutex mutex_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;  // No call is requested any more.
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;  // No call is requested any more, no connection handed over.
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor_;
 };
 
 }  // namespace transportd

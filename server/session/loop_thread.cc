@@ -6,15 +6,15 @@
 
 namespace transportd {
 
-absl::StatusOr<std::unique_ptr<LoopThread>> LoopThread::Create(EpollEventLoop::Options options) {
+absl::StatusOr<std::unique_ptr<LoopThread>> LoopThread::Create(EpollEventLoop::Options options, const char* name) {
   absl::StatusOr<std::unique_ptr<EpollEventLoop>> loop = EpollEventLoop::Create(std::move(options));
   if (!loop.ok()) return loop.status();
-  return std::unique_ptr<LoopThread>(new LoopThread(*std::move(loop)));
+  return std::unique_ptr<LoopThread>(new LoopThread(*std::move(loop), name));
 }
 
-LoopThread::LoopThread(std::unique_ptr<EpollEventLoop> loop)
-    : loop_(std::move(loop)), thread_([this] {
-        pthread_setname_np(pthread_self(), "event-loop");
+LoopThread::LoopThread(std::unique_ptr<EpollEventLoop> loop, const char* name)
+    : loop_(std::move(loop)), thread_([this, name] {
+        pthread_setname_np(pthread_self(), name);
         loop_->RunForever();
       }) {}
 

@@ -13,8 +13,9 @@ namespace transportd {
 // Threading: `loop` is the thread's; Create and the destructor are the owner's; Post is any thread's.
 class LoopThread final {
  public:
-  // As EpollEventLoop::Create.
-  static absl::StatusOr<std::unique_ptr<LoopThread>> Create(EpollEventLoop::Options options);
+  // As EpollEventLoop::Create. `name`: the thread's, at most 15 bytes.
+  static absl::StatusOr<std::unique_ptr<LoopThread>> Create(EpollEventLoop::Options options,
+                                                            const char* name = "event-loop");
   // Stops the loop, and waits for the end of its turn.
   ~LoopThread();
 
@@ -22,7 +23,7 @@ class LoopThread final {
   void Post(absl::AnyInvocable<void()> callback) { loop_->CallSoonThreadsafe(std::move(callback)); }
 
  private:
-  explicit LoopThread(std::unique_ptr<EpollEventLoop> loop);
+  LoopThread(std::unique_ptr<EpollEventLoop> loop, const char* name);
 
   std::unique_ptr<EpollEventLoop> loop_;
   std::thread thread_;

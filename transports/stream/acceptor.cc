@@ -52,7 +52,7 @@ std::optional<SocketKind> GetAcceptedKind(int fd) {
 
 }  // namespace
 
-Acceptor::Acceptor(LoopContext& context, const Server& server, UniqueFd fd, SocketAddress address, uint32_t backlog,
+Acceptor::Acceptor(LoopContext& context, const Server* server, UniqueFd fd, SocketAddress address, uint32_t backlog,
                    OnAccepted on_accepted)
     : context_(context),
       server_(server),
@@ -109,7 +109,7 @@ void Acceptor::PauseAccepting(int error_number) {
   context_.ReportException(
       {.message = IsOutOfResources(error_number) ? "socket.accept() out of system resource" : "socket.accept() failed",
        .status = ErrnoToStatus(error_number, "accept", address_.ToString()),
-       .server = &server_});
+       .server = server_});
 }
 
 }  // namespace transportd

@@ -23,9 +23,9 @@ class Acceptor final : private FdHandler {
   // May call Close, must not destroy the acceptor.
   using OnAccepted = absl::AnyInvocable<void(UniqueFd, SocketAddress, const std::optional<SocketKind>&)>;
 
-  // `server`: whose socket it is, for the exception handler. `fd` is bound, non-blocking and close-on-exec. `context`
-  // and `server` must outlive this.
-  Acceptor(LoopContext& context, const Server& server, UniqueFd fd, SocketAddress address, uint32_t backlog,
+  // `server`: whose socket it is, for the exception handler; may be null. `fd` is bound, non-blocking and
+  // close-on-exec. `context` and `server` must outlive this.
+  Acceptor(LoopContext& context, const Server* server, UniqueFd fd, SocketAddress address, uint32_t backlog,
            OnAccepted on_accepted);
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -47,7 +47,7 @@ class Acceptor final : private FdHandler {
   void PauseAccepting(int error_number);
 
   LoopContext& context_;
-  const Server& server_;
+  const Server* const server_;
   UniqueFd fd_;
   const SocketAddress address_;
   const std::optional<SocketKind> accepted_kind_;

@@ -33,7 +33,7 @@ StreamServer::StreamServer(LoopContext& context, std::vector<BoundSocket> socket
   acceptors_.reserve(sockets.size());
   for (BoundSocket& socket : sockets) {
     acceptors_.push_back(
-        std::make_unique<Acceptor>(context, *this, std::move(socket.fd), std::move(socket.address), options_.backlog,
+        std::make_unique<Acceptor>(context, this, std::move(socket.fd), std::move(socket.address), options_.backlog,
                                    [this](UniqueFd fd, SocketAddress peer, const std::optional<SocketKind>& kind) {
                                      OnAccepted(std::move(fd), std::move(peer), kind);
                                    }));

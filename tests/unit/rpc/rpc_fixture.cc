@@ -20,7 +20,7 @@ class GrpcEnvironment final : public testing::Environment {
  public:
   void SetUp() override {
     RpcServer::Options options;
-    options.listen = {"127.0.0.1:0"};
+    options.listen = {*ParseListenAddress("127.0.0.1:0")};
     auto server = RpcServer::Create(options);
     CHECK(server.ok());
     server_ = *std::move(server);
@@ -83,7 +83,7 @@ FdSettler::~FdSettler() {
 
 RpcFixture::RpcFixture() {
   RpcServer::Options options;
-  options.listen = {"127.0.0.1:0"};
+  options.listen = {*ParseListenAddress("127.0.0.1:0")};
   options.thread_count = 2;
   options.max_message_bytes = kMaxFrameBytes;
   auto server = RpcServer::Create(options);

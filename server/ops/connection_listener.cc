@@ -1,0 +1,76 @@
+#include "server/ops/connection_listener.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "transports/base/str_cat.h"
+#include "transports/tcp/bind.h"
+#include "transports/unix/socket_file.h"
+
+namespace transportd {
+namespace {
+
+constexpr uint32_t kBacklog = 1024;
+
+absl::StatusOr<BoundSocket> Bind(const ListenAddress& address) {
+  if (absl::Status status = CheckListenAddress(address); !status.ok()) return status;
+  if (address.address.family == AddressFamily::kUnix) {
+    return BindUnixSocket(address.address, address.mode, LoopContext::kNoDescriptorLimit);
+  }
+  absl::StatusOr<std::vector<BoundSocket>> bound = BindAll({address.address}, {}, LoopContext::kNoDescriptorLimit);
+  if (!bound.ok()) return bound.status();
+  return std::move(bound->front());
+}
+
+// `target` with the port that the socket has, when it is a TCP address.
+std::string DialTarget(const ListenAddress& address, const SocketAddress& bound) {
+  if (bound.family == AddressFamily::kUnix) return address.target;
+  return StrCat(address.target.substr(0, address.target.rfind(':')), ":", bound.port);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ConnectionListener>> ConnectionListener::Create(LoopContext& context,
+                                                                               const ListenAddress& address) {
+  absl::StatusOr<BoundSocket> bound = Bind(address);
+  if (!bound.ok()) return bound.status();
+  auto listener = std::unique_ptr<ConnectionListener>(new ConnectionListener());
+  listener->target_ = DialTarget(address, bound->address);
+  if (address.address.family == AddressFamily::kUnix) {
+    listener->remove_file_ = SocketFileRemover(address.address.path);
+  }
+  const bool is_tcp = address.address.family != AddressFamily::kUnix;
+  listener->acceptor_ =
+      std::make_unique<Acceptor>(context, /*server=*/nullptr, std::move(bound->fd), bound->address, kBacklog,
+                                 [listener = listener.get(), is_tcp](UniqueFd fd, const SocketAddress& peer,
+                                                                     const std::optional<SocketKind>& /*kind*/) {
+                                   const int on = 1;
+                                   // It can only be slow without it.
+                                   if (is_tcp) (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+                                   listener->on_connection_(std::move(fd), peer);
+                                 });
+  if (absl::Status status = listener->acceptor_->Listen(); !status.ok()) {
+    listener->Close();
+    return status;
+  }
+  return listener;
+}
+
+ConnectionListener::~ConnectionListener() { Close(); }
+
+void ConnectionListener::Start(OnConnection on_connection) {
+  on_connection_ = std::move(on_connection);
+  acceptor_->StartAccepting();
+}
+
+void ConnectionListener::Close() {
+  if (acceptor_ != nullptr) acceptor_->Close();
+  if (remove_file_) std::exchange(remove_file_, nullptr)();
+}
+
+}  // namespace transportd
