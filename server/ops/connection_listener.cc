@@ -20,7 +20,9 @@ constexpr uint32_t kBacklog = 1024;
 absl::StatusOr<BoundSocket> Bind(const ListenAddress& address) {
   if (absl::Status status = CheckListenAddress(address); !status.ok()) return status;
   if (address.address.family == AddressFamily::kUnix) {
-    return BindUnixSocket(address.address, address.mode, LoopContext::kNoDescriptorLimit);
+    const bool has_file = address.address.path.front() != '\0';
+    return BindUnixSocket(address.address, has_file ? std::optional(address.mode) : std::nullopt,
+                          LoopContext::kNoDescriptorLimit);
   }
   absl::StatusOr<std::vector<BoundSocket>> bound = BindAll({address.address}, {}, LoopContext::kNoDescriptorLimit);
   if (!bound.ok()) return bound.status();

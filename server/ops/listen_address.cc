@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
@@ -26,7 +27,9 @@ constexpr size_t kMaxPathBytes = sizeof(sockaddr_un::sun_path) - 1;
 absl::Status BadAddress(std::string_view text, std::string_view problem) {
   return InvalidArgument(
       "BAD_LISTEN_ADDRESS", "",
-      StrCat("--listen=", text, ": ", problem, "; allowed: 127.0.0.1:PORT, [::1]:PORT, unix:PATH, unix-abstract:NAME"));
+      StrCat("--listen=", text, ": ", problem,
+             "; allowed: ADDRESS:PORT, [ADDRESS]:PORT, unix:PATH, unix-abstract:NAME; behind a comma plaintext (TCP), "
+             "principal=NAME, mode=OCTAL, uid=NUMBER (Unix sockets)"));
 }
 
 ListenAddress UnixAddress(std::string target, std::string path) {
@@ -87,6 +90,62 @@ absl::StatusOr<ListenAddress> ParseTcp(std::string_view text) {
   return address;
 }
 
+absl::StatusOr<ListenAddress> ParsePlace(std::string_view text) {
+  constexpr std::string_view kUnix = "unix:";
+  constexpr std::string_view kAbstract = "unix-abstract:";
+  if (text.starts_with(kUnix)) return ParseUnix(text, text.substr(kUnix.size()));
+  if (text.starts_with(kAbstract)) return ParseAbstract(text, text.substr(kAbstract.size()));
+  return ParseTcp(text);
+}
+
+// The whole of `text`, of at most `max`.
+std::optional<uint32_t> ParseNumber(std::string_view text, int base, uint32_t max) {
+  uint32_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number, base);
+  if (parsed.ec != std::errc() || parsed.ptr != end || number > max) return std::nullopt;
+  return number;
+}
+
+// What is wrong with `option`; null: nothing, and it is set.
+const char* SetOption(std::string_view option, ListenAddress& address) {
+  constexpr size_t kMaxPrincipalBytes = 256;
+  const bool is_unix = address.address.family == AddressFamily::kUnix;
+  const size_t equals = option.find('=');
+  const std::string_view name = option.substr(0, equals);
+  const std::string_view value = equals == option.npos ? std::string_view() : option.substr(equals + 1);
+  if (option == "plaintext") {
+    if (is_unix) return "is for TCP only";
+    if (!address.local) return "is for loopback only: whoever is in between could read and change everything";
+    address.plaintext = true;
+    return nullptr;
+  }
+  if (name == "principal") {
+    if (!is_unix) return "is for Unix sockets only";
+    const auto is_plain = [](char c) { return c > ' ' && c < 0x7f; };
+    if (value.empty() || value.size() > kMaxPrincipalBytes || !std::all_of(value.begin(), value.end(), is_plain)) {
+      return "must name 1 to 256 printable ASCII characters";
+    }
+    address.principal = std::string(value);
+    return nullptr;
+  }
+  if (name == "mode") {
+    if (!is_unix || address.address.path.front() == '\0') return "is for Unix sockets with a path only";
+    const std::optional<uint32_t> mode = ParseNumber(value, 8, 0777);
+    if (!mode) return "must be 0 to 777, octal";
+    address.mode = *mode;
+    return nullptr;
+  }
+  if (name == "uid") {
+    if (!is_unix) return "is for Unix sockets only";
+    const std::optional<uint32_t> uid = ParseNumber(value, 10, UINT32_MAX - 1);
+    if (!uid) return "must be a user's number";
+    address.uids.push_back(*uid);
+    return nullptr;
+  }
+  return "is unknown";
+}
+
 absl::Status SyscallError(const char* operation, const ListenAddress& address, int error_number) {
   return ErrnoToStatus(error_number, operation, address.target);
 }
@@ -116,11 +175,24 @@ absl::Status CheckPath(const ListenAddress& address, int fd, const RawAddress& r
 }  // namespace
 
 absl::StatusOr<ListenAddress> ParseListenAddress(std::string_view text) {
-  constexpr std::string_view kUnix = "unix:";
-  constexpr std::string_view kAbstract = "unix-abstract:";
-  if (text.starts_with(kUnix)) return ParseUnix(text, text.substr(kUnix.size()));
-  if (text.starts_with(kAbstract)) return ParseAbstract(text, text.substr(kAbstract.size()));
-  return ParseTcp(text);
+  std::string_view options;
+  std::string_view place = text;
+  if (const size_t comma = text.find(','); comma != text.npos) {
+    place = text.substr(0, comma);
+    options = text.substr(comma + 1);
+    if (options.empty()) return BadAddress(text, "nothing behind the comma");
+  }
+  absl::StatusOr<ListenAddress> address = ParsePlace(place);
+  if (!address.ok()) return address.status();
+  while (!options.empty()) {
+    const size_t comma = std::min(options.find(','), options.size());
+    const std::string_view option = options.substr(0, comma);
+    if (const char* problem = SetOption(option, *address); problem != nullptr) {
+      return BadAddress(text, StrCat("`", option, "` ", problem));
+    }
+    options.remove_prefix(std::min(comma + 1, options.size()));
+  }
+  return address;
 }
 
 absl::Status CheckListenAddress(const ListenAddress& address) {

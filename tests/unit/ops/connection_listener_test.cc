@@ -88,6 +88,13 @@ TEST_F(ConnectionListenerTest, AUnixSocketIsTheUsersAloneAndGoesWithIt) {
   EXPECT_FALSE(folder_.Exists("socket"));
 }
 
+TEST_F(ConnectionListenerTest, AnAbstractNameHasNoFile) {
+  Listen("unix-abstract:connection_listener_test." + std::to_string(::getpid()));
+  Start();
+  const UniqueFd client = Connect();
+  EXPECT_TRUE(RunUntil([&] { return !connections_.empty(); }));
+}
+
 TEST_F(ConnectionListenerTest, APathThatSomebodyListensAtIsInUse) {
   Listen("unix:" + folder_.Path("socket"));
   EXPECT_THAT(ConnectionListener::Create(*context_, *ParseListenAddress("unix:" + folder_.Path("socket"))),

@@ -48,6 +48,31 @@ TEST_F(ListenAddressTest, RefusesWhatItDoesNotKnow) {
   EXPECT_THAT(ParseListenAddress("unix:/" + std::string(106, 'p')), IsOk());
 }
 
+TEST_F(ListenAddressTest, OptionsStandBehindCommas) {
+  auto address = ParseListenAddress("unix:/run/x,principal=spiffe://a/b,mode=0660,uid=0,uid=1000");
+  ASSERT_THAT(address, IsOk());
+  EXPECT_EQ(address->address.path, "/run/x");
+  EXPECT_EQ(address->principal, "spiffe://a/b");
+  EXPECT_EQ(address->mode, 0660u);
+  EXPECT_THAT(address->uids, testing::ElementsAre(0, 1000));
+  address = ParseListenAddress("127.0.0.1:1,plaintext");
+  ASSERT_THAT(address, IsOk());
+  EXPECT_TRUE(address->plaintext);
+  EXPECT_FALSE(ParseListenAddress("127.0.0.1:1")->plaintext);
+  EXPECT_EQ(ParseListenAddress("unix:/run/x")->mode, 0600u);
+  EXPECT_EQ(ParseListenAddress("unix:/run/x")->principal, std::nullopt);
+}
+
+TEST_F(ListenAddressTest, RefusesOptionsThatItDoesNotKnowOrThatHaveNoMeaning) {
+  for (const char* text : {"127.0.0.1:1,", "127.0.0.1:1,,plaintext", "127.0.0.1:1,plain", "127.0.0.1:1,plaintext=1",
+                           "10.0.0.1:1,plaintext", "0.0.0.0:1,plaintext", "unix:/x,plaintext",
+                           "127.0.0.1:1,principal=a", "unix:/x,principal=", "unix:/x,principal=a b", "unix:/x,mode=8",
+                           "unix:/x,mode=1000", "unix:/x,mode=", "unix-abstract:x,mode=600", "unix:/x,uid=-1",
+                           "unix:/x,uid=4294967295", "unix:/x,uid=", "127.0.0.1:1,uid=0"}) {
+    EXPECT_THAT(ParseListenAddress(text), HasReason("BAD_LISTEN_ADDRESS")) << text;
+  }
+}
+
 TEST_F(ListenAddressTest, RelativePathBecomesAbsolute) {
   const auto address = ParseListenAddress("unix:x");
   ASSERT_THAT(address, IsOk());
