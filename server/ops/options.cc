@@ -24,10 +24,16 @@ constexpr uint64_t kGiB = 1024 * kMiB;
 constexpr char kUsage[] = R"(transportd: an event loop with its sockets, used over gRPC
 
 Usage: transportd --dev [flags]
+       transportd --policy=FILE [flags]
 
 Examples
   transportd --dev
       Listens on 127.0.0.1:50051, for programs of this machine.
+  transportd --policy=policy.txtpb --listen=0.0.0.0:50051
+             --tls-certificate=tls.crt --tls-key=tls.key --tls-client-ca=ca.crt
+      Clients show a certificate with a SPIFFE ID, and may do what the policy grants it.
+  transportd --policy=policy.txtpb --listen=unix:/run/transportd/lab,mode=0660,principal=lab
+      Whoever may open the socket is the principal `lab`.
   transportd --dev --listen=unix:/run/user/1000/transportd.sock --reflection
       A Unix socket that only this user can open; grpcurl can ask for the protos.
   transportd --dev --listen=127.0.0.1:0 --address-file=/tmp/address
@@ -49,7 +55,8 @@ Exit status
 struct Raw {
   Options options;
   std::vector<std::string> listen = {"127.0.0.1:50051"};
-  std::string policy;
+  std::string policy_reload = "revoke";
+  std::string audit_on_failure = "refuse";
   std::string log_level = "info";
   std::vector<std::string> inherited_fds;
   std::string spawn_helper;
@@ -62,14 +69,35 @@ void AddFlags(Raw& raw, FlagTable& flags) {
   options.loops = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, 4);
 
   flags.Group("Where and for whom");
-  flags.List("listen", "ADDR", raw.listen,
-             "Where to take calls; may be given several times: 127.0.0.1:PORT, [::1]:PORT (port 0: the kernel picks), "
-             "unix:PATH, unix-abstract:NAME.");
+  flags.List(
+      "listen", "ADDR", raw.listen,
+      "Where to take calls; may be given several times: ADDRESS:PORT, [ADDRESS]:PORT (port 0: the kernel picks), "
+      "unix:PATH, unix-abstract:NAME. Behind a comma: plaintext (TCP on loopback), principal=NAME (who comes through "
+      "this Unix socket), mode=OCTAL (its file's), uid=NUMBER (whose processes may connect).");
   flags.Text("address-file", "PATH", options.address_file,
              "Written when calls are answered: the addresses to dial, one a line. Removed at the end.");
   flags.Switch("dev", options.dev,
                "For local use: every caller may do everything, so only loopback and Unix addresses are listened on.");
-  flags.Text("policy", "FILE", raw.policy, "Who may do what. Not in this release, which needs --dev.");
+  flags.Text(
+      "policy", "FILE", options.policy,
+      "Who may do what (policy.proto; transportctl policy check FILE). Read again when it changes, or at SIGHUP.");
+  flags.Choice("policy-reload", {"revoke", "keep"}, raw.policy_reload,
+               "What becomes of open transports that a new policy does not allow.");
+  flags.Text("shadow-policy", "FILE", options.shadow_policy,
+             "Another policy, which decides nothing: what it would have decided otherwise is recorded.");
+  flags.Text("identities", "FILE", options.identities,
+             "Tokens, issuers of JSON Web Tokens, and which certificates count (identity.proto). Read again as the "
+             "policy is.");
+  flags.Text("tls-certificate", "FILE", options.tls_certificate,
+             "The service's certificate chain, PEM. With it TCP listeners have TLS. Read again when it changes.");
+  flags.Text("tls-key", "FILE", options.tls_key, "Its key, PEM.");
+  flags.Text("tls-client-ca", "FILE", options.tls_client_ca, "Who signs the certificates of clients, PEM.");
+  flags.List("self-address", "ADDRESS:PORT", options.self_addresses,
+             "What policies call SELF besides the service's own listeners, Kubernetes' API server and kubelet.");
+  flags.Text("audit-log", "WHERE", options.audit_log,
+             "Where each decision is recorded, as JSON Lines: stdout, stderr, a path, fd:N, or off.");
+  flags.Choice("audit-on-failure", {"refuse", "continue"}, raw.audit_on_failure,
+               "What happens to new work while the audit log cannot be written.");
   flags.List("tls-identity", "NAME=CERTFILE,KEYFILE", options.tls_identity,
              "A certificate and its key (PEM files) that clients may name in TlsOptions.identity; may be given several "
              "times.");
@@ -138,6 +166,58 @@ LogLevel ToLogLevel(const std::string& word) {
 
 absl::Status BadConfiguration(const std::string& message) { return InvalidArgument("BAD_CONFIGURATION", "", message); }
 
+absl::Status CheckSecurity(const Options& options) {
+  const std::pair<const char*, const std::string*> of_policies[] = {{"--policy", &options.policy},
+                                                                    {"--shadow-policy", &options.shadow_policy},
+                                                                    {"--identities", &options.identities},
+                                                                    {"--tls-certificate", &options.tls_certificate},
+                                                                    {"--tls-client-ca", &options.tls_client_ca}};
+  if (options.dev) {
+    for (const auto& [flag, value] : of_policies) {
+      if (value->empty()) continue;
+      return BadConfiguration(StrCat(flag, ": --dev lets every caller do everything; start it without --dev"));
+    }
+    return absl::OkStatus();
+  }
+  if (options.policy.empty()) {
+    return BadConfiguration(
+        "neither --dev nor --policy: nobody would be allowed anything. Start it with --dev, for local use on loopback "
+        "and Unix sockets, or with --policy=FILE (transportctl policy check FILE)");
+  }
+  if (options.tls_certificate.empty() != options.tls_key.empty()) {
+    return BadConfiguration("--tls-certificate and --tls-key: one goes with the other");
+  }
+  if (!options.tls_client_ca.empty() && options.tls_certificate.empty()) {
+    return BadConfiguration("--tls-client-ca: needs --tls-certificate and --tls-key");
+  }
+  return absl::OkStatus();
+}
+
+// Why nobody could, or anybody could, come through it; null: it is sound.
+const char* ListenProblem(const Options& options, const ListenAddress& address) {
+  const bool is_unix = address.address.family == AddressFamily::kUnix;
+  if (options.dev) {
+    if (address.principal) return "principal: with --dev everybody is `dev`";
+    return address.local ? nullptr
+                         : "--dev lets every caller do everything, so it listens on loopback (127.0.0.1, [::1]) and on "
+                           "Unix sockets only";
+  }
+  if (is_unix) {
+    if (!address.principal && options.identities.empty()) {
+      return "nobody could be identified there: add principal=NAME, or --identities=FILE with tokens";
+    }
+    return nullptr;
+  }
+  if (!address.plaintext && options.tls_certificate.empty()) {
+    return "needs --tls-certificate and --tls-key (or, on loopback behind a proxy of its own, plaintext)";
+  }
+  const bool has_certificates = !address.plaintext && !options.tls_client_ca.empty();
+  if (!has_certificates && options.identities.empty()) {
+    return "nobody could be identified there: give --tls-client-ca=FILE, or --identities=FILE with tokens";
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 absl::StatusOr<Options> ParseOptions(std::span<const char* const> arguments) {
@@ -148,23 +228,14 @@ absl::StatusOr<Options> ParseOptions(std::span<const char* const> arguments) {
   Options& options = raw.options;
   if (options.help || options.version) return options;
 
-  if (!raw.policy.empty()) {
-    return BadConfiguration(
-        "--policy: this release has no policies yet. Start it with --dev, for local use, without --policy");
-  }
-  if (!options.dev) {
-    return BadConfiguration(
-        "neither --dev nor --policy: nobody would be allowed anything. Start it with --dev, for local use on loopback "
-        "and Unix sockets (policies come with a later release)");
-  }
+  options.keep_on_reload = raw.policy_reload == "keep";
+  options.refuse_without_audit = raw.audit_on_failure == "refuse";
+  if (absl::Status status = CheckSecurity(options); !status.ok()) return status;
   for (const std::string& text : raw.listen) {
     absl::StatusOr<ListenAddress> address = ParseListenAddress(text);
     if (!address.ok()) return address.status();
-    if (!address->local) {
-      return BadConfiguration(
-          StrCat("--listen=", text,
-                 ": --dev lets every caller do everything, so it listens on loopback (127.0.0.1, [::1]) "
-                 "and on Unix sockets only"));
+    if (const char* problem = ListenProblem(options, *address); problem != nullptr) {
+      return BadConfiguration(StrCat("--listen=", text, ": ", problem));
     }
     options.listen.push_back(*std::move(address));
   }

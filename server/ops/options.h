@@ -21,6 +21,16 @@ struct Options {
   std::vector<ListenAddress> listen;
   std::string address_file;  // Empty: none.
   bool dev = false;
+  std::string policy;         // Empty: with --dev only.
+  std::string shadow_policy;  // Empty: none.
+  bool keep_on_reload = false;
+  std::string identities;       // Empty: certificates with a SPIFFE ID, and the principals of Unix listeners.
+  std::string tls_certificate;  // Empty: no listener has TLS.
+  std::string tls_key;
+  std::string tls_client_ca;  // Empty: clients are not asked for certificates.
+  std::string audit_log = "stdout";
+  bool refuse_without_audit = true;
+  std::vector<std::string> self_addresses;  // ADDRESS:PORT each, besides those that the service knows of.
   bool reflection = false;
   int loops = 1;
   int grpc_threads = 1;

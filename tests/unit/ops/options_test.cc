@@ -20,9 +20,45 @@ TEST(Options, WithoutDevAndPolicyNothingStarts) {
   EXPECT_THAT(Error({"--listen=127.0.0.1:0"}), HasSubstr("Start it with --dev"));
 }
 
-TEST(Options, PolicyIsRefusedHonestly) {
-  EXPECT_THAT(Error({"--policy=/etc/x"}), HasSubstr("no policies yet"));
-  EXPECT_THAT(Error({"--dev", "--policy=/etc/x"}), HasSubstr("no policies yet"));
+TEST(Options, DevHasNoPolicy) {
+  for (const char* flag :
+       {"--policy=/p", "--shadow-policy=/p", "--identities=/i", "--tls-certificate=/c", "--tls-client-ca=/c"}) {
+    EXPECT_THAT(Error({"--dev", flag}), HasSubstr("without --dev")) << flag;
+  }
+  EXPECT_THAT(Error({"--dev", "--listen=unix:/x,principal=a"}), HasSubstr("everybody is `dev`"));
+}
+
+TEST(Options, AListenerThroughWhichNobodyCouldComeIsRefused) {
+  EXPECT_THAT(Error({"--policy=/p"}), HasSubstr("needs --tls-certificate"));
+  EXPECT_THAT(Error({"--policy=/p", "--tls-certificate=/c"}), HasSubstr("one goes with the other"));
+  EXPECT_THAT(Error({"--policy=/p", "--tls-client-ca=/c"}), HasSubstr("needs --tls-certificate"));
+  EXPECT_THAT(Error({"--policy=/p", "--tls-certificate=/c", "--tls-key=/k"}), HasSubstr("nobody could be identified"));
+  EXPECT_THAT(Error({"--policy=/p", "--listen=unix:/x"}), HasSubstr("nobody could be identified"));
+  EXPECT_THAT(Error({"--policy=/p", "--listen=127.0.0.1:0,plaintext"}), HasSubstr("nobody could be identified"));
+}
+
+TEST(Options, EachWayToBeIdentifiedIsEnough) {
+  for (const std::vector<const char*>& arguments : std::vector<std::vector<const char*>>{
+           {"--policy=/p", "--listen=0.0.0.0:1", "--tls-certificate=/c", "--tls-key=/k", "--tls-client-ca=/a"},
+           {"--policy=/p", "--listen=0.0.0.0:1", "--tls-certificate=/c", "--tls-key=/k", "--identities=/i"},
+           {"--policy=/p", "--listen=127.0.0.1:0,plaintext", "--identities=/i"},
+           {"--policy=/p", "--listen=unix:/x", "--identities=/i"},
+           {"--policy=/p", "--listen=unix:/x,principal=a"}}) {
+    EXPECT_THAT(Parse(arguments), IsOk());
+  }
+}
+
+TEST(Options, WhatPoliciesNeedReachesItsField) {
+  const auto options =
+      Parse({"--policy=/p", "--listen=unix:/x,principal=a", "--shadow-policy=/s", "--policy-reload=keep",
+             "--audit-log=off", "--audit-on-failure=continue", "--self-address=10.0.0.1:1"});
+  ASSERT_THAT(options, IsOk());
+  EXPECT_EQ(options->policy, "/p");
+  EXPECT_EQ(options->shadow_policy, "/s");
+  EXPECT_TRUE(options->keep_on_reload);
+  EXPECT_EQ(options->audit_log, "off");
+  EXPECT_FALSE(options->refuse_without_audit);
+  EXPECT_THAT(options->self_addresses, testing::ElementsAre("10.0.0.1:1"));
 }
 
 TEST(Options, DevListensOnLoopbackAndUnixSocketsOnly) {
