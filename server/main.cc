@@ -112,7 +112,7 @@ int Run(const Options& options) {
   }
   // Otherwise every string of a client that is not UTF-8 writes a line; the client hears of it in its own error.
   google::protobuf::SetLogHandler(nullptr);
-  auto signals = StopSignals::Create();
+  auto signals = StopSignals::Create(options.dev ? StopSignals::Hangup::kDefault : StopSignals::Hangup::kReloads);
   if (!signals.ok()) return Fail(signals.status(), kExitFailure);
   SetMinLogLevel(options.log_level);
   const FileLimit file_limit = RaiseFileLimit();

@@ -18,11 +18,12 @@
 
 namespace transportd {
 
-absl::StatusOr<std::unique_ptr<StopSignals>> StopSignals::Create() {
+absl::StatusOr<std::unique_ptr<StopSignals>> StopSignals::Create(Hangup hangup) {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  if (hangup == Hangup::kReloads) sigaddset(&set, SIGHUP);
   CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
   CHECK(std::signal(SIGPIPE, SIG_IGN) != SIG_ERR);
   UniqueFd signals(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -51,7 +52,9 @@ StopSignals::Event StopSignals::Wait(std::optional<std::chrono::milliseconds> ti
     const int ready = poll(fds, 2, rest_ms);
     if (ready == 0) return Event::kTimeout;
     signalfd_siginfo info = {};
-    if (read(signals_.get(), &info, sizeof(info)) == sizeof(info)) return Event::kSignal;
+    if (read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+      return info.ssi_signo == SIGHUP ? Event::kReload : Event::kSignal;
+    }
     uint64_t count = 0;
     if (read(wake_.get(), &count, sizeof(count)) == sizeof(count)) return Event::kWoken;
     // EINTR: a signal that is not ours, such as SIGCONT.

@@ -1,4 +1,4 @@
-// SIGTERM and SIGINT, as something that main can wait for together with its own events.
+// SIGTERM and SIGINT, and SIGHUP of a service, as something that main can wait for together with its own events.
 #ifndef TRANSPORTD_SERVER_OPS_STOP_SIGNALS_H_
 #define TRANSPORTD_SERVER_OPS_STOP_SIGNALS_H_
 
@@ -14,13 +14,15 @@ namespace transportd {
 // Threading: Wait from one thread; Wake from any.
 class StopSignals final {
  public:
-  enum class Event { kSignal, kWoken, kTimeout };
+  enum class Event { kSignal, kReload, kWoken, kTimeout };
+  enum class Hangup { kDefault, kReloads };
 
-  // Blocks both signals in this thread and in those it starts, and ignores SIGPIPE: to be called before any thread is
-  // started. The kernel's error.
-  static absl::StatusOr<std::unique_ptr<StopSignals>> Create();
+  // Blocks these signals in this thread and in those it starts, and ignores SIGPIPE: to be called before any thread is
+  // started. `hangup`: what SIGHUP does: end the process, as by default, or come as kReload. The kernel's error.
+  static absl::StatusOr<std::unique_ptr<StopSignals>> Create(Hangup hangup);
 
-  // A signal that has come, a Wake that nobody has seen, or the end of `timeout` (unset: never). Signals first.
+  // A signal that has come (kReload: SIGHUP), a Wake that nobody has seen, or the end of `timeout` (unset: never). Signals
+  // first.
   Event Wait(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
 
   void Wake();
