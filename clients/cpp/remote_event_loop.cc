@@ -41,6 +41,17 @@ absl::StatusOr<WriteBufferMarks> MarksOf(const CallOptions& options) {
   return ResolveWriteBufferLimits(options.write_buffer_limits, has_tls ? kTlsWriteBufferMarks : WriteBufferMarks());
 }
 
+// What the service does is not asked about here: a gate would be a promise that is not kept.
+template <typename CallOptions>
+absl::Status RefuseGate(const CallOptions& options) {
+  if constexpr (requires { options.gate; }) {
+    if (options.gate != nullptr) {
+      return InvalidArgument("INVALID_GATE", "gate", "the service's sockets are under its own policy");
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RemoteEventLoop>> RemoteEventLoop::Create(std::unique_ptr<FrameChannel> channel,
@@ -99,6 +110,7 @@ OperationId RemoteEventLoop::StartConnect(ProtocolFactory factory, const CallOpt
   const absl::StatusOr<WriteBufferMarks> marks = MarksOf(options);
   v1::Command command;
   absl::Status status = marks.status();
+  if (status.ok()) status = RefuseGate(options);
   if (status.ok()) status = fill(command);
   return StartOperation(std::make_unique<ConnectOperation>(*session_, std::move(factory),
                                                            marks.value_or(WriteBufferMarks()), std::move(done)),
@@ -111,6 +123,7 @@ OperationId RemoteEventLoop::StartListen(ProtocolFactory factory, const CallOpti
   const absl::StatusOr<WriteBufferMarks> marks = MarksOf(options);
   v1::Command command;
   absl::Status status = marks.status();
+  if (status.ok()) status = RefuseGate(options);
   if (status.ok()) status = fill(command);
   return StartOperation(
       std::make_unique<ListenOperation>(*session_, std::move(factory), marks.value_or(WriteBufferMarks()),
@@ -243,6 +256,9 @@ OperationId RemoteEventLoop::Sendfile(std::shared_ptr<Transport> transport, Send
     return StartOperation(
         std::make_unique<ValueOperation<uint64_t>>(convert, std::move(done)),
         MakeError(absl::StatusCode::kUnimplemented, "WRONG_KIND", "sendfile is not supported for this transport"));
+  }
+  if (absl::Status status = RefuseGate(options); !status.ok()) {
+    return StartOperation(std::make_unique<ValueOperation<uint64_t>>(convert, std::move(done)), std::move(status));
   }
   v1::Command command;
   remote::ToProto(options, *command.mutable_sendfile());
@@ -434,6 +450,7 @@ OperationId RemoteEventLoop::CreateDatagramEndpoint(DatagramProtocolFactory fact
   const absl::StatusOr<WriteBufferMarks> marks = ResolveWriteBufferLimits(options.write_buffer_limits);
   v1::Command command;
   absl::Status status = marks.status();
+  if (status.ok()) status = RefuseGate(options);
   if (status.ok()) status = remote::ToProto(options, *command.mutable_create_datagram_endpoint());
   return StartOperation(std::make_unique<DatagramOperation>(*session_, std::move(factory),
                                                             marks.value_or(WriteBufferMarks()), std::move(done)),

@@ -25,6 +25,7 @@
 #include "absl/status/statusor.h"
 #include "transports/api/address.h"
 #include "transports/api/protocol.h"
+#include "transports/api/socket_gate.h"
 #include "transports/api/socket_option.h"
 #include "transports/api/time.h"
 #include "transports/api/transport.h"
@@ -47,7 +48,7 @@ struct DatagramCounts {
   uint64_t sent_count = 0;  // Handed to the kernel.
   uint64_t sent_bytes = 0;
   // Came for this socket and never reached DatagramReceived: its receive buffer was full (socket(7), SO_RXQ_OVFL), a
-  // checksum was wrong, it was longer than kMaxDatagramBytes, or the endpoint was closed first.
+  // checksum was wrong, it was longer than kMaxDatagramBytes, its sender was refused, or the endpoint was closed first.
   uint64_t dropped_received_count = 0;
   // Accepted by SendTo and never handed to the kernel: refused by it (ErrorReceived told why), or in the write buffer
   // when the endpoint was aborted, or sent to one that had ended.
@@ -192,7 +193,8 @@ struct CreateDatagramEndpointOptions {
   bool reuse_port = false;
   bool allow_broadcast = false;
   WriteBufferLimits write_buffer_limits = {};
-  std::optional<Duration> timeout = {};  // Unset: the loop's default, 60 s.
+  std::optional<Duration> timeout = {};   // Unset: the loop's default, 60 s.
+  std::shared_ptr<SocketGate> gate = {};  // Null: everything is allowed. EpollEventLoop only.
 };
 
 }  // namespace transportd

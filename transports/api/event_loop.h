@@ -22,6 +22,7 @@
 #include "transports/api/protocol.h"
 #include "transports/api/sendfile.h"
 #include "transports/api/server.h"
+#include "transports/api/socket_gate.h"
 #include "transports/api/subprocess.h"
 #include "transports/api/time.h"
 #include "transports/api/tls_options.h"
@@ -56,7 +57,8 @@ struct CreateConnectionOptions {
   std::optional<uint32_t> interleave = {};
   std::optional<Duration> timeout = {};  // Unset: the loop's default, 60 s.
   WriteBufferLimits write_buffer_limits = {};
-  std::optional<TlsOptions> tls = {};  // Unset: no TLS.
+  std::optional<TlsOptions> tls = {};     // Unset: no TLS.
+  std::shared_ptr<SocketGate> gate = {};  // Null: everything is allowed. EpollEventLoop only.
 };
 
 // CreateServerRequest in proto/transportd/v1/event_loop.proto says what each means, unset and 0 included.
@@ -72,8 +74,9 @@ struct CreateServerOptions {
   bool keep_alive = false;
   bool start_serving = true;
   WriteBufferLimits write_buffer_limits = {};
-  std::optional<Duration> timeout = {};  // Unset: the loop's default, 60 s.
-  std::optional<TlsOptions> tls = {};    // Unset: no TLS.
+  std::optional<Duration> timeout = {};   // Unset: the loop's default, 60 s.
+  std::optional<TlsOptions> tls = {};     // Unset: no TLS.
+  std::shared_ptr<SocketGate> gate = {};  // Null: everything is allowed. EpollEventLoop only.
 };
 
 // What the exception handler is told: something that no protocol hears of.

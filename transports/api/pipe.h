@@ -3,9 +3,11 @@
 #ifndef TRANSPORTD_TRANSPORTS_API_PIPE_H_
 #define TRANSPORTD_TRANSPORTS_API_PIPE_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "transports/api/socket_gate.h"
 #include "transports/api/transport.h"
 
 namespace transportd {
@@ -15,6 +17,7 @@ struct ConnectPipeOptions {
   std::optional<std::string> path = {};  // A FIFO, a terminal or another character device; any bytes.
   std::optional<int> fd = {};            // Inherited, and on the loop's allow-list.
   WriteBufferLimits write_buffer_limits = {};
+  std::shared_ptr<SocketGate> gate = {};  // Null: everything is allowed. EpollEventLoop only.
 };
 
 }  // namespace transportd

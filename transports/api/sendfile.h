@@ -4,8 +4,11 @@
 #define TRANSPORTD_TRANSPORTS_API_SENDFILE_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+
+#include "transports/api/socket_gate.h"
 
 namespace transportd {
 
@@ -15,6 +18,7 @@ struct SendfileOptions {
   uint64_t offset_bytes = 0;
   std::optional<uint64_t> count_bytes = {};  // Unset: to the end of the file. 0 is refused, as asyncio does.
   bool fallback = true;
+  std::shared_ptr<SocketGate> gate = {};  // Null: everything is allowed. EpollEventLoop only.
 };
 
 }  // namespace transportd

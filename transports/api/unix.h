@@ -8,6 +8,7 @@
 #include <string>
 
 #include "transports/api/existing_socket.h"
+#include "transports/api/socket_gate.h"
 #include "transports/api/time.h"
 #include "transports/api/tls_options.h"
 #include "transports/api/transport.h"
@@ -20,7 +21,8 @@ struct CreateUnixConnectionOptions {
   std::shared_ptr<ExistingSocket> sock = nullptr;
   std::optional<Duration> timeout = {};  // Unset: the loop's default, 60 s.
   WriteBufferLimits write_buffer_limits = {};
-  std::optional<TlsOptions> tls = {};  // Unset: no TLS.
+  std::optional<TlsOptions> tls = {};     // Unset: no TLS.
+  std::shared_ptr<SocketGate> gate = {};  // Null: everything is allowed. EpollEventLoop only.
 };
 
 // CreateUnixServerRequest in proto/transportd/v1/unix.proto says what each means, unset and 0 included.
@@ -32,7 +34,8 @@ struct CreateUnixServerOptions {
   bool cleanup_socket = true;
   std::optional<uint32_t> mode = {};  // Permission bits of the socket's file. Unset: 0777 less the umask.
   WriteBufferLimits write_buffer_limits = {};
-  std::optional<TlsOptions> tls = {};  // Unset: no TLS.
+  std::optional<TlsOptions> tls = {};     // Unset: no TLS.
+  std::shared_ptr<SocketGate> gate = {};  // Null: everything is allowed. EpollEventLoop only.
 };
 
 }  // namespace transportd

@@ -84,7 +84,8 @@ void CreateDatagramEndpointOperation::Open(const std::vector<EndpointAddresses>&
   absl::StatusOr<EndpointSocket> socket =
       OpenEndpointSocket(candidates, {.reuse_port = options_.reuse_port,
                                       .allow_broadcast = options_.allow_broadcast,
-                                      .descriptor_limit = context_.descriptor_limit()});
+                                      .descriptor_limit = context_.descriptor_limit(),
+                                      .gate = options_.gate.get()});
   if (!socket.ok()) {
     Fail(socket.status());
     return;
@@ -95,8 +96,10 @@ void CreateDatagramEndpointOperation::Open(const std::vector<EndpointAddresses>&
   TearDown();
   transport_ =
       SocketDatagramTransport::Create(context_, std::move(socket->fd), socket->addresses.family, protocol,
-                                      {.remote = std::move(socket->addresses.remote),
-                                       .write_buffer_marks = *ResolveWriteBufferLimits(options_.write_buffer_limits)});
+                                      {.local = std::move(socket->addresses.local),
+                                       .remote = std::move(socket->addresses.remote),
+                                       .write_buffer_marks = *ResolveWriteBufferLimits(options_.write_buffer_limits),
+                                       .gate = options_.gate});
   result_ = DatagramEndpoint{.transport = transport_, .protocol = std::move(protocol)};
   transport_->Start([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->Deliver();

@@ -9,6 +9,8 @@
 #include <cstring>
 
 #include "transports/api/datagram.h"
+#include "transports/api/error.h"
+#include "transports/base/sockaddr.h"
 
 namespace transportd {
 namespace {
@@ -123,7 +125,37 @@ DatagramSocket::SendResult DatagramSocket::SendOnce(std::span<const Outgoing> da
   return result;
 }
 
+DatagramSocket::SendResult DatagramSocket::SendWithoutSymlinks(std::span<const Outgoing> datagrams) const {
+  std::array<Outgoing, kMaxSendCount> pinned;
+  size_t sent_count = 0;
+  while (sent_count < datagrams.size()) {
+    const auto left = datagrams.subspan(sent_count);
+    const std::string_view address = left.front().address;
+    SocketTarget target;
+    if (!address.empty()) {
+      const SocketAddress asked =
+          FromRawAddress(reinterpret_cast<const sockaddr*>(address.data()), static_cast<socklen_t>(address.size()));
+      absl::StatusOr<SocketTarget> found = FindSocketTarget(asked, symlinks_, "sendto");
+      if (!found.ok()) {
+        const int err = ToTransportError(found.status()).errno_number;
+        return {.sent_count = sent_count, .error_number = err != 0 ? err : EINVAL};
+      }
+      target = *std::move(found);
+    }
+    size_t count = 0;
+    for (; count < std::min(left.size(), kMaxSendCount) && left[count].address == address; ++count) {
+      pinned[count] = {.data = left[count].data,
+                       .address = {reinterpret_cast<const char*>(&target.raw.storage), target.raw.length}};
+    }
+    const SendResult result = SendOnce({pinned.data(), count}, /*in_runs=*/false);
+    sent_count += result.sent_count;
+    if (result.error_number != 0) return {.sent_count = sent_count, .error_number = result.error_number};
+  }
+  return {.sent_count = sent_count};
+}
+
 DatagramSocket::SendResult DatagramSocket::Send(std::span<const Outgoing> datagrams) {
+  if (symlinks_ == Symlinks::kForbid) return SendWithoutSymlinks(datagrams);
   size_t sent_count = 0;
   while (sent_count < datagrams.size()) {
     const auto left = datagrams.subspan(sent_count);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "transports/api/address.h"
+#include "transports/base/socket_place.h"
 #include "transports/base/unique_fd.h"
 
 namespace transportd {
@@ -52,7 +53,9 @@ class DatagramSocket final {
     int error_number = 0;  // Why the next one was not sent; 0: all were. EAGAIN: try again when there is room.
   };
 
-  DatagramSocket(UniqueFd fd, AddressFamily family) : fd_(std::move(fd)), family_(family) {}
+  // `symlinks`: in the paths that datagrams are sent to.
+  DatagramSocket(UniqueFd fd, AddressFamily family, Symlinks symlinks = Symlinks::kFollow)
+      : fd_(std::move(fd)), family_(family), symlinks_(symlinks) {}
 
   int fd() const { return fd_.get(); }
   AddressFamily family() const { return family_; }
@@ -73,9 +76,12 @@ class DatagramSocket final {
   // How many from the front may go into one message.
   size_t RunLength(std::span<const Outgoing> datagrams) const;
   SendResult SendOnce(std::span<const Outgoing> datagrams, bool in_runs) const;
+  // As Send, to Unix sockets that no symbolic link leads to.
+  SendResult SendWithoutSymlinks(std::span<const Outgoing> datagrams) const;
 
   const UniqueFd fd_;
   const AddressFamily family_;
+  const Symlinks symlinks_;
   // Cleared when the kernel refuses it here, as it does on a device that cannot sum checksums.
   bool segmentation_ = true;
   // The kernel counts modulo 2^32.

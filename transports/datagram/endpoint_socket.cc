@@ -9,7 +9,10 @@
 #include "transports/api/error.h"
 #include "transports/base/admit_socket.h"
 #include "transports/base/check.h"
+#include "transports/base/gated_bind.h"
+#include "transports/base/gated_path.h"
 #include "transports/base/sockaddr.h"
+#include "transports/base/socket_place.h"
 #include "transports/base/stale_socket.h"
 
 namespace transportd {
@@ -27,13 +30,31 @@ absl::Status SwitchOn(int fd, int option, const EndpointAddresses& addresses) {
   return ErrnoToStatus(err, "setsockopt", Describe(addresses));
 }
 
-absl::Status CallWithAddress(int (*call)(int, const sockaddr*, socklen_t), int fd, const SocketAddress& address,
-                             std::string_view operation) {
-  const absl::StatusOr<RawAddress> raw = ToRawAddress(address);
-  if (!raw.ok()) return raw.status();
-  if (call(fd, raw->get(), raw->length) == 0) return absl::OkStatus();
+Symlinks SymlinksOf(const SocketGate* gate) { return ForbidsSymlinks(gate) ? Symlinks::kForbid : Symlinks::kFollow; }
+
+absl::Status BindUnix(int fd, const SocketAddress& address, SocketGate* gate) {
+  if (gate != nullptr) {
+    if (const auto allowed = gate->MayBind(address); !allowed.ok()) return allowed.status();
+  }
+  const absl::StatusOr<SocketPlace> place = FindSocketPlace(address, SymlinksOf(gate));
+  if (!place.ok()) return place.status();
+  RemoveStaleSocket(*place);
+  if (::bind(fd, place->raw.get(), place->raw.length) == 0) return absl::OkStatus();
   const int err = errno;
-  return ErrnoToStatus(err, operation, address.ToString());
+  return ErrnoToStatus(err, "bind", address.ToString());
+}
+
+// Waits for nobody: a datagram socket only takes note of the address.
+absl::Status Connect(int fd, const SocketAddress& address, SocketGate* gate) {
+  if (gate != nullptr) {
+    if (absl::Status status = gate->MayConnect(address); !status.ok()) return status;
+  }
+  const absl::StatusOr<SocketTarget> target = FindSocketTarget(
+      address, address.family == AddressFamily::kUnix ? SymlinksOf(gate) : Symlinks::kFollow, "connect");
+  if (!target.ok()) return target.status();
+  if (::connect(fd, target->raw.get(), target->raw.length) == 0) return absl::OkStatus();
+  const int err = errno;
+  return ErrnoToStatus(err, "connect", address.ToString());
 }
 
 absl::StatusOr<UniqueFd> Open(const EndpointAddresses& addresses, const EndpointSocketOptions& options) {
@@ -46,12 +67,11 @@ absl::StatusOr<UniqueFd> Open(const EndpointAddresses& addresses, const Endpoint
   if (options.reuse_port) status = SwitchOn(fd.get(), SO_REUSEPORT, addresses);
   if (status.ok() && options.allow_broadcast) status = SwitchOn(fd.get(), SO_BROADCAST, addresses);
   if (status.ok() && addresses.local) {
-    if (addresses.family == AddressFamily::kUnix) RemoveStaleSocket(addresses.local->path);
-    status = CallWithAddress(::bind, fd.get(), *addresses.local, "bind");
+    status = addresses.family == AddressFamily::kUnix ? BindUnix(fd.get(), *addresses.local, options.gate)
+                                                      : BindAllowed(fd.get(), *addresses.local, options.gate);
   }
-  // Neither waits for anybody: a datagram socket only takes note of the address.
   if (status.ok() && addresses.remote && !options.allow_broadcast) {
-    status = CallWithAddress(::connect, fd.get(), *addresses.remote, "connect");
+    status = Connect(fd.get(), *addresses.remote, options.gate);
   }
   if (!status.ok()) return status;
   return fd;

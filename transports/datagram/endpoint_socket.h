@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "transports/api/address.h"
+#include "transports/api/socket_gate.h"
 #include "transports/base/unique_fd.h"
 
 namespace transportd {
@@ -27,6 +28,7 @@ struct EndpointSocketOptions {
   bool reuse_port = false;
   bool allow_broadcast = false;  // The socket is then not connected to its remote address.
   int descriptor_limit = 0;      // See AdmitSocket.
+  SocketGate* gate = nullptr;    // Asked before each address is bound or connected to. Null: everything is allowed.
 };
 
 struct EndpointSocket {

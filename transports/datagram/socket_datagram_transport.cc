@@ -9,6 +9,7 @@
 
 #include "transports/api/error.h"
 #include "transports/base/check.h"
+#include "transports/base/gated_path.h"
 #include "transports/base/owned_socket.h"
 #include "transports/base/socket_option_table.h"
 #include "transports/base/str_cat.h"
@@ -52,9 +53,12 @@ std::shared_ptr<SocketDatagramTransport> SocketDatagramTransport::Create(LoopCon
 SocketDatagramTransport::SocketDatagramTransport(LoopContext& context, UniqueFd fd, AddressFamily family,
                                                  std::shared_ptr<DatagramProtocol> protocol, Options options)
     : context_(&context),
-      socket_(std::in_place, std::move(fd), family),
+      socket_(std::in_place, std::move(fd), family,
+              family == AddressFamily::kUnix && ForbidsSymlinks(options.gate.get()) ? Symlinks::kForbid
+                                                                                    : Symlinks::kFollow),
       protocol_(std::move(protocol)),
       receive_count_(kFirstReceiveCount),
+      gate_(std::move(options.gate)),
       watermarks_(options.write_buffer_marks),
       retry_delay_(kFirstRetryDelay),
       remote_(std::move(options.remote)) {
@@ -63,6 +67,12 @@ SocketDatagramTransport::SocketDatagramTransport(LoopContext& context, UniqueFd 
   if (absl::StatusOr<SocketAddress> name = GetSockname(socket_->fd()); name.ok()) extra_info_.sockname = *name;
   if (absl::StatusOr<SocketAddress> name = GetPeername(socket_->fd()); name.ok()) extra_info_.peername = *name;
   extra_info_.socket = GetSocketKind(socket_->fd());
+  asks_receive_ = gate_ != nullptr && (options.local || !IsConnected());
+  if (family == AddressFamily::kUnix && ForbidsSymlinks(gate_.get())) {
+    // The kernel has names that lead through descriptors.
+    if (options.local) extra_info_.sockname = std::move(options.local);
+    if (IsConnected()) extra_info_.peername = remote_;
+  }
   waits_by_time_ = family == AddressFamily::kUnix && !IsConnected();
   watch_ = context_->reactor().AddWatch(socket_->fd(), *this);
 }
@@ -119,6 +129,10 @@ void SocketDatagramTransport::OnReadable() {
       continue;
     }
     const SocketAddress* const sender = Sender(batch.address(i), item.address_length);
+    if (asks_receive_ && !MayReceive(sender)) {
+      ++counts_.dropped_received_count;
+      continue;
+    }
     if (IsReading()) {
       Deliver(item.data, sender);
     } else {
@@ -142,8 +156,18 @@ const SocketAddress* SocketDatagramTransport::Sender(const sockaddr* address, so
     std::memcpy(&last_sender_raw_.storage, address, length);
     last_sender_raw_.length = length;
     last_sender_ = FromRawAddress(address, length);
+    allowed_sender_generation_.reset();
   }
   return last_sender_.family == AddressFamily::kUnspecified ? nullptr : &last_sender_;
+}
+
+bool SocketDatagramTransport::MayReceive(const SocketAddress* sender) {
+  const uint64_t generation = gate_->Generation();
+  if (allowed_sender_generation_ == generation) return true;
+  allowed_sender_generation_.reset();
+  if (!gate_->MayReceive(sender != nullptr ? *sender : SocketAddress{.family = socket_->family()})) return false;
+  allowed_sender_generation_ = generation;
+  return true;
 }
 
 void SocketDatagramTransport::Deliver(std::string_view data, const SocketAddress* address) {
@@ -240,12 +264,24 @@ absl::Status SocketDatagramTransport::SendSome(std::span<const OutgoingDatagram>
   return refused;
 }
 
-absl::Status SocketDatagramTransport::ToDestination(const SocketAddress& address, RawAddress& raw) const {
+absl::Status SocketDatagramTransport::ToDestination(const SocketAddress& address, RawAddress& raw) {
   // The kernel would take an IPv4 address on an IPv6 socket; Python does not.
   if (address.family != socket_->family()) return ErrnoToStatus(EAFNOSUPPORT, "sendto", address.ToString());
   absl::StatusOr<RawAddress> converted = ToRawAddress(address);
   if (!converted.ok()) return converted.status();
   raw = *converted;
+  if (gate_ == nullptr) return absl::OkStatus();
+  return AskToSend({reinterpret_cast<const char*>(&raw.storage), raw.length});
+}
+
+absl::Status SocketDatagramTransport::AskToSend(std::string_view address) {
+  const uint64_t generation = gate_->Generation();
+  if (allowed_destination_generation_ == generation && allowed_destination_ == address) return absl::OkStatus();
+  const absl::Status status = gate_->MaySend(
+      FromRawAddress(reinterpret_cast<const sockaddr*>(address.data()), static_cast<socklen_t>(address.size())));
+  if (!status.ok()) return status;
+  allowed_destination_generation_ = generation;
+  allowed_destination_ = address;
   return absl::OkStatus();
 }
 
@@ -292,12 +328,20 @@ void SocketDatagramTransport::OnWritable() {
 
 void SocketDatagramTransport::SendQueued() {
   std::array<DatagramSocket::Outgoing, DatagramSocket::kMaxSendCount> outgoing;
-  const size_t count = std::min(queue_.size(), outgoing.size());
-  for (size_t i = 0; i < count; ++i) outgoing[i] = queue_[i].ToOutgoing();
+  size_t count = 0;
+  absl::Status refused;  // What comes behind them, and may not be sent any more.
+  for (; count < std::min(queue_.size(), outgoing.size()); ++count) {
+    outgoing[count] = queue_[count].ToOutgoing();
+    if (gate_ == nullptr || outgoing[count].address.empty()) continue;
+    refused = AskToSend(outgoing[count].address);
+    if (!refused.ok()) break;
+  }
   const DatagramSocket::SendResult result = socket_->Send({outgoing.data(), count});
 
   absl::Status error;
-  if (result.error_number != 0 && result.error_number != EAGAIN) {
+  if (result.sent_count == count) {
+    error = std::move(refused);
+  } else if (result.error_number != EAGAIN) {
     error = SendError(result.error_number, outgoing[result.sent_count].address);
   }
   const size_t done = result.sent_count + (error.ok() ? 0 : 1);

@@ -15,6 +15,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "transports/api/datagram.h"
+#include "transports/api/socket_gate.h"
 #include "transports/base/sockaddr.h"
 #include "transports/base/unique_fd.h"
 #include "transports/base/watermarks.h"
@@ -43,9 +44,14 @@ class SocketDatagramTransport final : public DatagramTransport,
                                       private FdHandler {
  public:
   struct Options {
+    // What the socket was bound to; unset: it was not.
+    std::optional<SocketAddress> local = {};
     // What SendTo may name. Whether the socket is connected to it, the kernel tells.
     std::optional<SocketAddress> remote = {};
     WriteBufferMarks write_buffer_marks = {};
+    // Asked for each datagram that SocketGate says. Null: everything is allowed. shared_ptr: owned by this and by
+    // whoever made it.
+    std::shared_ptr<SocketGate> gate = {};
   };
 
   // Takes over `fd`, a SOCK_DGRAM socket of `family` that is non-blocking and close-on-exec. Registered with `context`,
@@ -119,6 +125,8 @@ class SocketDatagramTransport final : public DatagramTransport,
   // How many to ask for next: more while there are more, and of long ones few, so that little is held when the protocol
   // pauses in the middle.
   void AdaptReceiveCount(size_t received_count, size_t longest_bytes);
+  // Whether the gate lets in what comes from `sender`, which Sender has told.
+  bool MayReceive(const SocketAddress* sender);
   // The sender; null: it has no address. Valid until the next call.
   const SocketAddress* Sender(const sockaddr* address, socklen_t length);
   void Deliver(std::string_view data, const SocketAddress* address);
@@ -129,7 +137,9 @@ class SocketDatagramTransport final : public DatagramTransport,
   absl::Status SendSome(std::span<const OutgoingDatagram> datagrams, std::span<RawAddress> raw,
                         std::span<DatagramSocket::Outgoing> outgoing);
   // An error is one for ErrorReceived.
-  absl::Status ToDestination(const SocketAddress& address, RawAddress& raw) const;
+  absl::Status ToDestination(const SocketAddress& address, RawAddress& raw);
+  // The gate's answer for a destination, the bytes of a sockaddr.
+  absl::Status AskToSend(std::string_view address);
   // asyncio's TypeError: the end. Null: none was given.
   void FailForAddress(const SocketAddress* address);
   // Sends them, or as many as the kernel takes, and keeps the rest.
@@ -172,6 +182,14 @@ class SocketDatagramTransport final : public DatagramTransport,
   bool held_queued_ = false;  // DeliverHeld is queued.
   RawAddress last_sender_raw_;
   SocketAddress last_sender_;  // What last_sender_raw_ says: most datagrams come from where the one before did.
+
+  // Null: everything is allowed.
+  const std::shared_ptr<SocketGate> gate_;
+  bool asks_receive_ = false;  // The gate, for what arrives.
+  // What the gate has allowed last, and its Generation then. Unset: nothing.
+  std::optional<uint64_t> allowed_sender_generation_;  // last_sender_raw_ is who.
+  std::optional<uint64_t> allowed_destination_generation_;
+  std::string allowed_destination_;  // The bytes of its sockaddr.
 
   std::deque<Queued> queue_;
   size_t queue_bytes_ = 0;  // Their data, and kDatagramHeaderBytes each.

@@ -5,7 +5,10 @@
 
 #include "transports/api/error.h"
 #include "transports/base/check.h"
+#include "transports/base/gated_path.h"
 #include "transports/base/owned_socket.h"
+#include "transports/base/socket_place.h"
+#include "transports/base/str_cat.h"
 #include "transports/base/thread_executor.h"
 #include "transports/datagram/create_datagram_endpoint.h"
 #include "transports/pipe/connect_pipe.h"
@@ -53,11 +56,15 @@ std::shared_ptr<Operation> ServeSocket(LoopContext& context, ProtocolFactory fac
                                       .arguments = std::move(arguments),
                                       .server = {.server = {.backlog = options.backlog,
                                                             .write_buffer_limits = options.write_buffer_limits,
-                                                            .layer = std::move(layer)},
+                                                            .layer = std::move(layer),
+                                                            .gate = options.gate},
                                                  .start_serving = options.start_serving},
                                       .make_on_closing = nullptr};
   if (cleanup_socket) {
-    serve.make_on_closing = [](const BoundSocket& socket) { return SocketFileRemover(socket.address.path); };
+    const Symlinks symlinks = ForbidsSymlinks(options.gate.get()) ? Symlinks::kForbid : Symlinks::kFollow;
+    serve.make_on_closing = [symlinks](const BoundSocket& socket) {
+      return SocketFileRemover(socket.address.path, symlinks);
+    };
   }
   return std::make_shared<ServeSocketOperation>(context, std::move(factory), std::move(serve), std::move(done));
 }
@@ -251,11 +258,18 @@ OperationId EpollEventLoop::Socketpair(SocketpairOptions options,
   });
 }
 
-OperationId EpollEventLoop::SocketFromfd(
-    int fd, absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<ExistingSocket>>)> done) {
-  return StartResult<std::shared_ptr<ExistingSocket>>(std::move(done), [this, fd](auto settle) {
+OperationId EpollEventLoop::SocketFromfd(int fd,
+                                         absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<ExistingSocket>>)> done,
+                                         std::shared_ptr<SocketGate> gate) {
+  return StartResult<std::shared_ptr<ExistingSocket>>(std::move(done), [this, fd, gate = std::move(gate)](auto settle) {
     const std::vector<int>& allowed = options_.inherited_fds;
-    if (std::find(allowed.begin(), allowed.end(), fd) == allowed.end()) {
+    absl::Status may_open;
+    for (const bool is_write : {false, true}) {
+      if (gate != nullptr && may_open.ok()) may_open = gate->MayOpen(StrCat("fd:", fd), is_write);
+    }
+    if (!may_open.ok()) {
+      settle(std::move(may_open));
+    } else if (std::find(allowed.begin(), allowed.end(), fd) == allowed.end()) {
       settle(InvalidArgument("UNKNOWN_FD", "fd", "no descriptor that was inherited and may be used by number"));
     } else {
       settle(DuplicateSocket(fd, context_.descriptor_limit()));

@@ -93,7 +93,10 @@ class EpollEventLoop final : public EventLoop {
   OperationId ConnectAcceptedSocket(ProtocolFactory factory, ConnectAcceptedSocketOptions options,
                                     absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
   OperationId Socketpair(SocketpairOptions options, absl::AnyInvocable<void(absl::StatusOr<SocketPair>)> done) override;
-  OperationId SocketFromfd(int fd, absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<ExistingSocket>>)> done);
+  // socket.fromfd of one of Options::inherited_fds; INVALID_ARGUMENT / UNKNOWN_FD for any other. `gate`: null: every
+  // one of them may be used.
+  OperationId SocketFromfd(int fd, absl::AnyInvocable<void(absl::StatusOr<std::shared_ptr<ExistingSocket>>)> done,
+                           std::shared_ptr<SocketGate> gate = nullptr);
   OperationId Getaddrinfo(GetaddrinfoOptions options,
                           absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) override;
   OperationId Getnameinfo(SocketAddress address, int flags,

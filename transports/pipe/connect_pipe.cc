@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "transports/api/error.h"
+#include "transports/base/str_cat.h"
 #include "transports/pipe/open_pipe.h"
 #include "transports/pipe/pipe_transport.h"
 
@@ -47,14 +48,21 @@ void ConnectPipeOperation::Start() {
     return;
   }
   work_ = executor_.Run<absl::StatusOr<OpenPipe>>(
-      [path = *options_.path, direction = direction_, limit = context_.descriptor_limit()] {
-        return OpenPipeByPath(path, direction, limit);
+      [path = *options_.path, direction = direction_, limit = context_.descriptor_limit(), gate = options_.gate] {
+        return OpenPipeByPath(path, direction, limit, gate.get());
       },
       [this](absl::StatusOr<OpenPipe> pipe) { OnOpened(std::move(pipe)); });
 }
 
 void ConnectPipeOperation::TakeInherited() {
   if (cancelled_) return;
+  if (options_.gate != nullptr) {
+    const bool is_write = direction_ == PipeDirection::kWrite;
+    if (absl::Status status = options_.gate->MayOpen(StrCat("fd:", *options_.fd), is_write); !status.ok()) {
+      opener_->Fail(std::move(status));
+      return;
+    }
+  }
   InheritedPipes none;
   OnOpened((inherited_pipes_ != nullptr ? *inherited_pipes_ : none).Take(*options_.fd, direction_));
 }

@@ -61,12 +61,13 @@ void SendfileOperation::Start() {
   FetchMore();
 }
 
-SendfileOperation::Fetched SendfileOperation::Fetch(std::shared_ptr<SourceFile> file, const std::string& path,
+SendfileOperation::Fetched SendfileOperation::Fetch(std::shared_ptr<SourceFile> file, const SendfileOptions& options,
                                                     int descriptor_limit, off_t offset, size_t size_bytes,
                                                     bool native) {
   Fetched fetched;
   if (file == nullptr) {
-    absl::StatusOr<std::shared_ptr<SourceFile>> opened = SourceFile::Open(path, descriptor_limit);
+    absl::StatusOr<std::shared_ptr<SourceFile>> opened =
+        SourceFile::Open(options.path, descriptor_limit, options.gate.get());
     if (!opened.ok()) return Fetched(opened.status());
     file = fetched.file = *std::move(opened);
   }
@@ -98,9 +99,9 @@ void SendfileOperation::FetchMore() {
     at_end_ = true;
     return;
   }
-  fetching_ = executor_.Run<Fetched>([file = file_, path = options_.path, limit = context_.descriptor_limit(),
+  fetching_ = executor_.Run<Fetched>([file = file_, options = options_, limit = context_.descriptor_limit(),
                                       offset = fetched_end_, size = static_cast<size_t>(size_bytes),
-                                      native = native_] { return Fetch(file, path, limit, offset, size, native); },
+                                      native = native_] { return Fetch(file, options, limit, offset, size, native); },
                                      [this](Fetched fetched) { OnFetched(std::move(fetched)); });
 }
 

@@ -64,8 +64,8 @@ class SendfileOperation final : public Operation,
     Fetched() = default;
     explicit Fetched(absl::Status why) : status(std::move(why)) {}
   };
-  static Fetched Fetch(std::shared_ptr<SourceFile> file, const std::string& path, int descriptor_limit, off_t offset,
-                       size_t size_bytes, bool native);
+  static Fetched Fetch(std::shared_ptr<SourceFile> file, const SendfileOptions& options, int descriptor_limit,
+                       off_t offset, size_t size_bytes, bool native);
 
   // Asks the executor for what comes after what it has fetched, when it is time.
   void FetchMore();

@@ -11,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "transports/api/error.h"
 #include "transports/base/admit_socket.h"
+#include "transports/base/gated_path.h"
 
 namespace transportd {
 namespace {
@@ -20,17 +21,21 @@ constexpr size_t kPrefetchPieceBytes = 64 * 1024;
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<SourceFile>> SourceFile::Open(const std::string& path, int descriptor_limit) {
+absl::StatusOr<std::shared_ptr<SourceFile>> SourceFile::Open(const std::string& path, int descriptor_limit,
+                                                             SocketGate* gate) {
   const std::string shown_path = absl::CHexEscape(path);
   const auto failed = [&](int error_number) { return ErrnoToStatus(error_number, "open", shown_path); };
   const auto not_regular = [] {
     return InvalidArgument("NOT_A_REGULAR_FILE", "path", "only a regular file can be sent");
   };
+  const absl::StatusOr<AllowedPath> allowed = AllowToOpen(path, /*is_write=*/false, gate, shown_path);
+  if (!allowed.ok()) return allowed.status();
   struct stat status {};
   // Looked at first: of some devices, opening is an act already.
-  if (::stat(path.c_str(), &status) != 0) return failed(errno);
+  if (::stat(allowed->path.c_str(), &status) != 0) return failed(errno);
   if (!S_ISREG(status.st_mode)) return not_regular();
-  UniqueFd fd = AdmitSocket(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), descriptor_limit);
+  UniqueFd fd =
+      AdmitSocket(::open(allowed->path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), descriptor_limit);
   const int err = errno;
   if (!fd.valid()) return failed(err);
   if (::fstat(fd.get(), &status) != 0) return failed(errno);

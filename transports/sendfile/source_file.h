@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "transports/api/socket_gate.h"
 #include "transports/base/unique_fd.h"
 
 namespace transportd {
@@ -18,8 +19,9 @@ namespace transportd {
 class SourceFile final {
  public:
   // Regular files only: INVALID_ARGUMENT / NOT_A_REGULAR_FILE for any other, which is not opened. The kernel's errors.
-  // `descriptor_limit`: see AdmitSocket.
-  static absl::StatusOr<std::shared_ptr<SourceFile>> Open(const std::string& path, int descriptor_limit);
+  // `descriptor_limit`: see AdmitSocket. `gate` is asked first; null: everything is allowed.
+  static absl::StatusOr<std::shared_ptr<SourceFile>> Open(const std::string& path, int descriptor_limit,
+                                                          SocketGate* gate = nullptr);
 
   int fd() const { return fd_.get(); }
   const std::string& path() const { return path_; }

@@ -50,20 +50,27 @@ std::optional<SocketKind> GetAcceptedKind(int fd) {
   return is_certain ? kind : std::nullopt;
 }
 
+// Closes with RST (socket(7), SO_LINGER); a Unix socket, which has none, just closes.
+void Reset(UniqueFd fd) {
+  const linger value{.l_onoff = 1, .l_linger = 0};
+  static_cast<void>(::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &value, sizeof(value)));
+  fd.Reset();
+}
+
 }  // namespace
 
-Acceptor::Acceptor(LoopContext& context, const Server* server, UniqueFd fd, SocketAddress address, uint32_t backlog,
-                   OnAccepted on_accepted)
+Acceptor::Acceptor(LoopContext& context, const Server* server, UniqueFd fd, SocketAddress address,
+                   const Options& options, OnAccepted on_accepted)
     : context_(context),
       server_(server),
       fd_(std::move(fd)),
       address_(std::move(address)),
       accepted_kind_(GetAcceptedKind(fd_.get())),
-      backlog_(backlog),
+      options_(options),
       on_accepted_(std::move(on_accepted)) {}
 
 absl::Status Acceptor::Listen() {
-  if (::listen(fd_.get(), static_cast<int>(backlog_)) == 0) return absl::OkStatus();
+  if (::listen(fd_.get(), static_cast<int>(options_.backlog)) == 0) return absl::OkStatus();
   const int err = errno;
   return ErrnoToStatus(err, "listen", address_.ToString());
 }
@@ -82,7 +89,7 @@ void Acceptor::Close() {
 
 void Acceptor::OnReadable() {
   // The callback may close this socket.
-  for (uint32_t i = 0; i < backlog_ && fd_.valid(); ++i) {
+  for (uint32_t i = 0; i < options_.backlog && fd_.valid(); ++i) {
     RawAddress peer;
     peer.length = sizeof(peer.storage);
     UniqueFd accepted = AdmitSocket(
@@ -90,7 +97,15 @@ void Acceptor::OnReadable() {
         context_.descriptor_limit());
     const int err = errno;
     if (accepted.valid()) {
-      on_accepted_(std::move(accepted), FromRawAddress(peer.get(), peer.length), accepted_kind_);
+      Accepted connection{
+          .fd = std::move(accepted), .peername = FromRawAddress(peer.get(), peer.length), .kind = accepted_kind_};
+      if (address_.family == AddressFamily::kUnix) connection.sockname = address_;
+      if (options_.gate != nullptr && !MayAccept(connection)) {
+        ++refused_count_;
+        Reset(std::move(connection.fd));
+        continue;
+      }
+      on_accepted_(std::move(connection));
     } else if (err == EAGAIN || err == EWOULDBLOCK) {
       return;
     } else if (!IsOfTheConnection(err)) {
@@ -98,6 +113,16 @@ void Acceptor::OnReadable() {
       return;
     }
   }
+}
+
+bool Acceptor::MayAccept(Accepted& accepted) {
+  if (!accepted.sockname) {
+    // It may have come to any address of this machine.
+    absl::StatusOr<SocketAddress> sockname = GetSockname(accepted.fd.get());
+    if (!sockname.ok()) return false;
+    accepted.sockname = *std::move(sockname);
+  }
+  return options_.gate->MayAccept(*accepted.sockname, accepted.peername);
 }
 
 void Acceptor::PauseAccepting(int error_number) {

@@ -26,7 +26,11 @@ std::shared_ptr<StreamTransport> MakeConnectedSocketTransport(LoopContext& conte
                                                               std::shared_ptr<BaseProtocol> protocol,
                                                               ConnectedSocketOptions options) {
   ExtraInfo extra_info;
-  if (auto sockname = GetSockname(fd.get()); sockname.ok()) extra_info.sockname = *std::move(sockname);
+  if (options.sockname) {
+    extra_info.sockname = std::move(options.sockname);
+  } else if (auto sockname = GetSockname(fd.get()); sockname.ok()) {
+    extra_info.sockname = *std::move(sockname);
+  }
   if (options.peername) {
     extra_info.peername = std::move(options.peername);
   } else if (auto peername = GetPeername(fd.get()); peername.ok()) {

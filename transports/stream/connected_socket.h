@@ -19,6 +19,8 @@ struct ConnectedSocketOptions {
   WriteBufferLimits write_buffer_limits = {};
   // What kind of socket it is; unset: getsockopt(2) is asked.
   std::optional<SocketKind> kind = {};
+  // Unset: getsockname(2) is asked.
+  std::optional<SocketAddress> sockname = {};
   // What accept4 told; unset: getpeername(2) is asked.
   std::optional<SocketAddress> peername = {};
   // What the connection speaks through: TLS, whose handshake comes before ConnectionMade. Null: nothing. Shared with

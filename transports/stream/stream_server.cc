@@ -33,10 +33,9 @@ StreamServer::StreamServer(LoopContext& context, std::vector<BoundSocket> socket
   acceptors_.reserve(sockets.size());
   for (BoundSocket& socket : sockets) {
     acceptors_.push_back(
-        std::make_unique<Acceptor>(context, this, std::move(socket.fd), std::move(socket.address), options_.backlog,
-                                   [this](UniqueFd fd, SocketAddress peer, const std::optional<SocketKind>& kind) {
-                                     OnAccepted(std::move(fd), std::move(peer), kind);
-                                   }));
+        std::make_unique<Acceptor>(context, this, std::move(socket.fd), std::move(socket.address),
+                                   Acceptor::Options{.backlog = options_.backlog, .gate = options_.gate.get()},
+                                   [this](Acceptor::Accepted accepted) { OnAccepted(std::move(accepted)); }));
   }
 }
 
@@ -67,15 +66,16 @@ void StreamServer::StartServing(absl::AnyInvocable<void(absl::Status)> done) {
 
 bool StreamServer::IsServing() const { return is_listening_ && !is_closed_; }
 
-void StreamServer::OnAccepted(UniqueFd fd, SocketAddress peer, const std::optional<SocketKind>& kind) {
+void StreamServer::OnAccepted(Acceptor::Accepted accepted) {
   std::shared_ptr<BaseProtocol> protocol = factory_();
   CHECK(protocol != nullptr);
   if (is_closed_) return;  // By the factory.
   const auto transport = MakeConnectedSocketTransport(
-      *context_, std::move(fd), std::move(protocol),
+      *context_, std::move(accepted.fd), std::move(protocol),
       {.write_buffer_limits = options_.write_buffer_limits,
-       .kind = kind,
-       .peername = std::move(peer),
+       .kind = accepted.kind,
+       .sockname = std::move(accepted.sockname),
+       .peername = std::move(accepted.peername),
        .layer = options_.layer,
        .on_lost = [self = shared_from_this()](StreamTransport& lost) { self->OnTransportLost(lost); }});
   transports_.insert(transport.get());
@@ -137,6 +137,12 @@ void StreamServer::AbortClients(absl::AnyInvocable<void(size_t)> done) {
     ++count;
   }
   if (done) done(count);
+}
+
+uint64_t StreamServer::RefusedCount() const {
+  uint64_t count = 0;
+  for (const auto& acceptor : acceptors_) count += acceptor->refused_count();
+  return count;
 }
 
 std::vector<SocketAddress> StreamServer::Sockets() const {

@@ -35,6 +35,8 @@ class StreamServer final : public Server, public LoopOwned, public std::enable_s
     // As in ConnectedSocketOptions.
     WriteBufferLimits write_buffer_limits = {};
     std::shared_ptr<const StreamLayer> layer = {};
+    // Asked for each connection; see Acceptor. shared_ptr: owned by this and by whoever made it.
+    std::shared_ptr<SocketGate> gate = {};
     // Once: just before the listening sockets are closed, by Close or with the loop. Must not use the server.
     absl::AnyInvocable<void()> on_closing = nullptr;
   };
@@ -50,6 +52,9 @@ class StreamServer final : public Server, public LoopOwned, public std::enable_s
   absl::Status Listen();
   // Accepts from the next turn on, when it listens. Nothing when closed.
   void StartAccepting();
+
+  // Connections that were reset because options.gate did not let them in.
+  uint64_t RefusedCount() const;
 
   // Server
   void StartServing(absl::AnyInvocable<void(absl::Status)> done) override;
@@ -68,7 +73,7 @@ class StreamServer final : public Server, public LoopOwned, public std::enable_s
  private:
   StreamServer(LoopContext& context, std::vector<BoundSocket> sockets, ProtocolFactory factory, Options options);
 
-  void OnAccepted(UniqueFd fd, SocketAddress peer, const std::optional<SocketKind>& kind);
+  void OnAccepted(Acceptor::Accepted accepted);
   void OnTransportLost(StreamTransport& transport);
   void CallOnClosing();
   // Closed and without transports: leaves the registry and tells those who wait.

@@ -10,6 +10,7 @@
 #include "transports/api/error.h"
 #include "transports/base/admit_socket.h"
 #include "transports/base/aggregate_errors.h"
+#include "transports/base/gated_bind.h"
 #include "transports/base/sockaddr.h"
 
 namespace transportd {
@@ -24,12 +25,10 @@ absl::Status SetOption(int fd, int level, int option, const SocketAddress& addre
 
 absl::StatusOr<BoundSocket> Bind(const SocketAddress& address, const CreateServerOptions& options,
                                  int descriptor_limit) {
-  const absl::StatusOr<RawAddress> raw = ToRawAddress(address);
-  if (!raw.ok()) return raw.status();
   UniqueFd fd = AdmitSocket(
       ::socket(AddressFamilyToNumber(address.family), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP),
       descriptor_limit);
-  int err = errno;
+  const int err = errno;
   if (!fd.valid()) return ErrnoToStatus(err, "socket", address.ToString());
 
   struct {
@@ -47,10 +46,7 @@ absl::StatusOr<BoundSocket> Bind(const SocketAddress& address, const CreateServe
     if (absl::Status status = SetOption(fd.get(), level, option, address); !status.ok()) return status;
   }
 
-  if (::bind(fd.get(), raw->get(), raw->length) != 0) {
-    err = errno;
-    return ErrnoToStatus(err, "bind", address.ToString());
-  }
+  if (absl::Status status = BindAllowed(fd.get(), address, options.gate.get()); !status.ok()) return status;
   absl::StatusOr<SocketAddress> bound = GetSockname(fd.get());
   if (!bound.ok()) return bound.status();
   return BoundSocket{.fd = std::move(fd), .address = *std::move(bound)};

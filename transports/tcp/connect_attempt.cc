@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "transports/base/admit_socket.h"
+#include "transports/base/gated_bind.h"
 #include "transports/base/sockaddr.h"
 
 namespace transportd {
@@ -19,6 +20,12 @@ bool ConnectAttempt::Start(const SocketAddress& remote, const std::vector<Socket
   if (!address.ok()) {
     Fail(address.status());
     return true;
+  }
+  if (gate_ != nullptr) {
+    if (const absl::Status status = gate_->MayConnect(remote); !status.ok()) {
+      Fail(status);
+      return true;
+    }
   }
   fd_ = AdmitSocket(
       ::socket(AddressFamilyToNumber(remote.family), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP),
@@ -55,14 +62,9 @@ bool ConnectAttempt::Start(const SocketAddress& remote, const std::vector<Socket
 bool ConnectAttempt::Bind(const std::vector<SocketAddress>& locals) {
   for (const SocketAddress& local : locals) {
     if (local.family != remote_.family) continue;
-    const absl::StatusOr<RawAddress> address = ToRawAddress(local);
-    if (!address.ok()) {
-      errors_.push_back(ToTransportError(address.status()));
-      continue;
-    }
-    if (::bind(fd_.get(), address->get(), address->length) == 0) return true;
-    const int err = errno;
-    errors_.push_back(ToTransportError(ErrnoToStatus(err, "bind", local.ToString())));
+    const absl::Status status = BindAllowed(fd_.get(), local, NamesASource(local) ? gate_ : nullptr);
+    if (status.ok()) return true;
+    errors_.push_back(ToTransportError(status));
   }
   if (errors_.empty()) {
     TransportError error;

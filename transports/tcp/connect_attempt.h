@@ -8,6 +8,7 @@
 #include "absl/functional/any_invocable.h"
 #include "transports/api/address.h"
 #include "transports/api/error.h"
+#include "transports/api/socket_gate.h"
 #include "transports/base/unique_fd.h"
 #include "transports/reactor/reactor.h"
 
@@ -16,8 +17,10 @@ namespace transportd {
 // asyncio's _connect_sock. Threading: loop thread only.
 class ConnectAttempt final : private FdHandler {
  public:
-  // `descriptor_limit`: see AdmitSocket.
-  ConnectAttempt(Reactor& reactor, int descriptor_limit) : reactor_(reactor), descriptor_limit_(descriptor_limit) {}
+  // `descriptor_limit`: see AdmitSocket. `gate` is asked before the kernel is; null: everything is allowed. It and
+  // `reactor` must outlive this.
+  ConnectAttempt(Reactor& reactor, int descriptor_limit, SocketGate* gate)
+      : reactor_(reactor), descriptor_limit_(descriptor_limit), gate_(gate) {}
   ConnectAttempt(const ConnectAttempt&) = delete;
   ConnectAttempt& operator=(const ConnectAttempt&) = delete;
   ~ConnectAttempt() override { Cancel(); }
@@ -45,6 +48,7 @@ class ConnectAttempt final : private FdHandler {
 
   Reactor& reactor_;
   const int descriptor_limit_;
+  SocketGate* const gate_;
   SocketAddress remote_;
   absl::AnyInvocable<void()> on_decided_;
   UniqueFd fd_;

@@ -14,7 +14,7 @@ void Connector::StartNext() {
   while (attempts_.size() < options_.remotes.size()) {
     const size_t index = attempts_.size();
     ConnectAttempt& attempt =
-        *attempts_.emplace_back(std::make_unique<ConnectAttempt>(reactor_, options_.descriptor_limit));
+        *attempts_.emplace_back(std::make_unique<ConnectAttempt>(reactor_, options_.descriptor_limit, options_.gate));
     const bool decided = attempt.Start(options_.remotes[index], options_.locals ? &*options_.locals : nullptr,
                                        [this, index] { OnDecided(index); });
     if (decided && attempt.connected()) {

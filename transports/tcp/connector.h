@@ -29,6 +29,7 @@ class Connector final {
     std::optional<std::vector<SocketAddress>> locals;
     std::optional<Duration> delay;                           // Unset: one after the other. 0: all at once.
     int descriptor_limit = LoopContext::kNoDescriptorLimit;  // See AdmitSocket.
+    SocketGate* gate = nullptr;                              // See ConnectAttempt.
   };
   // Called once, perhaps before Start returns, unless Cancel comes first: the connected socket and its family, or
   // none. May call Cancel; must not destroy the connector.

@@ -66,7 +66,8 @@ void CreateConnectionOperation::Connect() {
                                   Connector::Options{.remotes = InterleaveAddresses(*std::move(remotes_), interleave),
                                                      .locals = std::move(locals_),
                                                      .delay = options_.happy_eyeballs_delay,
-                                                     .descriptor_limit = context_.descriptor_limit()},
+                                                     .descriptor_limit = context_.descriptor_limit(),
+                                                     .gate = options_.gate.get()},
                                   [this](UniqueFd fd, AddressFamily family) { OnConnected(std::move(fd), family); });
   connector_->Start();
 }

@@ -65,10 +65,11 @@ void CreateServerOperation::Bind(const std::vector<SocketAddress>& addresses) {
     return;
   }
   TearDown();
-  opener_->Open(
-      *std::move(sockets),
-      {.server = {.backlog = options_.backlog, .write_buffer_limits = options_.write_buffer_limits, .layer = layer_},
-       .start_serving = options_.start_serving});
+  opener_->Open(*std::move(sockets), {.server = {.backlog = options_.backlog,
+                                                 .write_buffer_limits = options_.write_buffer_limits,
+                                                 .layer = layer_,
+                                                 .gate = options_.gate},
+                                      .start_serving = options_.start_serving});
 }
 
 void CreateServerOperation::Cancel() {

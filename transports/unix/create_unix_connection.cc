@@ -9,6 +9,8 @@
 
 #include "transports/api/error.h"
 #include "transports/base/admit_socket.h"
+#include "transports/base/gated_path.h"
+#include "transports/base/socket_place.h"
 #include "transports/unix/create_unix_options.h"
 
 namespace transportd {
@@ -35,7 +37,6 @@ CreateUnixConnectionOperation::~CreateUnixConnectionOperation() { TearDown(); }
 void CreateUnixConnectionOperation::Start() {
   if (absl::Status status = ValidateCreateUnixConnection(options_); !status.ok()) return Fail(std::move(status));
   address_ = {.family = AddressFamily::kUnix, .path = *options_.path};
-  raw_address_ = *ToRawAddress(address_);
   fd_ = AdmitSocket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), context_.descriptor_limit());
   const int err = errno;
   if (!fd_.valid()) return Fail(ErrnoToStatus(err, "socket", address_.ToString()));
@@ -46,10 +47,21 @@ void CreateUnixConnectionOperation::Start() {
   Connect();
 }
 
+absl::Status CreateUnixConnectionOperation::AskToConnect() {
+  SocketGate* const gate = options_.gate.get();
+  if (gate == nullptr || allowed_generation_ == gate->Generation()) return absl::OkStatus();
+  allowed_generation_ = gate->Generation();
+  return gate->MayConnect(address_);
+}
+
 void CreateUnixConnectionOperation::Connect() {
+  if (absl::Status status = AskToConnect(); !status.ok()) return Fail(std::move(status));
+  const absl::StatusOr<SocketTarget> target = FindSocketTarget(
+      address_, ForbidsSymlinks(options_.gate.get()) ? Symlinks::kForbid : Symlinks::kFollow, "connect");
+  if (!target.ok()) return Fail(target.status());
   int err = 0;
   do {
-    err = ::connect(fd_.get(), raw_address_.get(), raw_address_.length) == 0 ? 0 : errno;
+    err = ::connect(fd_.get(), target->raw.get(), target->raw.length) == 0 ? 0 : errno;
   } while (err == EINTR);
   if (err == EAGAIN) {
     retry_ = context_.reactor().CallLater(retry_delay_, [this] {
@@ -70,9 +82,11 @@ void CreateUnixConnectionOperation::Connect() {
 void CreateUnixConnectionOperation::Open() {
   UniqueFd fd = std::move(fd_);
   TearDown();
-  opener_->Open(
-      std::move(fd),
-      {.write_buffer_limits = options_.write_buffer_limits, .peername = {}, .layer = layer_, .on_lost = nullptr});
+  ConnectedSocketOptions options{
+      .write_buffer_limits = options_.write_buffer_limits, .layer = layer_, .on_lost = nullptr};
+  // The kernel has the name by which the peer was bound: that of a folder's descriptor, perhaps.
+  if (ForbidsSymlinks(options_.gate.get())) options.peername = address_;
+  opener_->Open(std::move(fd), std::move(options));
 }
 
 void CreateUnixConnectionOperation::OnTimeout() {

@@ -2,12 +2,13 @@
 #ifndef TRANSPORTD_TRANSPORTS_UNIX_CREATE_UNIX_CONNECTION_H_
 #define TRANSPORTD_TRANSPORTS_UNIX_CREATE_UNIX_CONNECTION_H_
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "transports/api/unix.h"
 #include "transports/base/operation.h"
-#include "transports/base/sockaddr.h"
 #include "transports/base/unique_fd.h"
 #include "transports/reactor/reactor.h"
 #include "transports/stream/loop_context.h"
@@ -35,6 +36,8 @@ class CreateUnixConnectionOperation final : public Operation,
  private:
   // Connects, or says when it will try again.
   void Connect();
+  // Asks the gate, unless it has allowed this.
+  absl::Status AskToConnect();
   void Open();
   void OnTimeout();
   // The end: `status` is not OK.
@@ -49,7 +52,7 @@ class CreateUnixConnectionOperation final : public Operation,
   const std::shared_ptr<TransportOpener> opener_;
 
   SocketAddress address_;
-  RawAddress raw_address_;
+  std::optional<uint64_t> allowed_generation_;  // Of the gate.
   UniqueFd fd_;
   Duration retry_delay_;
   TimerId deadline_ = 0;

@@ -11,21 +11,24 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "transports/api/address.h"
+#include "transports/api/socket_gate.h"
+#include "transports/base/socket_place.h"
 #include "transports/stream/stream_server.h"
 
 namespace transportd {
 
-// Binds a new stream socket to `address` (UNIX, with a path), whose stale socket file is removed first.
+// Binds a new stream socket to `address` (UNIX, with a path), when `gate` allows it; null: everything is allowed. A
+// stale socket file is removed first.
 //
 // With `mode`, its permission bits: the file never has more, not even for a moment, and when this returns it has just
 // those. Linux gives a new socket file the mode of the socket's own inode, less the umask; what the umask took is put
 // back afterwards. The kernel's errors; nothing stays then. `descriptor_limit`: see AdmitSocket.
 absl::StatusOr<BoundSocket> BindUnixSocket(const SocketAddress& address, std::optional<uint32_t> mode,
-                                           int descriptor_limit);
+                                           int descriptor_limit, SocketGate* gate = nullptr);
 
 // What removes the socket file at `path` if it still is the one that is there now: one that somebody else has put in
 // its place stays. Null: there is nothing to remove, because the name is abstract or empty, or has no file.
-absl::AnyInvocable<void()> SocketFileRemover(const std::string& path);
+absl::AnyInvocable<void()> SocketFileRemover(const std::string& path, Symlinks symlinks = Symlinks::kFollow);
 
 }  // namespace transportd
 
