@@ -29,9 +29,9 @@ struct SocketPlace {
   int stat_flags() const { return folder.valid() ? AT_SYMLINK_NOFOLLOW : 0; }
 };
 
-// For `address`, a Unix one; an abstract name is no path. Errors: ToRawAddress's; when links are forbidden the kernel's,
-// ELOOP for a link wherever in the path it is, and INVALID_PATH when the path does not end in a name or that name does
-// not fit: through its open folder it may have about 85 bytes (unix(7): a path has 108).
+// For `address`, a Unix one; an abstract name is no path. Errors: ToRawAddress's; when links are forbidden the
+// kernel's, ELOOP for a link wherever in the path it is, and INVALID_PATH when the path does not end in a name or that
+// name does not fit: through its open folder it may have about 85 bytes (unix(7): a path has 108).
 absl::StatusOr<SocketPlace> FindSocketPlace(const SocketAddress& address, Symlinks symlinks);
 
 // A Unix socket to connect or send to, that is there. Threading: a value.

@@ -33,6 +33,7 @@ struct EndpointEnds {
   std::optional<SocketAddress> remote = {};
   bool connected = true;  // To the remote end, when there is one.
   WriteBufferMarks marks = {};
+  std::shared_ptr<SocketGate> gate = {};
 };
 
 // Threading: the test's thread is the loop's.
@@ -67,9 +68,9 @@ class DatagramFixture : public LoopFixture {
       const RawAddress raw = *ToRawAddress(*ends.remote);
       ASSERT_EQ(::connect(fd.get(), raw.get(), raw.length), 0) << ends.remote->ToString();
     }
-    transport_ = SocketDatagramTransport::Create(*context_, std::move(fd), family,
-                                                 std::make_shared<RecordingDatagramProtocol>(record_),
-                                                 {.remote = ends.remote, .write_buffer_marks = ends.marks});
+    transport_ = SocketDatagramTransport::Create(
+        *context_, std::move(fd), family, std::make_shared<RecordingDatagramProtocol>(record_),
+        {.local = ends.local, .remote = ends.remote, .write_buffer_marks = ends.marks, .gate = std::move(ends.gate)});
   }
   // Open, and nothing recorded yet.
   void Open(AddressFamily family, EndpointEnds ends) {

@@ -10,8 +10,10 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/fake_gate.h"
 #include "tests/support/raw_datagram_peer.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
 #include "transports/base/sockaddr.h"
 #include "transports/base/socket_option_table.h"
 
@@ -152,6 +154,82 @@ TEST(OpenEndpointSocket, AbstractNameNeedsNoFile) {
   ASSERT_THAT(first, IsOk());
   EXPECT_THAT(OpenEndpointSocket({Local(address)}, kPlain), HasReason("EADDRINUSE"));
   EXPECT_THAT(OpenEndpointSocket({Remote(address)}, kPlain), IsOk());
+}
+
+// With a gate.
+
+EndpointSocketOptions Gated(FakeGate& gate) {
+  EndpointSocketOptions options = kPlain;
+  options.gate = &gate;
+  return options;
+}
+
+TEST(OpenEndpointSocket, GateIsAskedForEachAddressOfEachCandidate) {
+  FakeGate gate;
+  gate.Refuse("connect 127.0.0.1:1");
+  RawDatagramPeer peer = RawDatagramPeer::OnLoopback();
+  EndpointAddresses first = Local(Inet("127.0.0.1")), second = first;
+  first.remote = Inet("127.0.0.1", 1);
+  second.remote = peer.address();
+  const auto socket = OpenEndpointSocket({first, second}, Gated(gate));
+  ASSERT_THAT(socket, IsOk());
+  EXPECT_EQ(*GetPeername(socket->fd.get()), peer.address());
+  EXPECT_THAT(gate.asked(), testing::ElementsAre("bind 127.0.0.1:0", "connect 127.0.0.1:1", "bind 127.0.0.1:0",
+                                                 "connect " + peer.address().ToString()));
+}
+
+TEST(OpenEndpointSocket, GateRefusesAllOrAmongOthers) {
+  FakeGate gate;
+  gate.Refuse("bind");
+  EXPECT_THAT(OpenEndpointSocket({Local(Inet("127.0.0.1"))}, Gated(gate)),
+              testing::AllOf(StatusIs(absl::StatusCode::kPermissionDenied), HasReason("POLICY_DENIED")));
+  const auto socket = OpenEndpointSocket({Local(Inet("127.0.0.1")), Remote(Inet("127.0.0.1", 9))}, Gated(gate));
+  EXPECT_THAT(socket, IsOk());
+}
+
+TEST(OpenEndpointSocket, GatePicksThePort) {
+  RawDatagramPeer used = RawDatagramPeer::OnLoopback();
+  FakeGate gate;
+  gate.ranges = {{.first = used.address().port, .last = used.address().port}};
+  EXPECT_THAT(OpenEndpointSocket({Local(Inet("127.0.0.1"))}, Gated(gate)), HasReason("EADDRINUSE"));
+  const uint16_t port = used.address().port;
+  used.Close();
+  const auto socket = OpenEndpointSocket({Local(Inet("127.0.0.1"))}, Gated(gate));
+  ASSERT_THAT(socket, IsOk());
+  EXPECT_EQ(GetSockname(socket->fd.get())->port, port);
+}
+
+TEST(OpenEndpointSocket, BroadcastIsNotConnectedAndSoNotAskedAbout) {
+  FakeGate gate;
+  EndpointSocketOptions options = Gated(gate);
+  options.allow_broadcast = true;
+  EXPECT_THAT(OpenEndpointSocket({Remote(Inet("255.255.255.255", 9))}, options), IsOk());
+  EXPECT_THAT(gate.asked(), IsEmpty());
+}
+
+TEST(OpenEndpointSocket, GatedUnixEndsFollowNoLink) {
+  const TempDir directory;
+  ASSERT_EQ(::symlink(".", directory.Path("link").c_str()), 0);
+  const auto unix_address = [&](const char* name) {
+    return SocketAddress{.family = AddressFamily::kUnix, .path = directory.Path(name)};
+  };
+  FakeGate gate;
+  gate.forbids_symlinks = true;
+  const RawDatagramPeer peer = RawDatagramPeer::OnPath(directory.Path("peer"));
+  EndpointAddresses both = Local(unix_address("s"));
+  both.remote = unix_address("peer");
+  {
+    const auto socket = OpenEndpointSocket({both}, Gated(gate));
+    ASSERT_THAT(socket, IsOk());
+    EXPECT_EQ(socket->addresses.local, both.local);
+    EXPECT_TRUE(directory.Exists("s"));
+  }
+  EXPECT_THAT(OpenEndpointSocket({both}, Gated(gate)), IsOk()) << "what is stale goes";
+  EXPECT_THAT(OpenEndpointSocket({Local(unix_address("link/s"))}, Gated(gate)), HasReason("ELOOP"));
+  EXPECT_THAT(OpenEndpointSocket({Remote(unix_address("link/peer"))}, Gated(gate)), HasReason("ELOOP"));
+  gate.Refuse("bind");
+  EXPECT_THAT(OpenEndpointSocket({both}, Gated(gate)), HasReason("POLICY_DENIED"));
+  EXPECT_TRUE(directory.Exists("s"));
 }
 
 }  // namespace

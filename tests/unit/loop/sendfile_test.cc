@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/fake_gate.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/loop/event_loop_fixture.h"
 
@@ -73,6 +74,26 @@ TEST_F(LoopSendfileTest, EndOfTheLoopEndsIt) {
   Turn();
   CloseLoop();
   EXPECT_FALSE(outcome.done());
+}
+
+TEST_F(LoopSendfileTest, GateIsAskedOnceForTheFile) {
+  RawListener listener;
+  Record& record = NewRecord();
+  const auto transport = Open(record, listener.address());
+  RawPeer peer = listener.Accept();
+  const auto gate = std::make_shared<FakeGate>();
+  const std::string path = directory_.WriteFile("f", std::string(3'000'000, 'x'));
+  Outcome<uint64_t> sent;
+  loop_->Sendfile(transport, {.path = path, .gate = gate}, Settled(sent));
+  ASSERT_TRUE(RunUntil([&] {
+    peer.Poll();
+    return sent.done();
+  }));
+  EXPECT_THAT(sent.status(), IsOk());
+  EXPECT_THAT(gate->asked(), testing::ElementsAre("read " + path));
+  gate->Refuse("read");
+  EXPECT_THAT(Send(transport, {.path = path, .gate = gate}).status(), HasReason("POLICY_DENIED"));
+  EXPECT_FALSE(transport->IsClosing());
 }
 
 }  // namespace

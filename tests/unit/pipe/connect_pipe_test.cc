@@ -14,6 +14,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/fake_gate.h"
 #include "tests/support/raw_peer.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/loop/event_loop_fixture.h"
@@ -489,6 +490,69 @@ TEST_F(ConnectPipeTest, LoopMayGoWhileAFileIsBeingOpened) {
   Start(kRead, outcome, NewRecord(), options);
   CloseLoop();
   EXPECT_EQ(outcome.done_count, 0);
+}
+
+// With a gate.
+
+class GatedConnectPipeTest : public ConnectPipeTest {
+ protected:
+  absl::Status ConnectGated(PipeDirection direction, std::string path) {
+    return Connect(direction, NewRecord(), {.path = std::move(path), .gate = gate_});
+  }
+
+  const std::shared_ptr<FakeGate> gate_ = std::make_shared<FakeGate>();
+};
+
+TEST_F(GatedConnectPipeTest, PathIsAskedAboutForItsDirection) {
+  const std::string path = MakeFifo();
+  ASSERT_THAT(ConnectGated(kRead, path), IsOk());
+  ASSERT_THAT(ConnectGated(kWrite, path), IsOk());
+  EXPECT_THAT(gate_->asked(), ElementsAre("read " + path, "write " + path));
+}
+
+TEST_F(GatedConnectPipeTest, RefusedPathIsNotLookedAt) {
+  gate_->Refuse("");
+  EXPECT_THAT(ConnectGated(kRead, "/none"),
+              testing::AllOf(StatusIs(absl::StatusCode::kPermissionDenied), HasReason("POLICY_DENIED")));
+}
+
+TEST_F(GatedConnectPipeTest, InheritedDescriptorIsAskedAboutAndStaysWhenRefused) {
+  RawPipe pipe;
+  const int number = pipe.read_end.get();
+  ASSERT_THAT(inherited_.Add(number), IsOk());
+  static_cast<void>(pipe.read_end.Release());
+  gate_->Refuse("read");
+  EXPECT_THAT(Connect(kRead, NewRecord(), {.fd = number, .gate = gate_}), HasReason("POLICY_DENIED"));
+  EXPECT_THAT(Connect(kRead, NewRecord(), {.fd = 12345, .gate = gate_}), HasReason("POLICY_DENIED"));
+  gate_->refuses = nullptr;
+  EXPECT_THAT(Connect(kRead, NewRecord(), {.fd = number, .gate = gate_}), IsOk());
+  const std::string question = "read fd:" + std::to_string(number);
+  EXPECT_THAT(gate_->asked(), ElementsAre(question, "read fd:12345", question));
+}
+
+TEST_F(GatedConnectPipeTest, WithoutSymbolicLinksFifosAndTerminalsAreOpened) {
+  gate_->forbids_symlinks = true;
+  const std::string path = MakeFifo();
+  Record& record = NewRecord();
+  ASSERT_THAT(Connect(kRead, record, {.path = path, .gate = gate_}), IsOk());
+  EXPECT_EQ(record.transport->GetExtraInfo().pipe->path, path);
+  RawPipeEnd writer(path, O_WRONLY);
+  ASSERT_TRUE(writer.Write("abc"));
+  EXPECT_TRUE(RunUntil([&] { return record.received == "abc"; }));
+  const RawPty pty;
+  EXPECT_THAT(ConnectGated(kWrite, pty.path), IsOk());
+  EXPECT_THAT(ConnectGated(kWrite, folder_), HasReason("NOT_A_PIPE"));
+}
+
+TEST_F(GatedConnectPipeTest, LinkToAPipeOrItsFolderIsRefused) {
+  gate_->forbids_symlinks = true;
+  MakeFifo();
+  ASSERT_EQ(::symlink("fifo", (folder_ + "/file").c_str()), 0);
+  EXPECT_THAT(ConnectGated(kRead, folder_ + "/file"), HasReason("ELOOP"));
+  ASSERT_EQ(::unlink((folder_ + "/file").c_str()), 0);
+  ASSERT_EQ(::symlink(".", (folder_ + "/file").c_str()), 0);
+  EXPECT_THAT(ConnectGated(kRead, folder_ + "/file/fifo"), HasReason("ELOOP"));
+  EXPECT_THAT(ConnectGated(kRead, "/proc/self/fd/0"), HasReason("ELOOP"));
 }
 
 }  // namespace

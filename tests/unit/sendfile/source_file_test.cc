@@ -8,6 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/fake_gate.h"
 #include "tests/support/no_descriptor_limit.h"
 #include "tests/support/raw_peer.h"
 #include "tests/support/status_matchers.h"
@@ -58,6 +59,33 @@ TEST(SourceFile, Failures) {
   EXPECT_EQ(ToTransportError(missing.status()).operation, "open");
   EXPECT_EQ(ToTransportError(missing.status()).address, directory.Path("none\\x01"));
   EXPECT_THAT(SourceFile::Open(directory.WriteFile("f", ""), 1), HasReason("EMFILE"));
+}
+
+TEST(SourceFile, GateIsAskedBeforeTheFileIsLookedAt) {
+  const TempDir directory;
+  FakeGate gate;
+  gate.Refuse("read");
+  EXPECT_THAT(SourceFile::Open("/none", kNoDescriptorLimit, &gate), HasReason("POLICY_DENIED"));
+  EXPECT_THAT(gate.asked(), testing::ElementsAre("read /none"));
+  gate.refuses = nullptr;
+  EXPECT_THAT(SourceFile::Open(directory.WriteFile("f", "x"), kNoDescriptorLimit, &gate), IsOk());
+}
+
+TEST(SourceFile, WithoutSymbolicLinksOnlyThePathItselfIsOpened) {
+  const TempDir directory;
+  FakeGate gate;
+  gate.forbids_symlinks = true;
+  const auto file = SourceFile::Open(directory.WriteFile("f", "0123"), kNoDescriptorLimit, &gate);
+  ASSERT_THAT(file, IsOk());
+  EXPECT_EQ(*(*file)->Read(0, 10), "0123");
+  EXPECT_EQ((*file)->path(), directory.Path("f"));
+  ASSERT_EQ(::symlink("f", directory.Path("to_f").c_str()), 0);
+  ASSERT_EQ(::symlink(".", directory.Path("link").c_str()), 0);
+  for (const char* name : {"to_f", "link/f"}) {
+    EXPECT_THAT(SourceFile::Open(directory.Path(name), kNoDescriptorLimit, &gate), HasReason("ELOOP")) << name;
+  }
+  EXPECT_THAT(SourceFile::Open(directory.path(), kNoDescriptorLimit, &gate), HasReason("NOT_A_REGULAR_FILE"));
+  EXPECT_THAT(SourceFile::Open("/dev/zero", kNoDescriptorLimit, &gate), HasReason("NOT_A_REGULAR_FILE"));
 }
 
 }  // namespace

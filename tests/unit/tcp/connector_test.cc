@@ -4,12 +4,14 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/fake_gate.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/raw_peer.h"
 #include "tests/unit/tcp/full_listener.h"
@@ -32,7 +34,8 @@ class ConnectorTest : public testing::Test {
   void Connect(std::vector<SocketAddress> remotes, std::optional<Duration> delay = {},
                std::optional<std::vector<SocketAddress>> locals = {}) {
     connector_ = std::make_unique<Connector>(
-        *reactor_, Connector::Options{.remotes = std::move(remotes), .locals = std::move(locals), .delay = delay},
+        *reactor_,
+        Connector::Options{.remotes = std::move(remotes), .locals = std::move(locals), .delay = delay, .gate = gate_},
         [this](UniqueFd fd, AddressFamily family) {
           ++done_count_;
           family_ = family;
@@ -55,6 +58,7 @@ class ConnectorTest : public testing::Test {
   }
 
   FakeClock clock_;
+  SocketGate* gate_ = nullptr;
   const std::unique_ptr<Reactor> reactor_;
   std::unique_ptr<Connector> connector_;
   AddressFamily family_ = AddressFamily::kUnspecified;
@@ -235,6 +239,100 @@ TEST_F(ConnectorTest, NoLocalAddressOfTheFamilyIsAnError) {
   ASSERT_TRUE(RunUntilDone());
   EXPECT_FALSE(fd_.valid());
   EXPECT_EQ(connector_->Errors().front().reason, "NO_MATCHING_LOCAL_ADDRESS");
+}
+
+// With a gate.
+
+class GatedConnectorTest : public ConnectorTest {
+ protected:
+  GatedConnectorTest() { ConnectorTest::gate_ = &gate_; }
+
+  static std::string Question(const SocketAddress& remote) { return "connect " + remote.ToString(); }
+  std::vector<std::string> Reasons() {
+    std::vector<std::string> result;
+    for (const TransportError& error : connector_->Errors()) result.push_back(error.reason);
+    return result;
+  }
+
+  FakeGate gate_;
+};
+
+TEST_F(GatedConnectorTest, EachAttemptIsAskedAboutWhenItsTurnHasCome) {
+  const SocketAddress refused = RefusedAddress();
+  RawListener second, third;
+  Connect({refused, second.address(), third.address()});
+  ASSERT_TRUE(RunUntilDone());
+  EXPECT_EQ(Peer(), second.address());
+  EXPECT_THAT(gate_.asked(), testing::ElementsAre(Question(refused), Question(second.address())));
+}
+
+TEST_F(GatedConnectorTest, WhatIsRefusedIsNotDialledAndTheNextIs) {
+  RawListener first, second;
+  gate_.Refuse(Question(first.address()));
+  Connect({first.address(), second.address()});
+  ASSERT_TRUE(RunUntilDone());
+  EXPECT_EQ(Peer(), second.address());
+  EXPECT_FALSE(first.TryAccept().valid());
+  EXPECT_THAT(Reasons(), testing::ElementsAre("POLICY_DENIED"));
+}
+
+TEST_F(GatedConnectorTest, RefusalIsOneErrorAmongOthersAndHasNoAddress) {
+  RawListener listener;
+  gate_.Refuse(Question(listener.address()));
+  Connect({RefusedAddress(), listener.address()});
+  ASSERT_TRUE(RunUntilDone());
+  EXPECT_FALSE(fd_.valid());
+  EXPECT_THAT(Reasons(), testing::ElementsAre("ECONNREFUSED", "POLICY_DENIED"));
+  EXPECT_EQ(connector_->Errors()[1].code, absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(connector_->Errors()[1].message, "denied: decision 7");
+  EXPECT_EQ(connector_->Errors()[1].address, "");
+}
+
+TEST_F(GatedConnectorTest, RefusalBringsTheNextForwardWhateverTheDelay) {
+  FullListener silent;
+  RawListener denied, last;
+  gate_.Refuse(Question(denied.address()));
+  Connect({silent.address(), denied.address(), last.address()}, milliseconds(250));
+  EXPECT_THAT(gate_.asked(), testing::ElementsAre(Question(silent.address()))) << "not before its time";
+  clock_.Advance(milliseconds(250));
+  ASSERT_TRUE(RunUntilDone());
+  EXPECT_EQ(Peer(), last.address());
+}
+
+TEST_F(GatedConnectorTest, SourceAddressOrPortIsAskedAbout) {
+  RawListener listener, in_use;
+  SocketAddress source = listener.address();
+  source.host = "127.0.0.3";
+  source.port = 0;
+  Connect({listener.address()}, {}, {{in_use.address(), source}});
+  ASSERT_TRUE(RunUntilDone());
+  EXPECT_EQ(GetSockname(fd_.get())->host, "127.0.0.3");
+  EXPECT_THAT(gate_.asked(), testing::ElementsAre(Question(listener.address()), "bind " + in_use.address().ToString(),
+                                                  "bind 127.0.0.3:0"));
+}
+
+TEST_F(GatedConnectorTest, SourceThatIsTheKernelsChoiceIsNotAskedAbout) {
+  RawListener listener;
+  SocketAddress source = listener.address();
+  source.host = "0.0.0.0";
+  source.port = 0;
+  Connect({listener.address()}, {}, {{source}});
+  ASSERT_TRUE(RunUntilDone());
+  EXPECT_TRUE(fd_.valid());
+  EXPECT_THAT(gate_.asked(), testing::ElementsAre(Question(listener.address())));
+}
+
+TEST_F(GatedConnectorTest, RefusedSourceIsAnErrorAndNothingIsDialled) {
+  RawListener listener;
+  SocketAddress source = listener.address();
+  source.host = "0.0.0.0";
+  source.port = 80;
+  gate_.Refuse("bind");
+  Connect({listener.address()}, {}, {{source}});
+  ASSERT_TRUE(RunUntilDone());
+  EXPECT_FALSE(fd_.valid());
+  EXPECT_THAT(Reasons(), testing::ElementsAre("POLICY_DENIED"));
+  EXPECT_FALSE(listener.TryAccept().valid());
 }
 
 }  // namespace

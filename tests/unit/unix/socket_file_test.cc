@@ -8,6 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/fake_gate.h"
 #include "tests/support/no_descriptor_limit.h"
 #include "tests/support/raw_peer.h"
 #include "tests/support/status_matchers.h"
@@ -101,6 +102,70 @@ TEST_F(SocketFileTest, NothingToRemove) {
   EXPECT_FALSE(SocketFileRemover(""));
   EXPECT_FALSE(SocketFileRemover(std::string("\0name", 5)));
   EXPECT_FALSE(SocketFileRemover(directory_.Path("none")));
+}
+
+// With a gate.
+
+class GatedSocketFileTest : public SocketFileTest {
+ protected:
+  void SetUp() override {
+    gate_.forbids_symlinks = true;
+    ASSERT_EQ(::symlink(".", directory_.Path("link").c_str()), 0);
+  }
+  absl::StatusOr<BoundSocket> BindAt(const std::string& name, std::optional<uint32_t> mode = std::nullopt) {
+    return BindUnixSocket(UnixAddress(directory_.Path(name)), mode, kNoDescriptorLimit, &gate_);
+  }
+
+  FakeGate gate_;
+};
+
+TEST_F(GatedSocketFileTest, RefusedIsNeitherBoundNorClearedAway) {
+  const auto stale = Bind();
+  gate_.Refuse("bind");
+  EXPECT_THAT(BindAt("s"), HasReason("POLICY_DENIED"));
+  EXPECT_TRUE(directory_.Exists("s"));
+  EXPECT_THAT(gate_.asked(), testing::ElementsAre("bind " + directory_.Path("s")));
+}
+
+TEST_F(GatedSocketFileTest, StaleSocketGoesAndTheNewOneIsReachedByItsPath) {
+  const auto stale = Bind();
+  for (const std::optional<uint32_t> mode : {std::optional<uint32_t>(), std::optional<uint32_t>(0640)}) {
+    const ScopedUmask umask(027);
+    const auto socket = BindAt("s", mode);
+    ASSERT_THAT(socket, IsOk());
+    EXPECT_EQ(socket->address.path, directory_.Path("s"));
+    EXPECT_EQ(Mode(), mode.value_or(0750));
+    ASSERT_EQ(::listen(socket->fd.get(), 1), 0);
+    EXPECT_TRUE(RawPeer::Connect(UnixAddress(directory_.Path("s"))).valid());
+  }
+}
+
+TEST_F(GatedSocketFileTest, LinkAnywhereIsRefusedAndNothingChanges) {
+  const auto socket = Bind();
+  EXPECT_THAT(BindAt("link/s"), HasReason("ELOOP"));
+  EXPECT_THAT(BindAt("link"), HasReason("ELOOP"));
+  ASSERT_EQ(::symlink("s", directory_.Path("to_s").c_str()), 0);
+  EXPECT_THAT(BindAt("to_s"), HasReason("ELOOP"));
+  EXPECT_TRUE(directory_.Exists("s")) << "a link does not lead to what is stale";
+  gate_.forbids_symlinks = false;
+  EXPECT_THAT(BindAt("link/s"), IsOk());
+}
+
+TEST_F(GatedSocketFileTest, RemoverFollowsNoLink) {
+  ASSERT_EQ(::mkdir(directory_.Path("d").c_str(), 0700), 0);
+  const auto socket = BindAt("d/s");
+  ASSERT_THAT(socket, IsOk());
+  EXPECT_FALSE(SocketFileRemover(directory_.Path("link/d/s"), Symlinks::kForbid));
+  auto remove = SocketFileRemover(directory_.Path("d/s"), Symlinks::kForbid);
+  ASSERT_TRUE(remove);
+  ASSERT_EQ(::rename(directory_.Path("d").c_str(), directory_.Path("moved").c_str()), 0);
+  ASSERT_EQ(::symlink("moved", directory_.Path("d").c_str()), 0);
+  remove();
+  EXPECT_TRUE(directory_.Exists("moved/s")) << "through a link";
+  ASSERT_EQ(::unlink(directory_.Path("d").c_str()), 0);
+  ASSERT_EQ(::rename(directory_.Path("moved").c_str(), directory_.Path("d").c_str()), 0);
+  remove();
+  EXPECT_FALSE(directory_.Exists("d/s"));
 }
 
 }  // namespace
