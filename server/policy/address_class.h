@@ -31,9 +31,10 @@ enum class AddressClass : uint8_t {
 // `METADATA`; kNone: `NONE`.
 std::string_view AddressClassName(AddressClass address_class);
 
-// The first class that fits. ::ffff:a.b.c.d is a.b.c.d. An IPv6 address in which one of `self` or of the metadata services
-// is embedded (NAT64, 6to4, Teredo, ISATAP, ::/96, ::ffff:0:0:0/96) is of that one's class. Port 0 is nobody's own, nor is
-// anything with kNone for a protocol: so peers are classified, whose ports mean nothing. Allocates nothing. Any thread.
+// The first class that fits. ::ffff:a.b.c.d is a.b.c.d. An IPv6 address in which one of `self` or of the metadata
+// services is embedded (NAT64, 6to4, Teredo, ISATAP, ::/96, ::ffff:0:0:0/96) is of that one's class. Port 0 is nobody's
+// own, nor is anything with kNone for a protocol: so peers are classified, whose ports mean nothing. Allocates nothing.
+// Any thread.
 AddressClass Classify(const SocketAddress& address, ActionProtocol protocol, const SelfAddresses& self);
 AddressClass Classify(const IpAddress& address, uint16_t port, ActionProtocol protocol, const SelfAddresses& self);
 

@@ -11,8 +11,8 @@
 
 namespace transportd {
 
-// One address. ::ffff:0:0/96 is the IPv4 address in it (RFC 4291, section 2.5.5.2), here and everywhere below: the kernel
-// sends to that. Threading: a value.
+// One address. ::ffff:0:0/96 is the IPv4 address in it (RFC 4291, section 2.5.5.2), here and everywhere below: the
+// kernel sends to that. Threading: a value.
 struct IpAddress {
   bool is_v4 = false;
   uint64_t high = 0;  // Of IPv4: 0.
@@ -23,6 +23,11 @@ struct IpAddress {
   static std::optional<IpAddress> From(const SocketAddress& address);
   // Of either family.
   static std::optional<IpAddress> Parse(std::string_view text);
+
+  // 0.0.0.0 and ::.
+  bool IsWildcard() const { return high == 0 && low == 0; }
+  // 127.0.0.0/8 and ::1.
+  bool IsLoopback() const { return is_v4 ? low >> 24 == 127 : high == 0 && low == 1; }
 
   static constexpr IpAddress V4(uint32_t bits) { return {.is_v4 = true, .high = 0, .low = bits}; }
 

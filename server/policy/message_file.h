@@ -11,9 +11,9 @@
 
 namespace transportd {
 
-// `text` as textproto (https://protobuf.dev/reference/protobuf/textformat-spec/), or as JSON when its first character that
-// is no white space is `{`. INVALID_ARGUMENT, `FILE:LINE:COLUMN: what is wrong`, both from 1: for an unknown field, a value of
-// another type, a name given twice in JSON, more than 4 MiB, no content at all. Any thread.
+// `text` as textproto (https://protobuf.dev/reference/protobuf/textformat-spec/), or as JSON when its first character
+// that is no white space is `{`. INVALID_ARGUMENT, `FILE:LINE:COLUMN: what is wrong`, both from 1: for an unknown
+// field, a value of another type, a name given twice in JSON, more than 4 MiB, no content at all. Any thread.
 absl::Status ReadMessage(std::string_view text, std::string_view file_name, google::protobuf::Message& message);
 
 // The text of a regular file of at most 4 MiB: the kernel's error, or INVALID_ARGUMENT. Blocks.

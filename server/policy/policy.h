@@ -16,7 +16,8 @@
 
 namespace transportd {
 
-// Threading: a value. What it points to lives as long as the policy that made it, or one that was made of that by WithSelf.
+// Threading: a value. What it points to lives as long as the policy that made it, or one that was made of that by
+// WithSelf.
 struct Decision {
   bool allowed = false;
   // What decided: `ROLE/GRANT`, `deny/NAME`, or when nothing did `builtin/REASON`, see Policy::Decide.
@@ -27,11 +28,12 @@ struct Decision {
   const v1::RunGrant* run = nullptr;
 };
 
-// Threading: immutable after construction; any thread. Shared by whoever decides with it: a newer one does not take the older
-// one away from who is using it.
+// Threading: immutable after construction; any thread. Shared by whoever decides with it: a newer one does not take the
+// older one away from who is using it.
 class Policy final {
  public:
-  // INVALID_ARGUMENT with all of ValidatePolicy's sentences when `policy` is not a valid one. `self`: what is class SELF.
+  // INVALID_ARGUMENT with all of ValidatePolicy's sentences when `policy` is not a valid one. `self`: what is class
+  // SELF.
   static absl::StatusOr<std::shared_ptr<const Policy>> Compile(v1::Policy policy, SelfAddresses self = {});
 
   // The same rules with other addresses of class SELF: listeners were opened, an interface has come. Cheap.
@@ -39,32 +41,38 @@ class Policy final {
 
   // May `principal` do it? Denials first, then grants. Allocates nothing, except for kRun with arguments.
   //
-  // - kConnect, kSend, kListen: as policy.proto says. Denied are those of an AddressSet also behind an IPv6 address that embeds
-  //   them, and whatever their class: a grant's CIDR does not open SELF and METADATA, a denial's closes them. Port 0 of kListen:
-  //   when PortsFor has one.
-  // - kAccept: when a listen grant has `local` (or all of its family: a wildcard) in its `on`, and `address` in its `peers`; a
+  // - kConnect, kSend, kListen: as policy.proto says. Denied are those of an AddressSet also behind an IPv6 address
+  // that embeds
+  //   them, and whatever their class: a grant's CIDR does not open SELF and METADATA, a denial's closes them. Port 0 of
+  //   kListen: when PortsFor has one.
+  // - kAccept: when a listen grant has `local` (or all of its family: a wildcard) in its `on`, and `address` in its
+  // `peers`; a
   //   denial of `local` denies it.
   // - kReceive: as kAccept; or when the principal may send to `address`.
-  // - kResolve: when a connect grant has the name in `hosts`, or has addresses that are no matter of names (`cidrs`, or `classes`
+  // - kResolve: when a connect grant has the name in `hosts`, or has addresses that are no matter of names (`cidrs`, or
+  // `classes`
   //   alone); and `localhost` when there is a listen grant. Denied: a name that a denial has in `hosts` for every port.
   // - kRun: `args` are without the program's name; an empty `folder` is `/`.
   // - kSession: with any grant but `admin`.
   //
-  // builtin/…: `no_principal` it is empty; `no_role` no binding has it; `self`, `metadata` no grant names the class; `bad_address`,
-  // `bad_path`, `bad_action` the action is not one (a name instead of numbers, `..` in a path, no protocol); `no_grant` all else.
+  // builtin/…: `no_principal` it is empty; `no_role` no binding has it; `self`, `metadata` no grant names the class;
+  // `bad_address`, `bad_path`, `bad_action` the action is not one (a name instead of numbers, `..` in a path, no
+  // protocol); `no_grant` all else.
   Decision Decide(std::string_view principal, const Action& action) const;
 
-  // Where the kernel should find a port for a kListen whose port is 0; its address and protocol are looked at. Empty: anywhere,
-  // if Decide allows it. What denials close is not in it, nor what is SELF.
+  // Where the kernel should find a port for a kListen whose port is 0; its address and protocol are looked at. Empty:
+  // anywhere, if Decide allows it. What denials close is not in it, nor what is SELF.
   std::vector<PortRange> PortsFor(std::string_view principal, const Action& action) const;
 
-  // Of all roles that `principal` has, the largest of each; unset: no role says. The bursts of its rates are at least 1.
+  // Of all roles that `principal` has, the largest of each; unset: no role says. The bursts of its rates are at
+  // least 1.
   const v1::Quota& QuotaFor(std::string_view principal) const;
 
   // Whether a binding has it.
   bool HasRole(std::string_view principal) const;
 
-  // Of the policy's canonical form, in 64 hexadecimal digits: the same for the same policy, however it was written down.
+  // Of the policy's canonical form, in 64 hexadecimal digits: the same for the same policy, however it was written
+  // down.
   std::string_view sha256() const;
   const v1::Policy& message() const;
 

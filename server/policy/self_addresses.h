@@ -25,7 +25,8 @@ class SelfAddresses final {
   // AddLocal for each of this host's interfaces, as they are now: getifaddrs(3)'s error.
   absl::Status AddLocalOfInterfaces();
   // The Kubernetes API server (KUBERNETES_SERVICE_HOST with KUBERNETES_SERVICE_PORT or _HTTPS), and this node's kubelet
-  // (NODE_IP and HOST_IP, ports 10250 and 10255), as far as `environment`, getenv(3) say, has them as numbers. Null: unset.
+  // (NODE_IP and HOST_IP, ports 10250 and 10255), as far as `environment`, getenv(3) say, has them as numbers. Null:
+  // unset.
   void AddEnvironment(const std::function<const char*(const char*)>& environment);
 
   // Whether somebody who uses this address and port reaches one of them. Allocates nothing.
