@@ -22,7 +22,9 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "transports/api/confinement.h"
 #include "transports/api/protocol.h"
+#include "transports/api/subprocess_gate.h"
 #include "transports/api/time.h"
 #include "transports/api/transport.h"
 
@@ -68,6 +70,10 @@ struct SubprocessOptions {
   std::optional<WindowSize> window_size = {};
   std::optional<Duration> drain_timeout = {};
   WriteBufferLimits write_buffer_limits = {};
+  // Of this program only, not in the contract. Unset: not confined.
+  std::optional<Confinement> confinement = {};
+  // Null: nobody is asked. shared_ptr: owned by the caller and by the start.
+  std::shared_ptr<SubprocessGate> gate = {};
 };
 
 class SubprocessProtocol;
@@ -134,7 +140,8 @@ class SubprocessProtocol {
   virtual void PauseWriting() {}
   virtual void ResumeWriting() {}
 
-  // Once, last. The totals of `end` are 0: the pipes have their own.
+  // Once, last. The totals of `end` are 0: the pipes have their own. kTimedOut with DEADLINE_EXCEEDED / WALL_TIME when it
+  // was killed for Confinement.limits.wall_time.
   virtual void ConnectionLost(const ConnectionEnd& end) { static_cast<void>(end); }
 };
 
@@ -145,6 +152,8 @@ using SubprocessProtocolFactory = absl::AnyInvocable<std::shared_ptr<SubprocessP
 struct Subprocess {
   std::shared_ptr<SubprocessTransport> transport;
   std::shared_ptr<SubprocessProtocol> protocol;
+  // What of its confinement the kernel lacks; empty unless that is Confinement::Level::kBestEffort.
+  std::vector<ConfinementStep> not_confined = {};
 };
 
 }  // namespace transportd

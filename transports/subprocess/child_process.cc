@@ -11,6 +11,7 @@
 #include "transports/api/error.h"
 #include "transports/base/check.h"
 #include "transports/base/logging.h"
+#include "transports/subprocess/session_kill.h"
 
 namespace transportd {
 namespace {
@@ -37,7 +38,7 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
   Release();
   pid_ = std::exchange(other.pid_, 0);
   pidfd_ = std::move(other.pidfd_);
-  owns_group_ = std::exchange(other.owns_group_, false);
+  extent_ = std::exchange(other.extent_, ChildExtent::kProcess);
   running_ = std::exchange(other.running_, false);
   return *this;
 }
@@ -77,11 +78,13 @@ absl::Status ChildProcess::SendSignal(int signal_number) {
   return err == ESRCH ? absl::OkStatus() : ErrnoToStatus(err, "send_signal");
 }
 
-bool ChildProcess::HasGroup() const { return owns_group_ && SignalGroup(0); }
+bool ChildProcess::HasGroup() const { return extent_ != ChildExtent::kProcess && SignalGroup(0); }
 
 void ChildProcess::KillAll() {
   // Both fail when there is nobody left, or nobody who may be killed.
-  if (owns_group_) static_cast<void>(SignalGroup(SIGKILL));
+  if (extent_ != ChildExtent::kProcess) static_cast<void>(SignalGroup(SIGKILL));
+  // A process that has its number when it was reaped is a stranger's: as in SignalGroup.
+  if (extent_ == ChildExtent::kSession && (running_ || ::kill(pid_, 0) != 0)) KillSession(pid_);
   if (running_) static_cast<void>(SendTo(pidfd_, SIGKILL));
 }
 

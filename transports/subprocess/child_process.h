@@ -2,6 +2,7 @@
 #ifndef TRANSPORTD_TRANSPORTS_SUBPROCESS_CHILD_PROCESS_H_
 #define TRANSPORTD_TRANSPORTS_SUBPROCESS_CHILD_PROCESS_H_
 
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -10,15 +11,22 @@
 
 namespace transportd {
 
+// What ends with a child.
+enum class ChildExtent : uint8_t {
+  kProcess,
+  kGroup,    // The process group that it leads.
+  kSession,  // The session that it leads.
+};
+
 // Never leaves a zombie: a child that was not reaped when this is destroyed is killed, waited for (it takes a moment)
 // and reaped. Threading: one thread at a time.
 class ChildProcess final {
  public:
   ChildProcess() = default;
-  // `pid` is a child of this program that nobody else reaps, `pidfd` its pidfd_open(2). `owns_group`: it is the leader
-  // of a process group, or about to be.
-  ChildProcess(int pid, UniqueFd pidfd, bool owns_group)
-      : pid_(pid), pidfd_(std::move(pidfd)), owns_group_(owns_group), running_(true) {}
+  // `pid` is a child of this program that nobody else reaps, `pidfd` its pidfd_open(2). It is the leader of
+  // what `extent` says, or about to be.
+  ChildProcess(int pid, UniqueFd pidfd, ChildExtent extent)
+      : pid_(pid), pidfd_(std::move(pidfd)), extent_(extent), running_(true) {}
   ChildProcess(ChildProcess&& other) noexcept { *this = std::move(other); }
   ChildProcess& operator=(ChildProcess&& other) noexcept;
   ~ChildProcess();
@@ -35,7 +43,8 @@ class ChildProcess final {
 
   // Whether its own group has a process, a zombie included; false when it was given none. Also after it was reaped.
   bool HasGroup() const;
-  // SIGKILL to the process, if it was not reaped, and to what is left of its own group, also after it was reaped.
+  // SIGKILL to the process, if it was not reaped, and to what is left of its own group or session, also after it was
+  // reaped.
   void KillAll();
 
  private:
@@ -45,7 +54,7 @@ class ChildProcess final {
 
   int pid_ = 0;
   UniqueFd pidfd_;
-  bool owns_group_ = false;
+  ChildExtent extent_ = ChildExtent::kProcess;
   bool running_ = false;  // Not reaped.
 };
 

@@ -33,9 +33,15 @@ LocalSubprocess::LocalSubprocess(LoopContext& context, ChildProcess process,
       extra_info_{.pid = process_.pid()},
       write_buffer_marks_(options.write_buffer_marks),
       drain_timeout_(options.drain_timeout),
+      ends_as_a_whole_(options.ends_as_a_whole),
       on_lost_(std::move(options.on_lost)) {
   AssertInLoopThread();
   watch_ = context_->reactor().AddWatch(process_.pidfd(), *this);
+  if (!options.wall_time) return;
+  wall_timer_ = context_->reactor().CallLater(*options.wall_time, [this] {
+    wall_timer_ = 0;
+    OnWallTime();
+  });
 }
 
 LocalSubprocess::~LocalSubprocess() { CHECK(state_ == State::kLost); }
@@ -128,6 +134,12 @@ void LocalSubprocess::OnDrained() {
   }
 }
 
+// The rest follows as for any process that is killed.
+void LocalSubprocess::OnWallTime() {
+  is_out_of_time_ = true;
+  process_.KillAll();
+}
+
 void LocalSubprocess::OnPipeLost(int fd) {
   pipe_open_[static_cast<size_t>(fd)] = false;
   FinishWhenDone();
@@ -140,10 +152,16 @@ void LocalSubprocess::FinishWhenDone() {
 }
 
 void LocalSubprocess::CallConnectionLost() {
-  const ConnectionEnd end{.cause = closing_ ? EndCause::kLocalClose : EndCause::kEof, .status = absl::OkStatus()};
+  ConnectionEnd end{.cause = closing_ ? EndCause::kLocalClose : EndCause::kEof, .status = absl::OkStatus()};
+  if (is_out_of_time_ && !closing_) {
+    end.cause = EndCause::kTimedOut;
+    end.status = MakeError(absl::StatusCode::kDeadlineExceeded, "WALL_TIME", "the process ran for as long as it may");
+  }
   const std::shared_ptr<SubprocessProtocol> protocol = std::move(protocol_);
   auto on_lost = std::move(on_lost_);
   StopWatching();
+  if (wall_timer_ != 0) context_->reactor().CancelTimer(std::exchange(wall_timer_, 0));
+  if (ends_as_a_whole_) process_.KillAll();
   state_ = State::kLost;
   // Without a group it has nothing to be kept for, and holds a descriptor.
   if (!process_.HasGroup()) process_ = ChildProcess();
@@ -158,6 +176,7 @@ void LocalSubprocess::OnLoopDestroyed() {
   const std::shared_ptr<SubprocessProtocol> protocol = std::move(protocol_);
   const auto on_lost = std::move(on_lost_);
   StopWatching();
+  if (wall_timer_ != 0) context_->reactor().CancelTimer(std::exchange(wall_timer_, 0));
   state_ = State::kLost;
   process_.KillAll();
   process_ = ChildProcess();

@@ -40,6 +40,10 @@ class LocalSubprocess final : public SubprocessTransport,
   struct Options {
     WriteBufferMarks write_buffer_marks;
     std::optional<Duration> drain_timeout;
+    // From now to its being killed.
+    std::optional<Duration> wall_time;
+    // What is left of it when its pipes are lost is killed.
+    bool ends_as_a_whole = false;
     // After ConnectionLost, in the same turn. Not called when the loop is destroyed.
     absl::AnyInvocable<void()> on_lost;
   };
@@ -87,6 +91,7 @@ class LocalSubprocess final : public SubprocessTransport,
   void OnPipeLost(int fd);
   void EndPipes();
   void OnDrained();
+  void OnWallTime();
   void FinishWhenDone();
   void CallConnectionLost();
   void StopWatching();
@@ -108,9 +113,12 @@ class LocalSubprocess final : public SubprocessTransport,
   std::shared_ptr<SubprocessProtocol> protocol_;
   WatchId watch_ = 0;
   TimerId drain_timer_ = 0;
+  TimerId wall_timer_ = 0;
+  bool is_out_of_time_ = false;
   const ExtraInfo extra_info_;
   const WriteBufferMarks write_buffer_marks_;
   const std::optional<Duration> drain_timeout_;
+  const bool ends_as_a_whole_;
   absl::AnyInvocable<void()> on_lost_;
 };
 

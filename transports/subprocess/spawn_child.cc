@@ -26,12 +26,15 @@
 #include "transports/base/check.h"
 #include "transports/base/str_cat.h"
 #include "transports/subprocess/accounts.h"
+#include "transports/subprocess/open_program.h"
 #include "transports/subprocess/spawn_request.h"
 
 namespace transportd {
 namespace {
 
 constexpr char kHelperName[] = "transportd-spawn";
+constexpr uint32_t kConfinedUmask = 077;
+constexpr int kLastSpawnFd = kSpawnDirectoryFd;
 
 absl::Status Errno(std::string_view operation, std::string_view address = "") {
   const int err = errno;
@@ -41,6 +44,10 @@ absl::Status Errno(std::string_view operation, std::string_view address = "") {
 void AppendString(std::string_view text, std::string& request) {
   request.append(text);
   request.push_back('\0');
+}
+
+void AppendStrings(const std::vector<std::string>& texts, std::string& request) {
+  for (const std::string& text : texts) AppendString(text, request);
 }
 
 template <typename T>
@@ -71,27 +78,71 @@ absl::Status AppendAccounts(const SubprocessOptions& options, SpawnHeader& heade
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> EncodeRequest(const SpawnPlan& plan, const SpawnSettings& settings) {
+// The paths are strings of the request.
+SpawnConfinement EncodeConfinement(const Confinement& confinement) {
+  const Confinement::Limits& limits = confinement.limits;
+  return {.enabled = 1,
+          .required = confinement.level == Confinement::Level::kRequired,
+          .without_network = confinement.network == Confinement::Network::kNone,
+          .read_path_count = static_cast<uint32_t>(confinement.read_paths.size()),
+          .write_path_count = static_cast<uint32_t>(confinement.write_paths.size()),
+          .cpu_seconds = limits.cpu_seconds.value_or(kSpawnNoLimit),
+          .address_space_bytes = limits.address_space_bytes.value_or(kSpawnNoLimit),
+          .open_file_count = limits.open_file_count.value_or(kSpawnNoLimit),
+          .file_bytes = limits.file_bytes.value_or(kSpawnNoLimit)};
+}
+
+// What was opened and is confined; neither without a gate or a confinement.
+struct Prepared {
+  std::optional<OpenedProgram> opened;
+  std::optional<Confinement> confinement;
+};
+
+absl::StatusOr<Prepared> Prepare(const SpawnPlan& plan, int descriptor_limit) {
+  Prepared prepared;
+  if (plan.options.gate == nullptr && !plan.options.confinement) return prepared;
+  absl::StatusOr<OpenedProgram> opened = OpenProgram(plan, descriptor_limit);
+  absl::StatusOr<std::optional<Confinement>> confinement = AskGate(plan, opened);
+  if (!confinement.ok()) return confinement.status();
+  prepared.opened = *std::move(opened);
+  prepared.confinement = *std::move(confinement);
+  return prepared;
+}
+
+absl::StatusOr<std::string> EncodeRequest(const SpawnPlan& plan, const SpawnSettings& settings,
+                                          const Prepared& prepared) {
   const SubprocessOptions& options = plan.options;
+  const bool is_confined = prepared.confinement.has_value();
+  const bool is_opened = prepared.opened.has_value();
   SpawnHeader header;
   std::string request(sizeof(header), '\0');
   if (absl::Status status = AppendAccounts(options, header, request); !status.ok()) return status;
-  header.has_directory = options.cwd.has_value();
-  if (options.cwd) AppendString(*options.cwd, request);
-  header.candidate_count = static_cast<uint32_t>(plan.candidates.size());
-  for (const std::string& candidate : plan.candidates) AppendString(candidate, request);
+  header.has_directory = options.cwd && !is_opened;
+  if (header.has_directory != 0) AppendString(*options.cwd, request);
+  header.has_program_fd = is_opened;
+  header.candidate_count = is_opened ? 1 : static_cast<uint32_t>(plan.candidates.size());
+  if (is_opened) {
+    AppendString(prepared.opened->program_path, request);
+  } else {
+    AppendStrings(plan.candidates, request);
+  }
   header.argument_count = static_cast<uint32_t>(plan.arguments.size());
-  for (const std::string& argument : plan.arguments) AppendString(argument, request);
-  header.has_environment = options.env.has_value();
+  AppendStrings(plan.arguments, request);
+  header.has_environment = options.env || is_confined;
   if (options.env) {
     header.environment_count = static_cast<uint32_t>(options.env->size());
     for (const auto& [name, value] : *options.env) AppendString(StrCat(name, "=", value), request);
   }
-  header.umask = options.umask.value_or(kSpawnUnset);
+  if (is_confined) {
+    header.confinement = EncodeConfinement(*prepared.confinement);
+    AppendStrings(prepared.confinement->read_paths, request);
+    AppendStrings(prepared.confinement->write_paths, request);
+  }
+  header.umask = options.umask.value_or(is_confined ? kConfinedUmask : kSpawnUnset);
   header.ignores_sigpipe = !options.restore_signals;
-  header.new_session = options.start_new_session || plan.HasPty();
+  header.new_session = options.start_new_session || plan.HasPty() || is_confined;
   header.has_terminal = plan.HasPty();
-  header.has_process_group = options.process_group.has_value();
+  header.has_process_group = options.process_group && !is_confined;
   header.process_group = options.process_group.value_or(0);
   header.parent_pid = settings.kill_with_program ? static_cast<uint32_t>(::getpid()) : 0;
   header.descriptor_limit = settings.child_descriptor_limit;
@@ -135,7 +186,9 @@ absl::StatusOr<Pipe> MakePipe(int descriptor_limit) {
 // The descriptors of a child under construction.
 class ChildFds {
  public:
-  ChildFds(const SpawnPlan& plan, int descriptor_limit) : plan_(plan), descriptor_limit_(descriptor_limit) {}
+  // `inherits`: Stdio::kInherit is possible.
+  ChildFds(const SpawnPlan& plan, bool inherits, int descriptor_limit)
+      : plan_(plan), inherits_(inherits), descriptor_limit_(descriptor_limit) {}
 
   absl::Status Make(SpawnedChild& child) {
     const SubprocessOptions& options = plan_.options;
@@ -160,8 +213,8 @@ class ChildFds {
   }
 
   static absl::Status AddAction(UniqueFd& fd, int place, posix_spawn_file_actions_t& actions) {
-    if (fd.get() <= kSpawnStatusFd) {
-      UniqueFd moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kSpawnStatusFd + 1));
+    if (fd.get() <= kLastSpawnFd) {
+      UniqueFd moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kLastSpawnFd + 1));
       if (!moved.valid()) return Errno("fcntl");
       fd = std::move(moved);
     }
@@ -176,13 +229,13 @@ class ChildFds {
   absl::Status MakeStream(size_t i, Stdio kind, SpawnedChild& child) {
     switch (kind) {
       case Stdio::kInherit:
+        return inherits_ ? absl::OkStatus() : MakeNull(streams_[i]);
       case Stdio::kStdout:
         return absl::OkStatus();
       case Stdio::kNull:
-        streams_[i] = AdmitSocket(::open("/dev/null", O_RDWR | O_CLOEXEC), descriptor_limit_);
-        return streams_[i].valid() ? absl::OkStatus() : Errno("open", "/dev/null");
+        return MakeNull(streams_[i]);
       case Stdio::kPty:
-        streams_[i] = UniqueFd(::fcntl(terminal_.get(), F_DUPFD_CLOEXEC, kSpawnStatusFd + 1));
+        streams_[i] = UniqueFd(::fcntl(terminal_.get(), F_DUPFD_CLOEXEC, kLastSpawnFd + 1));
         return streams_[i].valid() ? absl::OkStatus() : Errno("fcntl");
       case Stdio::kPipe:
         break;
@@ -197,6 +250,11 @@ class ChildFds {
     streams_[i] = std::move(child_reads ? pipe->read_end : pipe->write_end);
     child.pipes[i] = std::move(child_reads ? pipe->write_end : pipe->read_end);
     return SetNonBlocking(child.pipes[i]);
+  }
+
+  absl::Status MakeNull(UniqueFd& stream) const {
+    stream = AdmitSocket(::open("/dev/null", O_RDWR | O_CLOEXEC), descriptor_limit_);
+    return stream.valid() ? absl::OkStatus() : Errno("open", "/dev/null");
   }
 
   absl::Status MakePty(SpawnedChild& child) {
@@ -215,6 +273,7 @@ class ChildFds {
   }
 
   const SpawnPlan& plan_;
+  const bool inherits_;
   const int descriptor_limit_;
   std::array<UniqueFd, 3> streams_;
   UniqueFd terminal_;
@@ -251,7 +310,14 @@ absl::Status HelperMissing(std::string_view path) {
                           ", which is not there or cannot be executed"));
 }
 
-absl::StatusOr<ChildProcess> StartHelper(const SpawnPlan& plan, const SpawnSettings& settings, SpawnAttributes& spawn) {
+ChildExtent ExtentOf(const SpawnPlan& plan, bool is_confined) {
+  // With job control, which is for terminals, a confined process makes groups of its own.
+  if (is_confined && plan.HasPty()) return ChildExtent::kSession;
+  return is_confined || plan.OwnsGroup() ? ChildExtent::kGroup : ChildExtent::kProcess;
+}
+
+absl::StatusOr<ChildProcess> StartHelper(const SpawnPlan& plan, const SpawnSettings& settings, ChildExtent extent,
+                                         SpawnAttributes& spawn) {
   const std::string& path = settings.helper_path;
   char* const arguments[] = {const_cast<char*>(kHelperName), nullptr};
   pid_t pid = 0;
@@ -260,7 +326,7 @@ absl::StatusOr<ChildProcess> StartHelper(const SpawnPlan& plan, const SpawnSetti
   if (error_number != 0) return ErrnoToStatus(error_number, "posix_spawn", plan.program);
   // The number is the child's until it is reaped, which nobody else does.
   UniqueFd pidfd = AdmitSocket(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)), settings.descriptor_limit);
-  if (pidfd.valid()) return ChildProcess(pid, std::move(pidfd), plan.OwnsGroup());
+  if (pidfd.valid()) return ChildProcess(pid, std::move(pidfd), extent);
   const absl::Status status = Errno("pidfd_open", plan.program);
   static_cast<void>(::kill(pid, SIGKILL));
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
@@ -273,7 +339,36 @@ absl::Status HelperFailed() {
                    StrCat(kHelperName, " is of another version, or could not read what it was told"));
 }
 
-absl::Status SpawnFailureToStatus(const SpawnFailure& failure, const SpawnPlan& plan) {
+std::vector<ConfinementStep> StepsOf(uint32_t bits) {
+  std::vector<ConfinementStep> steps;
+  for (const ConfinementStep step : kConfinementSteps) {
+    if ((bits >> static_cast<uint32_t>(step) & 1) != 0) steps.push_back(step);
+  }
+  return steps;
+}
+
+absl::Status CannotConfine(std::string_view message) {
+  return MakeError(absl::StatusCode::kFailedPrecondition, "CANNOT_CONFINE", message);
+}
+
+absl::Status KernelCannotConfine(uint32_t lacking) {
+  std::string names;
+  for (const ConfinementStep step : StepsOf(lacking)) {
+    if (!names.empty()) names += ", ";
+    names += ConfinementStepName(step);
+  }
+  return CannotConfine(StrCat("this kernel cannot confine the program; it lacks: ", names));
+}
+
+absl::Status BadPath(uint32_t index, const Confinement& confinement) {
+  const std::vector<std::string>& read = confinement.read_paths;
+  const std::vector<std::string>& write = confinement.write_paths;
+  if (index >= read.size() + write.size()) return HelperFailed();
+  const std::string& path = index < read.size() ? read[index] : write[index - read.size()];
+  return CannotConfine(StrCat("path \"", path, "\": a symbolic link leads there; name what it leads to"));
+}
+
+absl::Status SpawnRecordToStatus(const SpawnRecord& failure, const SpawnedChild& child, const SpawnPlan& plan) {
   switch (failure.step) {
     case SpawnStep::kExecute:
       return ErrnoToStatus(failure.error_number, "exec", plan.program);
@@ -295,6 +390,12 @@ absl::Status SpawnFailureToStatus(const SpawnFailure& failure, const SpawnPlan& 
       return ErrnoToStatus(failure.error_number, "prctl");
     case SpawnStep::kDescriptors:
       return ErrnoToStatus(failure.error_number, "close_range");
+    case SpawnStep::kPath:
+      if (child.confinement) return BadPath(failure.detail, *child.confinement);
+      break;
+    case SpawnStep::kCannotConfine:
+      return KernelCannotConfine(failure.detail);
+    case SpawnStep::kNotConfined:
     case SpawnStep::kRequest:
       break;
   }
@@ -305,7 +406,9 @@ absl::Status SpawnFailureToStatus(const SpawnFailure& failure, const SpawnPlan& 
 
 absl::StatusOr<SpawnedChild> SpawnChild(const SpawnPlan& plan, const SpawnSettings& settings) {
   if (settings.helper_path.empty()) return HelperMissing("");
-  const absl::StatusOr<std::string> request = EncodeRequest(plan, settings);
+  absl::StatusOr<Prepared> prepared = Prepare(plan, settings.descriptor_limit);
+  if (!prepared.ok()) return prepared.status();
+  const absl::StatusOr<std::string> request = EncodeRequest(plan, settings, *prepared);
   if (!request.ok()) return request.status();
   absl::StatusOr<UniqueFd> request_fd = WriteRequest(*request, settings.descriptor_limit);
   if (!request_fd.ok()) return request_fd.status();
@@ -313,39 +416,49 @@ absl::StatusOr<SpawnedChild> SpawnChild(const SpawnPlan& plan, const SpawnSettin
   if (!status_pipe.ok()) return status_pipe.status();
 
   SpawnedChild child;
-  ChildFds fds(plan, settings.descriptor_limit);
+  const bool is_confined = prepared->confinement.has_value();
+  ChildFds fds(plan, /*inherits=*/!is_confined, settings.descriptor_limit);
   SpawnAttributes spawn;
   absl::Status status = fds.Make(child);
   if (status.ok()) status = fds.AddActions(spawn.actions);
   if (status.ok()) status = ChildFds::AddAction(*request_fd, kSpawnRequestFd, spawn.actions);
   if (status.ok()) status = ChildFds::AddAction(status_pipe->write_end, kSpawnStatusFd, spawn.actions);
+  if (prepared->opened) {
+    OpenedProgram& opened = *prepared->opened;
+    if (status.ok()) status = ChildFds::AddAction(opened.program, kSpawnProgramFd, spawn.actions);
+    if (status.ok()) status = ChildFds::AddAction(opened.directory, kSpawnDirectoryFd, spawn.actions);
+  }
   if (status.ok()) status = SetNonBlocking(status_pipe->read_end);
   if (!status.ok()) return status;
 
-  absl::StatusOr<ChildProcess> process = StartHelper(plan, settings, spawn);
+  absl::StatusOr<ChildProcess> process = StartHelper(plan, settings, ExtentOf(plan, is_confined), spawn);
   if (!process.ok()) return process.status();
   child.process = *std::move(process);
   child.status_fd = std::move(status_pipe->read_end);
+  child.confinement = std::move(prepared->confinement);
   return child;
 }
 
-std::optional<absl::Status> ReadSpawnAnswer(int status_fd, const SpawnPlan& plan, std::string& answer) {
+std::optional<absl::Status> ReadSpawnAnswer(const SpawnedChild& child, const SpawnPlan& plan, SpawnAnswer& answer) {
   char buffer[64];
-  const ssize_t size = ::read(status_fd, buffer, sizeof(buffer));
+  const ssize_t size = ::read(child.status_fd.get(), buffer, sizeof(buffer));
   if (size < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
   if (size < 0) return Errno("read");
-  answer.append(buffer, static_cast<size_t>(size));
+  std::string& bytes = answer.bytes;
+  bytes.append(buffer, static_cast<size_t>(size));
   uint32_t version = 0;
-  SpawnFailure failure;
-  if (answer.size() >= sizeof(version)) std::memcpy(&version, answer.data(), sizeof(version));
-  if (size > 0) {
-    if (answer.size() < sizeof(version)) return std::nullopt;
+  if (bytes.size() >= sizeof(version)) {
+    std::memcpy(&version, bytes.data(), sizeof(version));
     if (version != kSpawnVersion) return HelperFailed();
-    if (answer.size() < sizeof(version) + sizeof(failure)) return std::nullopt;
-    std::memcpy(&failure, answer.data() + sizeof(version), sizeof(failure));
-    return SpawnFailureToStatus(failure, plan);
   }
-  return version == kSpawnVersion && answer.size() == sizeof(version) ? absl::OkStatus() : HelperFailed();
+  size_t read_bytes = sizeof(version);
+  for (SpawnRecord record; bytes.size() >= read_bytes + sizeof(record); read_bytes += sizeof(record)) {
+    std::memcpy(&record, bytes.data() + read_bytes, sizeof(record));
+    if (record.step != SpawnStep::kNotConfined) return SpawnRecordToStatus(record, child, plan);
+    answer.not_confined = StepsOf(record.detail);
+  }
+  if (size > 0) return std::nullopt;
+  return bytes.size() == read_bytes ? absl::OkStatus() : HelperFailed();
 }
 
 std::string FindSpawnHelper() {

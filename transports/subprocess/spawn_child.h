@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "transports/base/unique_fd.h"
+#include "transports/api/confinement.h"
 #include "transports/subprocess/child_process.h"
 #include "transports/subprocess/spawn_plan.h"
 
@@ -32,16 +34,26 @@ struct SpawnedChild {
   std::array<UniqueFd, 3> pipes;
   // The other side of the pseudo-terminal, when there is one. Non-blocking.
   UniqueFd pty;
+  // How it is confined; unset: not at all.
+  std::optional<Confinement> confinement;
 };
 
-// Looks for accounts, makes pipes and starts the helper. FAILED_PRECONDITION / SPAWN_HELPER_MISSING; UNKNOWN_USER,
-// UNKNOWN_GROUP; the kernel's error. Nothing is left behind then. Blocks for as long as that takes. Any thread.
+// With a gate or a confinement opens the program and asks; looks for accounts, makes pipes and starts the helper.
+// FAILED_PRECONDITION / SPAWN_HELPER_MISSING; those of AskGate; UNKNOWN_USER, UNKNOWN_GROUP; the kernel's error. Nothing
+// is left behind then. Blocks for as long as that takes. Any thread.
 absl::StatusOr<SpawnedChild> SpawnChild(const SpawnPlan& plan, const SpawnSettings& settings);
 
-// Takes what the helper has written into `answer`, which is empty at first. Unset: there is more to come. OK: the
-// program runs. Else why not: with the operation and the name that Python's exception has, or INTERNAL /
+// What the helper of a child has said.
+struct SpawnAnswer {
+  std::string bytes;  // As far as they have come.
+  // What of the confinement the kernel lacks, when the program runs.
+  std::vector<ConfinementStep> not_confined;
+};
+
+// Takes what the helper of `child` has written into `answer`. Unset: there is more to come. OK: the program runs. Else why
+// not: with the operation and the name that Python's exception has; FAILED_PRECONDITION / CANNOT_CONFINE; or INTERNAL /
 // SPAWN_HELPER_FAILED.
-std::optional<absl::Status> ReadSpawnAnswer(int status_fd, const SpawnPlan& plan, std::string& answer);
+std::optional<absl::Status> ReadSpawnAnswer(const SpawnedChild& child, const SpawnPlan& plan, SpawnAnswer& answer);
 
 // transportd-spawn beside this program, in ../libexec or in ../bin; empty when it is in none of them.
 std::string FindSpawnHelper();

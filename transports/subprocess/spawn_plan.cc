@@ -127,6 +127,21 @@ absl::Status ValidateWindowSize(const WindowSize& size) {
   return InvalidArgument("INVALID_WINDOW_SIZE", is_valid(size.rows) ? "columns" : "rows", "1 to 65535");
 }
 
+absl::Status ValidateConfinement(const Confinement& confinement) {
+  const auto bad = [](std::string_view message) {
+    return MakeError(absl::StatusCode::kFailedPrecondition, "CANNOT_CONFINE", message);
+  };
+  for (const auto* paths : {&confinement.read_paths, &confinement.write_paths}) {
+    for (const std::string& path : *paths) {
+      if (!path.starts_with('/') || HasNull(path)) return bad(StrCat("path \"", path, "\": must be absolute"));
+    }
+  }
+  const Confinement::Limits& limits = confinement.limits;
+  const bool has_zero = limits.wall_time.value_or(Duration(1)) <= Duration::zero() || limits.cpu_seconds == 0u ||
+                        limits.address_space_bytes == 0u || limits.open_file_count == 0u || limits.file_bytes == 0u;
+  return has_zero ? bad("a limit is 0, with which no program can run") : absl::OkStatus();
+}
+
 std::vector<std::string> ShellArguments(std::string cmd) { return {"/bin/sh", "-c", std::move(cmd)}; }
 
 std::vector<std::string> FindCandidates(const std::string& program, const std::string* path) {

@@ -25,6 +25,9 @@ struct SpawnPlan {
 // is started. Does not block.
 absl::StatusOr<SpawnPlan> PlanSpawn(std::vector<std::string> argv, SubprocessOptions options);
 
+// FAILED_PRECONDITION / CANNOT_CONFINE: a path that is not absolute, a limit of 0.
+absl::Status ValidateConfinement(const Confinement& confinement);
+
 // INVALID_ARGUMENT / INVALID_WINDOW_SIZE.
 absl::Status ValidateWindowSize(const WindowSize& size);
 

@@ -81,7 +81,7 @@ void SubprocessExecOperation::OnReadable() {
 }
 
 void SubprocessExecOperation::OnStatus() {
-  std::optional<absl::Status> status = ReadSpawnAnswer(child_.status_fd.get(), *plan_, answer_);
+  std::optional<absl::Status> status = ReadSpawnAnswer(child_, *plan_, answer_);
   if (!status) return;
   StopWatching();
   if (status->ok()) {
@@ -96,15 +96,19 @@ void SubprocessExecOperation::OnStarted() {
   CHECK(protocol != nullptr);
   if (*cancelled_) return;  // By the factory.
   child_.status_fd.Reset();
+  const std::optional<Confinement> confinement = std::move(child_.confinement);
   transport_ =
       LocalSubprocess::Create(context_, std::exchange(child_, SpawnedChild()), protocol,
                               {.write_buffer_marks = *ResolveWriteBufferLimits(plan_->options.write_buffer_limits),
                                .drain_timeout = plan_->options.drain_timeout,
+                               .wall_time = confinement ? confinement->limits.wall_time : std::nullopt,
+                               .ends_as_a_whole = confinement.has_value(),
                                .on_lost = [weak = weak_from_this()] {
                                  const auto self = weak.lock();
                                  if (self != nullptr && *self->cancelled_) self->Deliver();
                                }});
-  result_ = Subprocess{.transport = transport_, .protocol = std::move(protocol)};
+  result_ = Subprocess{
+      .transport = transport_, .protocol = std::move(protocol), .not_confined = std::move(answer_.not_confined)};
   transport_->Start([weak = weak_from_this()] {
     const auto self = weak.lock();
     if (self != nullptr && !*self->cancelled_) self->Deliver();

@@ -74,7 +74,7 @@ class SubprocessExecOperation final : public Operation,
   std::shared_ptr<const SpawnPlan> plan_;
   LoopExecutor::WorkId work_ = 0;
   SpawnedChild child_;
-  std::string answer_;  // The helper's, as far as it has come.
+  SpawnAnswer answer_;
   Waiting waiting_ = Waiting::kNothing;
   WatchId watch_ = 0;
   std::shared_ptr<LocalSubprocess> transport_;

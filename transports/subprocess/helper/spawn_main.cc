@@ -1,4 +1,5 @@
-// transportd-spawn: becomes another program, as it is told.
+// transportd-spawn: becomes another program, as it is told; `transportd-spawn --probe` says what the kernel has to confine
+// one with.
 //
 // A threaded program must not fork, and posix_spawn(3) knows neither users nor sessions nor terminals: so it starts
 // this one, which has a single thread and nothing to lose. No library of ours, no memory allocation; linked statically,
@@ -19,8 +20,11 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 
+#include "transports/subprocess/helper/confine.h"
+#include "transports/subprocess/kernel_confinement.h"
 #include "transports/subprocess/spawn_request.h"
 
 namespace transportd {
@@ -28,10 +32,13 @@ namespace {
 
 constexpr int kExitNotExecuted = 127;
 
-[[noreturn]] void Fail(SpawnStep step, int error_number) {
-  const SpawnFailure failure{.step = step, .error_number = error_number};
+void Tell(const SpawnRecord& record) {
   // Fails when nobody waits any more.
-  static_cast<void>(!::write(kSpawnStatusFd, &failure, sizeof(failure)));
+  static_cast<void>(!::write(kSpawnStatusFd, &record, sizeof(record)));
+}
+
+[[noreturn]] void Fail(SpawnStep step, int error_number, uint32_t detail = 0) {
+  Tell({.step = step, .error_number = error_number, .detail = detail});
   ::_exit(kExitNotExecuted);
 }
 
@@ -133,6 +140,27 @@ void SetLimits(const SpawnHeader& header) {
   static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
 }
 
+void SetConfinement(const ConfineRequest& request) {
+  const ConfineResult result = Confine(request);
+  if (result.bad_path >= 0) Fail(SpawnStep::kPath, ELOOP, static_cast<uint32_t>(result.bad_path));
+  if (result.lacking == 0) return;
+  if (request.confinement.required != 0) Fail(SpawnStep::kCannotConfine, 0, result.lacking);
+  Tell({.step = SpawnStep::kNotConfined, .error_number = 0, .detail = result.lacking});
+}
+
+// The program that was opened. A script cannot be read again through a descriptor that is closed by then (execveat(2),
+// BUGS): it is executed by its path, if that still leads to it.
+[[noreturn]] void ExecuteOpened(const char* path, char** arguments, char** environment) {
+  ::syscall(SYS_execveat, kSpawnProgramFd, "", arguments, environment, AT_EMPTY_PATH);
+  Require(errno == ENOENT, SpawnStep::kExecute);
+  struct stat opened = {};
+  struct stat named = {};
+  Require(::fstat(kSpawnProgramFd, &opened) == 0 && ::lstat(path, &named) == 0, SpawnStep::kExecute);
+  if (opened.st_dev != named.st_dev || opened.st_ino != named.st_ino) Fail(SpawnStep::kExecute, ENOENT);
+  ::execve(path, arguments, environment);
+  Fail(SpawnStep::kExecute, errno);
+}
+
 [[noreturn]] void Execute(char** candidates, char** arguments, char** environment) {
   int first_error = 0;
   int last_error = ENOENT;
@@ -162,23 +190,60 @@ void SetLimits(const SpawnHeader& header) {
   char** const candidates = TakeList(strings, header.candidate_count);
   char** const arguments = TakeList(strings, header.argument_count);
   char** const environment = header.has_environment != 0 ? TakeList(strings, header.environment_count) : ::environ;
+  const SpawnConfinement& confinement = header.confinement;
+  const ConfineRequest confine{.confinement = confinement,
+                               .read_paths = TakeList(strings, confinement.read_path_count),
+                               .write_paths = TakeList(strings, confinement.write_path_count),
+                               .has_terminal = header.has_terminal != 0};
 
   // Whatever the program that started this one forgot to close.
+  const bool has_program_fd = header.has_program_fd != 0;
+  const int last_fd = has_program_fd ? kSpawnDirectoryFd : kSpawnStatusFd;
   Require(::close_range(kSpawnRequestFd, kSpawnRequestFd, 0) == 0, SpawnStep::kDescriptors);
-  Require(::close_range(kSpawnStatusFd + 1, UINT_MAX, 0) == 0, SpawnStep::kDescriptors);
-  Require(::fcntl(kSpawnStatusFd, F_SETFD, FD_CLOEXEC) == 0, SpawnStep::kDescriptors);
+  Require(::close_range(static_cast<unsigned>(last_fd) + 1, UINT_MAX, 0) == 0, SpawnStep::kDescriptors);
+  for (int fd = kSpawnStatusFd; fd <= last_fd; ++fd) {
+    Require(::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0, SpawnStep::kDescriptors);
+  }
 
-  if (directory != nullptr) Require(::chdir(directory) == 0, SpawnStep::kDirectory);
+  if (has_program_fd) {
+    Require(::fchdir(kSpawnDirectoryFd) == 0, SpawnStep::kDirectory);
+  } else if (directory != nullptr) {
+    Require(::chdir(directory) == 0, SpawnStep::kDirectory);
+  }
   if (header.umask != kSpawnUnset) ::umask(header.umask);
   SetSignals(header);
   SetSession(header);
   SetAccount(header, groups);
   SetParent(header);
   SetLimits(header);
+  if (confinement.enabled != 0) SetConfinement(confine);
+  if (has_program_fd) ExecuteOpened(candidates[0], arguments, environment);
   Execute(candidates, arguments, environment);
+}
+
+// One line for each.
+void PrintProbe() {
+  const KernelConfinement kernel = ProbeConfinement();
+  const auto text = [](bool has) { return has ? "yes" : "no"; };
+  const int abi = kernel.landlock_abi;
+  std::printf("landlock: %s (ABI %d)\n", text(abi > 0), abi);
+  std::printf("landlock files: %s (ABI %d)\n", text(abi >= kLandlockFilesAbi), kLandlockFilesAbi);
+  std::printf("landlock tcp: %s (ABI %d)\n", text(abi >= kLandlockTcpAbi), kLandlockTcpAbi);
+  std::printf("landlock signals: %s (ABI %d)\n", text(abi >= kLandlockScopeAbi), kLandlockScopeAbi);
+  std::printf("seccomp: %s\n", text(kernel.seccomp));
+  std::printf("no_new_privs: %s\n", text(kernel.no_new_privs));
+  std::printf("pidfd: %s\n", text(kernel.pidfd));
+  std::printf("close_range: %s\n", text(kernel.close_range));
+  std::printf("confinement required: %s\n", kernel.Lacking() == 0 ? "possible" : "impossible");
 }
 
 }  // namespace
 }  // namespace transportd
 
-int main() { transportd::Run(); }
+int main(int argc, char** argv) {
+  if (argc == 2 && std::strcmp(argv[1], "--probe") == 0) {
+    transportd::PrintProbe();
+    return 0;
+  }
+  transportd::Run();
+}
