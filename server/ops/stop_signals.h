@@ -21,8 +21,8 @@ class StopSignals final {
   // started. `hangup`: what SIGHUP does: end the process, as by default, or come as kReload. The kernel's error.
   static absl::StatusOr<std::unique_ptr<StopSignals>> Create(Hangup hangup);
 
-  // A signal that has come (kReload: SIGHUP), a Wake that nobody has seen, or the end of `timeout` (unset: never). Signals
-  // first.
+  // A signal that has come (kReload: SIGHUP), a Wake that nobody has seen, or the end of `timeout` (unset: never).
+  // Signals first.
   Event Wait(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
 
   void Wake();

@@ -2,11 +2,14 @@
 #ifndef TRANSPORTD_SERVER_POLICY_AUTHORIZER_H_
 #define TRANSPORTD_SERVER_POLICY_AUTHORIZER_H_
 
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "google/protobuf/message.h"
+#include "server/policy/session_guard.h"
 
 namespace transportd {
 
@@ -24,6 +27,8 @@ struct Access {
   // The request message. Null for the hot `write` variant, which has none. For the hot `sendto` a SendToRequest without
   // the datagram's bytes.
   const google::protobuf::Message* request = nullptr;
+  // Of the session whose command it is; null outside a session, and where there is no policy.
+  SessionGuard* guard = nullptr;
 };
 
 // Threading: any thread.
@@ -34,6 +39,13 @@ class Authorizer {
   // OK, or PERMISSION_DENIED / POLICY_DENIED. Called before anything else is done with the request, its ids' lookup
   // included; must not block.
   virtual absl::Status Authorize(const Caller& caller, const Access& access) const = 0;
+
+  // What a new session's operations are asked of; null: they are free. PERMISSION_DENIED / POLICY_DENIED,
+  // RESOURCE_EXHAUSTED / QUOTA_EXCEEDED, UNAVAILABLE / CANNOT_AUDIT: there is to be no session.
+  virtual absl::StatusOr<std::unique_ptr<SessionGuard>> OpenGuard(const Caller& /*caller*/,
+                                                                  std::string_view /*session_id*/) const {
+    return nullptr;
+  }
 };
 
 }  // namespace transportd

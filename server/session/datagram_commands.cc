@@ -4,10 +4,13 @@
 #include <optional>
 #include <utility>
 
+#include "server/policy/request_check.h"
+#include "server/session/command_table.h"
 #include "server/session/commands.h"
 #include "server/session/convert.h"
 #include "server/session/datagram_handle.h"
 #include "transports/api/error.h"
+#include "transports/base/str_cat.h"
 #include "transports/base/transport_lost.h"
 
 namespace transportd {
@@ -26,16 +29,28 @@ void CreateDatagramEndpoint(const CommandContext& context) {
   const v1::CreateDatagramEndpointRequest& request = context.command.create_datagram_endpoint();
   absl::StatusOr<std::shared_ptr<void>> place = context.session.TakePlace();
   if (!place.ok()) return context.call->Fail(place.status());
+  const bool is_unix = request.has_local_path() || request.has_remote_path();
+  absl::StatusOr<std::shared_ptr<OperationGate>> gate = context.session.BeginOperation(
+      {.kind = GuardedOperation::Kind::kDatagram,
+       .method = CommandMethod(context.command.command_case()),
+       .protocol = is_unix ? ActionProtocol::kNone : ActionProtocol::kUdp,
+       .requested = is_unix ? request.remote_path() : StrCat(request.remote().host(), ":", request.remote().port()),
+       .host = std::string(NameIn(request.remote().host()))});
+  if (!gate.ok()) return context.call->Fail(gate.status());
   DatagramProtocolFactory factory = [weak_session = context.session.weak_from_this(),
-                                     request_id = context.call->request_id(),
-                                     place = *std::move(place)]() -> std::shared_ptr<DatagramProtocol> {
+                                     request_id = context.call->request_id(), place = *std::move(place),
+                                     gate = *gate]() -> std::shared_ptr<DatagramProtocol> {
     if (std::shared_ptr<Session> session = weak_session.lock()) {
-      return std::make_shared<DatagramHandle>(std::move(session), request_id, place);
+      auto handle = std::make_shared<DatagramHandle>(std::move(session), request_id, place);
+      handle->SetGate(gate);
+      return handle;
     }
     return std::make_shared<RefusingDatagramProtocol>();
   };
+  CreateDatagramEndpointOptions options = FromProto(request, context.session.limits().default_create_timeout);
+  options.gate = *std::move(gate);
   const OperationId operation = context.session.loop().CreateDatagramEndpoint(
-      std::move(factory), FromProto(request, context.session.limits().default_create_timeout),
+      std::move(factory), std::move(options),
       [session = context.session.shared_from_this(), call = context.call](absl::StatusOr<DatagramEndpoint> endpoint) {
         if (!endpoint.ok()) return call->Fail(endpoint.status());
         const auto& handle = static_cast<const DatagramHandle&>(*endpoint->protocol);

@@ -5,11 +5,13 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/policy/session_guard.h"
 #include "transportd/v1/admin.pb.h"
 #include "transportd/v1/transport.pb.h"
 #include "transports/api/socket_option.h"
@@ -38,6 +40,17 @@ class Handle {
   void SetPlace(std::shared_ptr<void> place) { place_ = std::move(place); }
   std::shared_ptr<void> TakePlace() { return std::move(place_); }
   std::chrono::system_clock::time_point open_time() const { return open_time_; }
+  std::chrono::nanoseconds age() const { return std::chrono::system_clock::now() - open_time_; }
+  // Whom the policy is asked through; null: nobody is asked. That of an accepted connection is its server's.
+  const std::shared_ptr<OperationGate>& gate() const { return gate_; }
+  void SetGate(std::shared_ptr<OperationGate> gate) { gate_ = std::move(gate); }
+  // By the policy of now.
+  virtual bool IsStillAllowed() const { return gate_ == nullptr || gate_->StillAllows(nullptr, nullptr, false); }
+  // Of a process that has exited.
+  virtual std::optional<int> Returncode() const { return std::nullopt; }
+  // It ends because it is not.
+  bool revoked() const { return revoked_; }
+  void SetRevoked() { revoked_ = true; }
 
   // Itself, when data flows through it.
   virtual FlowHandle* flow() { return nullptr; }
@@ -74,6 +87,8 @@ class Handle {
   const uint32_t server_id_;
   uint32_t id_ = 0;
   std::shared_ptr<void> place_;
+  std::shared_ptr<OperationGate> gate_;
+  bool revoked_ = false;
   const std::chrono::system_clock::time_point open_time_;
 };
 

@@ -3,8 +3,11 @@
 #include <cerrno>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
+#include "server/policy/request_check.h"
+#include "server/session/command_table.h"
 #include "server/session/commands.h"
 #include "server/session/convert.h"
 #include "server/session/server_handle.h"
@@ -12,6 +15,7 @@
 #include "server/session/stream_handle.h"
 #include "server/session/tls_convert.h"
 #include "transports/api/error.h"
+#include "transports/base/str_cat.h"
 
 namespace transportd {
 
@@ -38,11 +42,17 @@ ProtocolFactory HandleFactory(std::weak_ptr<Session> weak_session, const StreamH
 // A command that makes one stream transport. `start(factory, done)` asks the loop for it, and `response(reply)` is the
 // message to answer with.
 template <typename Start, typename Response>
-void MakeConnection(const CommandContext& context, bool close_on_eof, Start start, Response response) {
+void MakeConnection(const CommandContext& context, bool close_on_eof, GuardedOperation operation, Start start,
+                    Response response) {
   absl::StatusOr<std::shared_ptr<void>> place = context.session.TakePlace();
   if (!place.ok()) return context.call->Fail(place.status());
-  const StreamHandle::Origin origin{
-      .request_id = context.call->request_id(), .close_on_eof = close_on_eof, .place = *std::move(place)};
+  operation.method = CommandMethod(context.command.command_case());
+  absl::StatusOr<std::shared_ptr<OperationGate>> gate = context.session.BeginOperation(std::move(operation));
+  if (!gate.ok()) return context.call->Fail(gate.status());
+  const StreamHandle::Origin origin{.request_id = context.call->request_id(),
+                                    .close_on_eof = close_on_eof,
+                                    .place = *std::move(place),
+                                    .gate = *gate};
   auto done = [session = context.session.shared_from_this(), call = context.call,
                response](absl::StatusOr<Connection> connection) {
     if (!connection.ok()) return call->Fail(connection.status());
@@ -53,23 +63,28 @@ void MakeConnection(const CommandContext& context, bool close_on_eof, Start star
     ToProto(connection->transport->GetExtraInfo(), *response(reply)->mutable_extra_info());
     call->Answer(std::move(reply));
   };
-  CancelWith(context, start(HandleFactory(context.session.weak_from_this(), origin), std::move(done)));
+  CancelWith(context,
+             start(HandleFactory(context.session.weak_from_this(), origin), *std::move(gate), std::move(done)));
 }
 
 // A command that makes a server; as above.
 template <typename Start, typename Response>
-void MakeServer(const CommandContext& context, bool close_on_eof, Start start, Response response) {
+void MakeServer(const CommandContext& context, bool close_on_eof, GuardedOperation operation, Start start, Response response) {
   absl::StatusOr<std::shared_ptr<void>> place = context.session.TakePlace();
   if (!place.ok()) return context.call->Fail(place.status());
+  operation.kind = GuardedOperation::Kind::kServer;
+  operation.method = CommandMethod(context.command.command_case());
+  absl::StatusOr<std::shared_ptr<OperationGate>> gate = context.session.BeginOperation(std::move(operation));
+  if (!gate.ok()) return context.call->Fail(gate.status());
   // The id is known only with the answer, before which nothing is accepted.
   auto server_id = std::make_shared<uint32_t>(0);
   ProtocolFactory factory = [weak_session = context.session.weak_from_this(), server_id, close_on_eof] {
     return HandleFactory(weak_session, {.server_id = *server_id, .close_on_eof = close_on_eof})();
   };
   auto done = [session = context.session.shared_from_this(), call = context.call, server_id, response,
-               place = *std::move(place)](absl::StatusOr<std::shared_ptr<Server>> server) mutable {
+               place = *std::move(place), gate = *gate](absl::StatusOr<std::shared_ptr<Server>> server) mutable {
     if (!server.ok()) return call->Fail(server.status());
-    const auto handle = std::make_shared<ServerHandle>(*session, *server, std::move(place));
+    const auto handle = std::make_shared<ServerHandle>(*session, *server, std::move(place), std::move(gate));
     if (!session->Adopt(handle)) {
       (*server)->Close();
       return call->Fail(MakeError(StatusCode::kCancelled, "CANCELLED", "the session has ended"));
@@ -80,8 +95,13 @@ void MakeServer(const CommandContext& context, bool close_on_eof, Start start, R
     for (const SocketAddress& address : (*server)->Sockets()) ToProto(address, *response(reply)->add_sockets());
     call->Answer(std::move(reply));
   };
-  CancelWith(context, start(std::move(factory), std::move(done)));
+  CancelWith(context, start(std::move(factory), *std::move(gate), std::move(done)));
 }
+
+using Gate = std::shared_ptr<OperationGate>;
+
+// `db.lab:5432`.
+std::string Text(const v1::HostPort& remote) { return StrCat(remote.host(), ":", remote.port()); }
 
 Duration DefaultTimeout(const CommandContext& context) { return context.session.limits().default_create_timeout; }
 
@@ -89,9 +109,14 @@ void CreateConnection(const CommandContext& context) {
   const v1::CreateConnectionRequest& request = context.command.create_connection();
   MakeConnection(
       context, request.close_on_eof(),
-      [&](ProtocolFactory factory, auto done) {
+      {.kind = GuardedOperation::Kind::kConnection,
+       .protocol = ActionProtocol::kTcp,
+       .requested = Text(request.remote()),
+       .host = std::string(NameIn(request.remote().host()))},
+      [&](ProtocolFactory factory, Gate gate, auto done) {
         auto options = FromProto(request, DefaultTimeout(context));
         options.tls = TlsOf(request, context.session.id());
+        options.gate = std::move(gate);
         return context.session.loop().CreateConnection(std::move(factory), std::move(options), std::move(done));
       },
       [](v1::Reply& reply) { return reply.mutable_create_connection(); });
@@ -100,10 +125,11 @@ void CreateConnection(const CommandContext& context) {
 void CreateUnixConnection(const CommandContext& context) {
   const v1::CreateUnixConnectionRequest& request = context.command.create_unix_connection();
   MakeConnection(
-      context, request.close_on_eof(),
-      [&](ProtocolFactory factory, auto done) {
+      context, request.close_on_eof(), {.kind = GuardedOperation::Kind::kConnection, .requested = request.path()},
+      [&](ProtocolFactory factory, Gate gate, auto done) {
         auto options = FromProto(request, DefaultTimeout(context));
         options.tls = TlsOf(request, context.session.id());
+        options.gate = std::move(gate);
         return context.session.loop().CreateUnixConnection(std::move(factory), std::move(options), std::move(done));
       },
       [](v1::Reply& reply) { return reply.mutable_create_unix_connection(); });
@@ -115,8 +141,8 @@ void ConnectAcceptedSocket(const CommandContext& context) {
   if (!socket.ok()) return context.call->Fail(socket.status());
   if (*socket == nullptr) return context.call->Fail(ErrnoToStatus(EBADF, "sock"));
   MakeConnection(
-      context, request.close_on_eof(),
-      [&](ProtocolFactory factory, auto done) {
+      context, request.close_on_eof(), {.kind = GuardedOperation::Kind::kConnection},
+      [&](ProtocolFactory factory, const Gate& /*gate*/, auto done) {
         // It is taken at once, or when what TLS needs is there.
         auto leave_then_done = [session = context.session.shared_from_this(), id = request.socket_id(),
                                 done = std::move(done)](absl::StatusOr<Connection> connection) mutable {
@@ -151,12 +177,19 @@ ConnectPipeOptions PipeOptions(const v1::PipeSource& source) {
   return options;
 }
 
+GuardedOperation PipeOperation(const v1::PipeSource& source) {
+  return {.kind = GuardedOperation::Kind::kConnection,
+          .requested = source.has_path() ? source.path() : StrCat("fd:", source.fd())};
+}
+
 void ConnectReadPipe(const CommandContext& context) {
+  const v1::PipeSource& source = context.command.connect_read_pipe().source();
   MakeConnection(
-      context, /*close_on_eof=*/false,
-      [&](ProtocolFactory factory, auto done) {
-        return context.session.loop().ConnectReadPipe(
-            std::move(factory), PipeOptions(context.command.connect_read_pipe().source()), std::move(done));
+      context, /*close_on_eof=*/false, PipeOperation(source),
+      [&](ProtocolFactory factory, Gate gate, auto done) {
+        ConnectPipeOptions options = PipeOptions(source);
+        options.gate = std::move(gate);
+        return context.session.loop().ConnectReadPipe(std::move(factory), std::move(options), std::move(done));
       },
       [](v1::Reply& reply) { return reply.mutable_connect_read_pipe(); });
 }
@@ -166,8 +199,9 @@ void ConnectWritePipe(const CommandContext& context) {
   ConnectPipeOptions options = PipeOptions(request.source());
   options.write_buffer_limits = FromProto(request.write_buffer_limits());
   MakeConnection(
-      context, /*close_on_eof=*/false,
-      [&](ProtocolFactory factory, auto done) {
+      context, /*close_on_eof=*/false, PipeOperation(request.source()),
+      [&](ProtocolFactory factory, Gate gate, auto done) {
+        options.gate = std::move(gate);
         return context.session.loop().ConnectWritePipe(std::move(factory), std::move(options), std::move(done));
       },
       [](v1::Reply& reply) { return reply.mutable_connect_write_pipe(); });
@@ -175,11 +209,15 @@ void ConnectWritePipe(const CommandContext& context) {
 
 void CreateServer(const CommandContext& context) {
   const v1::CreateServerRequest& request = context.command.create_server();
+  std::string requested;
+  for (const std::string& host : request.hosts()) requested += StrCat(host, ",");
   MakeServer(
       context, request.close_on_eof(),
-      [&](ProtocolFactory factory, auto done) {
+      {.protocol = ActionProtocol::kTcp, .requested = StrCat(requested, ":", request.port())},
+      [&](ProtocolFactory factory, Gate gate, auto done) {
         auto options = FromProto(request, DefaultTimeout(context));
         options.tls = TlsOf(request, context.session.id());
+        options.gate = std::move(gate);
         return context.session.loop().CreateServer(std::move(factory), std::move(options), std::move(done));
       },
       [](v1::Reply& reply) { return reply.mutable_create_server(); });
@@ -188,10 +226,11 @@ void CreateServer(const CommandContext& context) {
 void CreateUnixServer(const CommandContext& context) {
   const v1::CreateUnixServerRequest& request = context.command.create_unix_server();
   MakeServer(
-      context, request.close_on_eof(),
-      [&](ProtocolFactory factory, auto done) {
+      context, request.close_on_eof(), {.requested = request.path()},
+      [&](ProtocolFactory factory, Gate gate, auto done) {
         auto options = FromProto(request);
         options.tls = TlsOf(request, context.session.id());
+        options.gate = std::move(gate);
         return context.session.loop().CreateUnixServer(std::move(factory), std::move(options), std::move(done));
       },
       [](v1::Reply& reply) { return reply.mutable_create_unix_server(); });

@@ -8,9 +8,11 @@
 
 namespace transportd {
 
-ServerHandle::ServerHandle(Session& session, std::shared_ptr<Server> server, std::shared_ptr<void> place)
+ServerHandle::ServerHandle(Session& session, std::shared_ptr<Server> server, std::shared_ptr<void> place,
+                           std::shared_ptr<OperationGate> gate)
     : Handle(kKind), session_(session), server_(std::move(server)) {
   SetPlace(std::move(place));
+  SetGate(std::move(gate));
   const std::vector<SocketAddress> sockets = server_->Sockets();
   if (!sockets.empty()) sockname_ = sockets.front();
 }
@@ -40,6 +42,7 @@ void ServerHandle::AnswerWhenClosed(std::shared_ptr<Call> call) {
 
 void ServerHandle::Leave() {
   if (id() == 0) return;
+  if (gate() != nullptr) gate()->Closed({.transport_id = id(), .duration = age()});
   session_.Remove(*this);
   for (const auto& [number, call] : std::exchange(waiting_, {})) {
     v1::Reply reply;

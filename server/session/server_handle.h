@@ -22,7 +22,8 @@ class ServerHandle final : public Handle, public std::enable_shared_from_this<Se
   static constexpr Kind kKind = Kind::kServer;
 
   // `session` must outlive the handle's time in its table.
-  ServerHandle(Session& session, std::shared_ptr<Server> server, std::shared_ptr<void> place);
+  ServerHandle(Session& session, std::shared_ptr<Server> server, std::shared_ptr<void> place,
+               std::shared_ptr<OperationGate> gate);
 
   Server& server() { return *server_; }
 

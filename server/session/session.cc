@@ -111,6 +111,8 @@ absl::Status Session::Open(const v1::Open& open) {
   acknowledged_ = open.acknowledged();
   client_name_ = open.client_name();
   state_ = State::kOpen;
+  open_at_ = active_at_ = loop_.Time();
+  StartBounds();
 
   v1::Opened opened;
   opened.set_revision(kRevision);
@@ -131,6 +133,61 @@ void Session::RestartLease() {
     lease_timer_ = 0;
     End(absl::OkStatus(), std::nullopt);
   });
+}
+
+absl::StatusOr<std::shared_ptr<OperationGate>> Session::BeginOperation(GuardedOperation operation) {
+  if (options_.guard == nullptr) return nullptr;
+  return options_.guard->Begin(std::move(operation));
+}
+
+void Session::StartBounds() {
+  loop_.CancelTimer(std::exchange(age_timer_, 0));
+  loop_.CancelTimer(std::exchange(idle_timer_, 0));
+  if (options_.guard == nullptr || state_ != State::kOpen) return;
+  const SessionGuard::Bounds bounds = options_.guard->GetBounds();
+  if (bounds.age) {
+    age_timer_ = loop_.CallAt(open_at_ + *bounds.age, [this] {
+      age_timer_ = 0;
+      Expire("is as old as its quota allows");
+    });
+  }
+  if (bounds.idle) {
+    idle_timer_ = loop_.CallAt(active_at_ + *bounds.idle, [this] {
+      idle_timer_ = 0;
+      CheckIdle();
+    });
+  }
+}
+
+void Session::CheckIdle() {
+  if (!handles_.empty() || !calls_.empty()) active_at_ = loop_.Time();
+  const SessionGuard::Bounds bounds = options_.guard->GetBounds();
+  if (bounds.idle && loop_.Time() - active_at_ >= *bounds.idle) return Expire("was idle as long as its quota allows");
+  StartBounds();
+}
+
+void Session::Expire(std::string_view what) {
+  expired_ = true;
+  End(MakeError(StatusCode::kDeadlineExceeded, "SESSION_EXPIRED", StrCat("the session ", what)), std::nullopt);
+}
+
+void Session::Recheck() {
+  if (options_.guard == nullptr || state_ > State::kOpen) return;
+  if (!options_.guard->MayStay()) {
+    End(MakeError(StatusCode::kPermissionDenied, "POLICY_DENIED", "the policy does not allow this session any more"),
+        EndCause::kPolicyRevoked);
+    return;
+  }
+  std::vector<std::shared_ptr<Handle>> denied;
+  for (const auto& [id, handle] : handles_) {
+    if (!handle->IsStillAllowed()) denied.push_back(handle);
+  }
+  for (const std::shared_ptr<Handle>& handle : denied) {
+    handle->SetRevoked();
+    handle->End();
+  }
+  StartBounds();
+  ScheduleFlush();
 }
 
 void Session::AttachCallbacks(std::shared_ptr<FrameStream> stream) {
@@ -163,6 +220,7 @@ void Session::AskForFrame() {
 
 void Session::OnFrame(std::span<const std::string_view> pieces) {
   reading_frame_ = false;
+  if (idle_timer_ != 0) active_at_ = loop_.Time();
   if (state_ > State::kOpen || stream_ == nullptr) return;
   absl::Status status = ReadFrame(pieces, FrameKind::kCommands, frame_)
                             ? BeginFrame(frame_)
@@ -309,13 +367,25 @@ void Session::EmitConnectionLost(uint32_t id, const ConnectionEnd& end, const Da
   v1::Callback callback;
   callback.set_transport_id(id);
   v1::ConnectionLost& lost = *callback.mutable_connection_lost();
+  const auto found = handles_.find(id);
+  const Handle* const handle = found == handles_.end() ? nullptr : found->second.get();
+  ConnectionEnd told = end;
   if (end_cause_.has_value() && end.cause == EndCause::kLocalAbort) {
-    ConnectionEnd told = end;
     told.cause = *end_cause_;
     told.status = end_status_;
-    ToProto(told, lost);
-  } else {
-    ToProto(end, lost);
+  } else if (handle != nullptr && handle->revoked() && end.cause == EndCause::kLocalAbort) {
+    told.cause = EndCause::kPolicyRevoked;
+    told.status =
+        MakeError(StatusCode::kPermissionDenied, "POLICY_DENIED", "the policy does not allow this transport any more");
+  }
+  ToProto(told, lost);
+  if (handle != nullptr && handle->gate() != nullptr) {
+    handle->gate()->Closed({.transport_id = id,
+                            .received_bytes = told.received_bytes,
+                            .sent_bytes = told.sent_bytes,
+                            .duration = handle->age(),
+                            .cause = EndCauseName(told.cause),
+                            .returncode = handle->Returncode()});
   }
   if (datagrams != nullptr) ToProto(*datagrams, *lost.mutable_datagrams());
   Emit(callback);
@@ -498,6 +568,8 @@ void Session::End(absl::Status status, std::optional<EndCause> cause, absl::AnyI
   end_status_ = std::move(status);
   end_cause_ = cause;
   loop_.CancelTimer(std::exchange(lease_timer_, 0));
+  loop_.CancelTimer(std::exchange(age_timer_, 0));
+  loop_.CancelTimer(std::exchange(idle_timer_, 0));
   end_timer_ = loop_.CallLater(kEndTimeout, [this] {
     end_timer_ = 0;
     // A client that does not read has waited long enough to hear the rest.
@@ -527,6 +599,8 @@ void Session::CheckEnded() {
   loop_.CancelTimer(std::exchange(budget_timer_, 0));
   loop_.CancelTimer(std::exchange(hold_timer_, 0));
   loop_.CancelTimer(std::exchange(progress_timer_, 0));
+  if (options_.guard != nullptr)
+    options_.guard->Closed(end_status_.ok() ? "" : ErrorProto(end_status_).reason(), expired_);
   for (auto& ended : std::exchange(end_waiters_, {})) ended();
   std::exchange(options_.on_ended, nullptr)();
 }
@@ -545,9 +619,15 @@ absl::StatusOr<std::shared_ptr<void>> Session::TakePlace() {
     return MakeError(StatusCode::kResourceExhausted, "TOO_MANY_TRANSPORTS",
                      "the service has as many transports as it may");
   }
+  std::shared_ptr<void> of_principal;
+  if (options_.guard != nullptr) {
+    absl::StatusOr<std::shared_ptr<void>> taken = options_.guard->TakeTransport();
+    if (!taken.ok()) return taken.status();
+    of_principal = *std::move(taken);
+  }
   ++*place_count_;
-  return std::shared_ptr<void>(place_count_.get(),
-                               [count = place_count_, of_service = std::move(of_service)](void*) { --*count; });
+  return std::shared_ptr<void>(place_count_.get(), [count = place_count_, of_service = std::move(of_service),
+                                                    of_principal = std::move(of_principal)](void*) { --*count; });
 }
 
 absl::StatusOr<Handle*> Session::FindHandle(uint32_t id) const {
@@ -581,6 +661,7 @@ bool Session::Adopt(std::shared_ptr<Handle> handle) {
     }
     handle->SetPlace(*std::move(place));
   }
+  if (server != nullptr) handle->SetGate(server->gate());
   handle->set_id(++last_id_);
   handles_.emplace(handle->id(), std::move(handle));
   return true;

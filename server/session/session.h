@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "proto/frame/frame_reader.h"
 #include "server/policy/authorizer.h"
+#include "server/policy/session_guard.h"
 #include "server/session/call.h"
 #include "server/session/datagram_handle.h"
 #include "server/session/flow_handle.h"
@@ -52,7 +53,8 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
     std::string instance_target;
     SessionLimits limits;
     const Authorizer* authorizer = nullptr;
-    ServiceBudget* budget = nullptr;  // The session's own place in it is the owner's to take and return.
+    std::unique_ptr<SessionGuard> guard = nullptr;  // The authorizer's; null: its operations are free.
+    ServiceBudget* budget = nullptr;                // The session's own place in it is the owner's to take and return.
     // Called once, when the session is ENDED; the last thing that a session does.
     absl::AnyInvocable<void()> on_ended;
   };
@@ -79,6 +81,9 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   uint64_t number() const { return options_.number; }
   const Caller& caller() const { return options_.caller; }
   bool Owns(const Server& server) const;
+  // The policy has changed: ends what it does not allow any more, the session itself included. connection_lost says
+  // POLICY_REVOKED.
+  void Recheck();
   // The server's exception handler was called.
   void OnServerException(const ExceptionContext& context);
   void Describe(v1::SessionInfo& info) const;
@@ -92,6 +97,8 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void OnLost() override;
 
   // For commands.
+  // The gate of what a command is about to do; null: it is free. The quota's error.
+  absl::StatusOr<std::shared_ptr<OperationGate>> BeginOperation(GuardedOperation operation);
   EpollEventLoop& loop() { return loop_; }
   const SessionLimits& limits() const { return options_.limits; }
   // A place for one more transport, given back when the last hold of it is gone; or why there is none.
@@ -157,6 +164,10 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   // write_progress is worth a frame of its own; when it is not yet, it will be.
   bool MustTellProgress();
   void StartProgressTimer();
+  // Those of age and idleness, as the quota has them now.
+  void StartBounds();
+  void CheckIdle();
+  void Expire(std::string_view what);
   void AskForFrame();
   bool MayReadFrame() const;
   void UpdateReceiving();
@@ -241,6 +252,11 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   absl::Status end_status_;
   std::optional<EndCause> end_cause_;
   TimerId end_timer_ = 0;
+  TimerId age_timer_ = 0;
+  TimerId idle_timer_ = 0;
+  TimePoint open_at_;
+  TimePoint active_at_;  // The last command, or transport.
+  bool expired_ = false;
   std::vector<absl::AnyInvocable<void()>> end_waiters_;
 };
 

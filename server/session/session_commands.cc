@@ -62,6 +62,7 @@ Session::CallPtr Session::MakeCall(uint32_t request_id, absl::AnyInvocable<void(
 
 uint64_t Session::Execute(const v1::Command& command, absl::AnyInvocable<void(v1::Reply)> answer) {
   const CallPtr call = MakeCall(command.request_id(), std::move(answer));
+  active_at_ = loop_.Time();
   Run(command, call, /*from_stream=*/false);
   RestartLease();
   return call->number();
@@ -75,7 +76,9 @@ void Session::Cancel(uint64_t call_number) {
 }
 
 void Session::Run(const v1::Command& command, const CallPtr& call, bool from_stream) {
-  const Access access{.method = CommandMethod(command.command_case()), .request = CommandRequest(command)};
+  const Access access{.method = CommandMethod(command.command_case()),
+                      .request = CommandRequest(command),
+                      .guard = options_.guard.get()};
   if (access.request != nullptr) call->set_request_type(access.request->GetDescriptor());
   if (absl::Status status = options_.authorizer->Authorize(options_.caller, access); !status.ok()) {
     call->Fail(status);
@@ -132,7 +135,7 @@ void Session::RunWrite(const HotEntry& write) {
   SendGathered();
   // No Call is made where none is needed: this is the hot path.
   absl::Status status = options_.authorizer->Authorize(
-      options_.caller, {.method = CommandMethod(v1::Command::kWrite), .request = nullptr});
+      options_.caller, {.method = CommandMethod(v1::Command::kWrite), .guard = options_.guard.get()});
   if (status.ok() && write.request_id != 0 && stream_requests_.contains(write.request_id)) {
     status = RequestIdInUse(write.request_id);
   }
@@ -153,7 +156,8 @@ void Session::RunSendTo(const HotEntry& sendto, const v1::SocketAddress* address
   if (address == nullptr) sendto_request_.mutable_datagram()->clear_address();
   sendto_request_.set_transport_id(sendto.transport_id);
   absl::Status status = options_.authorizer->Authorize(
-      options_.caller, {.method = CommandMethod(v1::Command::kSendto), .request = &sendto_request_});
+      options_.caller,
+      {.method = CommandMethod(v1::Command::kSendto), .request = &sendto_request_, .guard = options_.guard.get()});
   if (status.ok() && sendto.request_id != 0 && stream_requests_.contains(sendto.request_id)) {
     status = RequestIdInUse(sendto.request_id);
   }

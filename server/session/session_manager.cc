@@ -279,6 +279,10 @@ class SessionManagerImpl final : public SessionManager {
         });
   }
 
+  void Recheck() override {
+    ForEachSession([](Session& session) { session.Recheck(); }, [] {});
+  }
+
   void RefuseNewSessions() override {
     MutexLock lock(mutex_);
     refusing_ = true;
@@ -326,6 +330,9 @@ class SessionManagerImpl final : public SessionManager {
   }
 
   absl::StatusOr<Pinned> Open(Caller caller, bool streaming) {
+    std::string session_id = NewSessionId();
+    absl::StatusOr<std::unique_ptr<SessionGuard>> guard = options_.authorizer->OpenGuard(caller, session_id);
+    if (!guard.ok()) return guard.status();
     MutexLock lock(mutex_);
     if (refusing_) return ServiceStopping();
     if (!budget_.TakeSession()) {
@@ -340,7 +347,7 @@ class SessionManagerImpl final : public SessionManager {
     pinned.thread = loop->thread.get();
     pinned.loop_index = static_cast<int>(loop - loops_.begin());
     Session::Options options;
-    options.id = NewSessionId();
+    options.id = std::move(session_id);
     options.number = ++last_session_number_;
     options.caller = std::move(caller);
     options.event_loop_index = pinned.loop_index;
@@ -348,6 +355,7 @@ class SessionManagerImpl final : public SessionManager {
     options.instance_target = options_.instance_target;
     options.limits = options_.session_limits;
     options.authorizer = options_.authorizer;
+    options.guard = *std::move(guard);
     options.budget = &budget_;
     options.on_ended = [this, id = options.id] { OnEnded(id); };
     const std::string id = options.id;

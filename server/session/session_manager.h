@@ -58,6 +58,9 @@ class SessionManager {
   virtual void ListTransports(Caller caller, v1::ListTransportsRequest request,
                               absl::AnyInvocable<void(absl::StatusOr<v1::ListTransportsResponse>)> done) = 0;
 
+  // The policy has changed: each session ends what it does not allow any more. See Session::Recheck.
+  virtual void Recheck() = 0;
+
   // From now on new sessions are refused: UNAVAILABLE / SERVICE_STOPPING. Idempotent.
   virtual void RefuseNewSessions() = 0;
   // `done` is called when no session is open (at once, or later); only the last call waits.

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/session/command_table.h"
 #include "server/session/commands.h"
 #include "server/session/convert.h"
 #include "server/session/session.h"
@@ -81,8 +82,15 @@ void Sendfile(const CommandContext& context) {
     return context.call->Fail(
         MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_LOST", "the connection is lost"));
   }
+  absl::StatusOr<std::shared_ptr<OperationGate>> gate =
+      context.session.BeginOperation({.kind = GuardedOperation::Kind::kFile,
+                                      .method = CommandMethod(context.command.command_case()),
+                                      .requested = request.path()});
+  if (!gate.ok()) return context.call->Fail(gate.status());
+  SendfileOptions options = FromProto(request);
+  options.gate = *std::move(gate);
   const OperationId operation = context.session.loop().Sendfile(
-      (*stream)->shared_transport(), FromProto(request), [call = context.call](absl::StatusOr<uint64_t> sent_bytes) {
+      (*stream)->shared_transport(), std::move(options), [call = context.call](absl::StatusOr<uint64_t> sent_bytes) {
         if (!sent_bytes.ok()) return call->Fail(sent_bytes.status());
         v1::Reply reply;
         reply.mutable_sendfile()->set_sent_bytes(*sent_bytes);

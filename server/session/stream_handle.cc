@@ -26,6 +26,7 @@ StreamHandle::StreamHandle(std::shared_ptr<Session> session, Origin origin)
       close_on_eof_(origin.close_on_eof),
       read_bytes_(kSmallestReadBytes) {
   SetPlace(std::move(origin.place));
+  SetGate(std::move(origin.gate));
 }
 
 StreamHandle::~StreamHandle() = default;
@@ -142,6 +143,13 @@ bool StreamHandle::CanRead() const {
 bool StreamHandle::CanWrite() const {
   const ExtraInfo& extra_info = transport_->GetExtraInfo();
   return !extra_info.pipe || extra_info.pipe->can_write;
+}
+
+bool StreamHandle::IsStillAllowed() const {
+  if (gate() == nullptr) return true;
+  const ExtraInfo& extra_info = transport_->GetExtraInfo();
+  return gate()->StillAllows(extra_info.sockname ? &*extra_info.sockname : nullptr,
+                             extra_info.peername ? &*extra_info.peername : nullptr, server_id() != 0);
 }
 
 void StreamHandle::End() { transport_->Abort(); }

@@ -30,6 +30,8 @@ class StreamHandle final : public BufferedProtocol, public FlowHandle {
     bool close_on_eof = false;
     // Its place, shared with the command that made it; null: to be taken when it is adopted.
     std::shared_ptr<void> place = nullptr;
+    // Its own, or its server's; null: nobody is asked.
+    std::shared_ptr<OperationGate> gate = nullptr;
   };
 
   StreamHandle(std::shared_ptr<Session> session, Origin origin);
@@ -48,6 +50,7 @@ class StreamHandle final : public BufferedProtocol, public FlowHandle {
   absl::Status WriteEof();
 
   // Handle
+  bool IsStillAllowed() const override;
   void End() override;
   void Describe(v1::TransportInfo& info) const override;
   absl::Status Close() override;

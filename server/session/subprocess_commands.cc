@@ -1,12 +1,14 @@
 // subprocess_exec and subprocess_shell, and the methods of subprocesses.
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "server/session/command_table.h"
 #include "server/session/commands.h"
 #include "server/session/convert.h"
 #include "server/session/subprocess_handle.h"
@@ -136,16 +138,51 @@ absl::StatusOr<std::vector<std::shared_ptr<void>>> TakePlaces(Session& session, 
   return places;
 }
 
+std::vector<std::string> EnvironmentNames(const SubprocessOptions& options) {
+  std::vector<std::string> names;
+  if (options.env) {
+    for (const auto& [name, value] : *options.env) names.push_back(name);
+  }
+  return names;
+}
+
+// What policy.proto says that a program of a grant gets besides.
+void SetConfinedEnvironment(SubprocessOptions& options) {
+  if (!options.env) options.env.emplace();
+  if (!options.cwd) options.cwd = "/";
+  auto& env = *options.env;
+  const auto add = [&env](std::string_view name, const std::string& value) {
+    const bool is_set =
+        std::any_of(env.begin(), env.end(), [&](const auto& variable) { return variable.first == name; });
+    if (!is_set) env.emplace_back(name, value);
+  };
+  add("PATH", "/usr/bin:/bin");
+  add("HOME", *options.cwd);
+  for (const char* name : {"LANG", "TZ"}) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets the environment once threads run.
+    if (const char* value = std::getenv(name); value != nullptr) add(name, value);
+  }
+}
+
 using Done = absl::AnyInvocable<void(absl::StatusOr<Subprocess>)>;
 
 // `start(factory, options, done)` is the loop's method; `response`: where its answer goes in the reply.
 template <typename Response, typename Start>
-void StartSubprocess(const CommandContext& context, const v1::SubprocessOptions& request,
-                     Response* (v1::Reply::*response)(), Start start) {
+void StartSubprocess(const CommandContext& context, const v1::SubprocessOptions& request, std::string requested,
+                     std::vector<std::string> args, Response* (v1::Reply::*response)(), Start start) {
   absl::StatusOr<SubprocessOptions> options = OptionsReader(request).Take();
   if (!options.ok()) return context.call->Fail(options.status());
   absl::StatusOr<std::vector<std::shared_ptr<void>>> places = TakePlaces(context.session, *options);
   if (!places.ok()) return context.call->Fail(places.status());
+  absl::StatusOr<std::shared_ptr<OperationGate>> gate =
+      context.session.BeginOperation({.kind = GuardedOperation::Kind::kSubprocess,
+                                      .method = CommandMethod(context.command.command_case()),
+                                      .requested = std::move(requested),
+                                      .args = std::move(args),
+                                      .env_names = EnvironmentNames(*options)});
+  if (!gate.ok()) return context.call->Fail(gate.status());
+  if (*gate != nullptr) SetConfinedEnvironment(*options);
+  options->gate = *gate;
   Done done = [session = context.session.shared_from_this(), call = context.call,
                response](absl::StatusOr<Subprocess> subprocess) {
     if (!subprocess.ok()) return call->Fail(subprocess.status());
@@ -158,7 +195,8 @@ void StartSubprocess(const CommandContext& context, const v1::SubprocessOptions&
     *out.mutable_pipes() = handle.pipes();
     call->Answer(std::move(reply));
   };
-  const SubprocessHandle::Origin origin{.request_id = context.call->request_id(), .places = *std::move(places)};
+  const SubprocessHandle::Origin origin{
+      .request_id = context.call->request_id(), .places = *std::move(places), .gate = *std::move(gate)};
   CancelWith(context,
              start(HandleFactory(context.session.weak_from_this(), origin), *std::move(options), std::move(done)));
 }
@@ -166,7 +204,8 @@ void StartSubprocess(const CommandContext& context, const v1::SubprocessOptions&
 void SubprocessExec(const CommandContext& context) {
   const v1::SubprocessExecRequest& request = context.command.subprocess_exec();
   StartSubprocess<v1::SubprocessExecResponse>(
-      context, request.options(), &v1::Reply::mutable_subprocess_exec,
+      context, request.options(), request.program(), {request.args().begin(), request.args().end()},
+      &v1::Reply::mutable_subprocess_exec,
       [&](SubprocessProtocolFactory factory, SubprocessOptions options, Done done) {
         return context.session.loop().SubprocessExec(std::move(factory), request.program(),
                                                      {request.args().begin(), request.args().end()}, std::move(options),
@@ -177,7 +216,7 @@ void SubprocessExec(const CommandContext& context) {
 void SubprocessShell(const CommandContext& context) {
   const v1::SubprocessShellRequest& request = context.command.subprocess_shell();
   StartSubprocess<v1::SubprocessShellResponse>(
-      context, request.options(), &v1::Reply::mutable_subprocess_shell,
+      context, request.options(), request.cmd(), {"-c", request.cmd()}, &v1::Reply::mutable_subprocess_shell,
       [&](SubprocessProtocolFactory factory, SubprocessOptions options, Done done) {
         return context.session.loop().SubprocessShell(std::move(factory), request.cmd(), std::move(options),
                                                       std::move(done));

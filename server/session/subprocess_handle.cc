@@ -10,7 +10,9 @@
 namespace transportd {
 
 SubprocessHandle::SubprocessHandle(std::shared_ptr<Session> session, Origin origin)
-    : Handle(kKind), session_(std::move(session)), origin_(std::move(origin)) {}
+    : Handle(kKind), session_(std::move(session)), origin_(std::move(origin)) {
+  SetGate(origin_.gate);
+}
 
 SubprocessHandle::~SubprocessHandle() = default;
 
@@ -89,6 +91,8 @@ absl::Status SubprocessHandle::GetState(v1::GetStateResponse& state) const {
   if (const std::optional<int> returncode = transport_->GetReturncode()) state.set_returncode(*returncode);
   return absl::OkStatus();
 }
+
+std::optional<int> SubprocessHandle::Returncode() const { return transport_->GetReturncode(); }
 
 void SubprocessHandle::Describe(v1::TransportInfo& info) const {
   info.set_kind(v1::TRANSPORT_KIND_SUBPROCESS);

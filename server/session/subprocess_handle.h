@@ -28,6 +28,8 @@ class SubprocessHandle final : public SubprocessProtocol, public Handle {
     uint32_t request_id = 0;
     // Its own place, and one for each of its pipes: those of the command that made it.
     std::vector<std::shared_ptr<void>> places = {};
+    // Null: nobody is asked.
+    std::shared_ptr<OperationGate> gate = {};
   };
 
   SubprocessHandle(std::shared_ptr<Session> session, Origin origin);
@@ -39,6 +41,7 @@ class SubprocessHandle final : public SubprocessProtocol, public Handle {
 
   // Handle
   void End() override;
+  std::optional<int> Returncode() const override;
   void Describe(v1::TransportInfo& info) const override;
   absl::Status Close() override;
   absl::Status GetState(v1::GetStateResponse& state) const override;

@@ -16,9 +16,11 @@ namespace transportd {
 // Landlock (https://docs.kernel.org/userspace-api/landlock.html), seccomp(2), setrlimit(2), no_new_privs.
 //
 // Besides what is said below, it
-// - leads a session of its own that it cannot leave (setsid(2) is EPERM; without a terminal setpgid(2) is, too), and all
+// - leads a session of its own that it cannot leave (setsid(2) is EPERM; without a terminal setpgid(2) is, too), and
+// all
 //   of it is killed when its transport has lost its connection;
-// - has nothing of this program: no descriptor (Stdio::kInherit is Stdio::kNull), no variable (without `env` it has none),
+// - has nothing of this program: no descriptor (Stdio::kInherit is Stdio::kNull), no variable (without `env` it has
+// none),
 //   no core files, and umask 077 unless another is asked for;
 // - cannot send signals to, trace, read the memory of, or set limits and priorities of a process outside; nor of one of
 //   its threads from another: scheduling calls with a number that is not 0 are EPERM;
@@ -29,7 +31,8 @@ namespace transportd {
 // name (no kernel has that in Landlock); System V shared memory; to use up what is not limited.
 struct Confinement {
   enum class Network {
-    kNone,  // socketpair(2), and sockets that nobody can connect. connect(2) and datagrams are EACCES, also of Unix ones.
+    kNone,  // socketpair(2), and sockets that nobody can connect. connect(2) and datagrams are EACCES, also of Unix
+            // ones.
     kHost,  // All that this program may.
   };
   // When the kernel lacks something of it.
@@ -39,16 +42,16 @@ struct Confinement {
   };
   // Unset: as this program's own.
   struct Limits {
-    std::optional<Duration> wall_time = {};                // From its start to SIGKILL.
-    std::optional<uint64_t> cpu_seconds = {};              // Of each process; SIGXCPU, a second later SIGKILL.
-    std::optional<uint64_t> address_space_bytes = {};      // Of each process.
-    std::optional<uint64_t> open_file_count = {};          // Of each process.
-    std::optional<uint64_t> file_bytes = {};               // The largest file it may write; SIGXFSZ.
+    std::optional<Duration> wall_time = {};            // From its start to SIGKILL.
+    std::optional<uint64_t> cpu_seconds = {};          // Of each process; SIGXCPU, a second later SIGKILL.
+    std::optional<uint64_t> address_space_bytes = {};  // Of each process.
+    std::optional<uint64_t> open_file_count = {};      // Of each process.
+    std::optional<uint64_t> file_bytes = {};           // The largest file it may write; SIGXFSZ.
   };
 
   Network network = Network::kNone;
-  // Files, or folders with all below. Absolute, without symbolic links; what is not there allows nothing. Always allowed
-  // are the program itself, /usr, /lib, /lib64, /bin, /etc/ld.so.cache, /dev/null and its own terminal.
+  // Files, or folders with all below. Absolute, without symbolic links; what is not there allows nothing. Always
+  // allowed are the program itself, /usr, /lib, /lib64, /bin, /etc/ld.so.cache, /dev/null and its own terminal.
   std::vector<std::string> read_paths = {};   // To read and to execute.
   std::vector<std::string> write_paths = {};  // Besides, to write, make, rename and remove.
   Level level = Level::kRequired;
@@ -62,9 +65,8 @@ enum class ConfinementStep : uint8_t {
   kSignals,          // Landlock, ABI 6 (Linux 6.12)
   kSystemCalls,      // seccomp(2): the network, tracing, priorities, leaving the session.
 };
-inline constexpr ConfinementStep kConfinementSteps[] = {
-    ConfinementStep::kNoNewPrivileges, ConfinementStep::kFiles, ConfinementStep::kSignals,
-    ConfinementStep::kSystemCalls};
+inline constexpr ConfinementStep kConfinementSteps[] = {ConfinementStep::kNoNewPrivileges, ConfinementStep::kFiles,
+                                                        ConfinementStep::kSignals, ConfinementStep::kSystemCalls};
 
 // "no_new_privs", "files (Landlock ABI 3)", …: for errors and audit records.
 std::string_view ConfinementStepName(ConfinementStep step);

@@ -140,8 +140,8 @@ class SubprocessProtocol {
   virtual void PauseWriting() {}
   virtual void ResumeWriting() {}
 
-  // Once, last. The totals of `end` are 0: the pipes have their own. kTimedOut with DEADLINE_EXCEEDED / WALL_TIME when it
-  // was killed for Confinement.limits.wall_time.
+  // Once, last. The totals of `end` are 0: the pipes have their own. kTimedOut with DEADLINE_EXCEEDED / WALL_TIME when
+  // it was killed for Confinement.limits.wall_time.
   virtual void ConnectionLost(const ConnectionEnd& end) { static_cast<void>(end); }
 };
 

@@ -35,8 +35,8 @@ class Acceptor final : private FdHandler {
     uint32_t backlog = 100;
     SocketGate* gate = nullptr;  // Whom it does not let in is reset. Null: everybody may come in.
   };
-  // `server`: whose socket it is, for the exception handler; may be null. `fd` is bound, non-blocking and close-on-exec. `context`,
-  // `server` and the gate must outlive this.
+  // `server`: whose socket it is, for the exception handler; may be null. `fd` is bound, non-blocking and
+  // close-on-exec. `context`, `server` and the gate must outlive this.
   Acceptor(LoopContext& context, const Server* server, UniqueFd fd, SocketAddress address, const Options& options,
            OnAccepted on_accepted);
   Acceptor(const Acceptor&) = delete;

@@ -1,4 +1,5 @@
-// What this kernel has to confine a program with. Plain C++: transportd-spawn, which links no library of ours, has it too.
+// What this kernel has to confine a program with. Plain C++: transportd-spawn, which links no library of ours, has it
+// too.
 #ifndef TRANSPORTD_TRANSPORTS_SUBPROCESS_KERNEL_CONFINEMENT_H_
 #define TRANSPORTD_TRANSPORTS_SUBPROCESS_KERNEL_CONFINEMENT_H_
 

@@ -7,8 +7,8 @@
 namespace transportd {
 
 // From now on no process without CAP_SYS_PTRACE may trace this one, nor read its memory, environment and descriptors in
-// /proc, though it is the same user's; and it leaves no core file (prctl(2), PR_SET_DUMPABLE). Confined programs may not
-// anyway; this is for those that are not. Once, early; programs that it starts are not affected. Any thread.
+// /proc, though it is the same user's; and it leaves no core file (prctl(2), PR_SET_DUMPABLE). Confined programs may
+// not anyway; this is for those that are not. Once, early; programs that it starts are not affected. Any thread.
 absl::Status HideOwnMemory();
 
 }  // namespace transportd

@@ -4,8 +4,8 @@
 
 namespace transportd {
 
-// SIGKILL to every process of it, until there is none, or some cannot be killed. The number must be the session's still:
-// it is for as long as it has a process. Looks at all processes. Any thread.
+// SIGKILL to every process of it, until there is none, or some cannot be killed. The number must be the session's
+// still: it is for as long as it has a process. Looks at all processes. Any thread.
 void KillSession(int session);
 
 }  // namespace transportd

@@ -10,8 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "transports/base/unique_fd.h"
 #include "transports/api/confinement.h"
+#include "transports/base/unique_fd.h"
 #include "transports/subprocess/child_process.h"
 #include "transports/subprocess/spawn_plan.h"
 
@@ -39,8 +39,8 @@ struct SpawnedChild {
 };
 
 // With a gate or a confinement opens the program and asks; looks for accounts, makes pipes and starts the helper.
-// FAILED_PRECONDITION / SPAWN_HELPER_MISSING; those of AskGate; UNKNOWN_USER, UNKNOWN_GROUP; the kernel's error. Nothing
-// is left behind then. Blocks for as long as that takes. Any thread.
+// FAILED_PRECONDITION / SPAWN_HELPER_MISSING; those of AskGate; UNKNOWN_USER, UNKNOWN_GROUP; the kernel's error.
+// Nothing is left behind then. Blocks for as long as that takes. Any thread.
 absl::StatusOr<SpawnedChild> SpawnChild(const SpawnPlan& plan, const SpawnSettings& settings);
 
 // What the helper of a child has said.
@@ -50,9 +50,9 @@ struct SpawnAnswer {
   std::vector<ConfinementStep> not_confined;
 };
 
-// Takes what the helper of `child` has written into `answer`. Unset: there is more to come. OK: the program runs. Else why
-// not: with the operation and the name that Python's exception has; FAILED_PRECONDITION / CANNOT_CONFINE; or INTERNAL /
-// SPAWN_HELPER_FAILED.
+// Takes what the helper of `child` has written into `answer`. Unset: there is more to come. OK: the program runs. Else
+// why not: with the operation and the name that Python's exception has; FAILED_PRECONDITION / CANNOT_CONFINE; or
+// INTERNAL / SPAWN_HELPER_FAILED.
 std::optional<absl::Status> ReadSpawnAnswer(const SpawnedChild& child, const SpawnPlan& plan, SpawnAnswer& answer);
 
 // transportd-spawn beside this program, in ../libexec or in ../bin; empty when it is in none of them.

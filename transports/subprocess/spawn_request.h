@@ -2,11 +2,12 @@
 //
 // The request is a file, descriptor kSpawnRequestFd of the helper: a SpawnHeader, `group_count` group numbers, then
 // strings, each with a byte 0 at its end: the directory (when there is one), the candidates, the arguments, the
-// environment (when there is one), the paths that may be read, those that may be written. Descriptors 0, 1 and 2 are the
-// child's own already; when the program was opened before, it is kSpawnProgramFd, and its directory kSpawnDirectoryFd.
+// environment (when there is one), the paths that may be read, those that may be written. Descriptors 0, 1 and 2 are
+// the child's own already; when the program was opened before, it is kSpawnProgramFd, and its directory
+// kSpawnDirectoryFd.
 //
-// The answer comes through the pipe kSpawnStatusFd: kSpawnVersion first; then perhaps a SpawnRecord of kNotConfined; then
-// its end, when the program runs, or another SpawnRecord.
+// The answer comes through the pipe kSpawnStatusFd: kSpawnVersion first; then perhaps a SpawnRecord of kNotConfined;
+// then its end, when the program runs, or another SpawnRecord.
 #ifndef TRANSPORTD_TRANSPORTS_SUBPROCESS_SPAWN_REQUEST_H_
 #define TRANSPORTD_TRANSPORTS_SUBPROCESS_SPAWN_REQUEST_H_
 
@@ -77,7 +78,7 @@ enum class SpawnStep : uint32_t {
   kGid,
   kUid,
   kParent,
-  kPath,          // A path of the confinement, the `detail`th, is one that it cannot be.
+  kPath,           // A path of the confinement, the `detail`th, is one that it cannot be.
   kCannotConfine,  // `detail`: what the kernel lacks, 1 << ConfinementStep each.
   kNotConfined,    // The same, and it goes on.
   kExecute,

@@ -115,8 +115,7 @@ TEST_F(SocketGateTest, RefusedPeerIsResetCountedAndNoProtocolHearsOfIt) {
   gate_->Refuse("accept");
   RawPeer peer = RawPeer::Connect(server->Sockets()[0]);
   ASSERT_TRUE(peer.valid());
-  const std::string question =
-      "accept " + server->Sockets()[0].ToString() + " from " + peer.sockname().ToString();
+  const std::string question = "accept " + server->Sockets()[0].ToString() + " from " + peer.sockname().ToString();
   ASSERT_TRUE(RunUntil([&] {
     peer.Poll();
     return peer.error_number() != 0 || peer.eof();
@@ -240,8 +239,7 @@ TEST_F(SocketGateTest, WithoutSymbolicLinksPathsAreWhatTheyAlwaysAre) {
   EXPECT_EQ(accepted_[0]->transport->GetExtraInfo().sockname, UnixAddress(path));
   EXPECT_THAT(outcome.value().transport->Write("ping"), IsOk());
   EXPECT_TRUE(RunUntil([&] { return accepted_[0]->received == "ping"; }));
-  EXPECT_THAT(gate_->asked(),
-              ElementsAre("bind " + path, "connect " + path, "accept " + path + " from (unnamed)"));
+  EXPECT_THAT(gate_->asked(), ElementsAre("bind " + path, "connect " + path, "accept " + path + " from (unnamed)"));
   (*server.result)->get()->Close();
   EXPECT_FALSE(directory_.Exists("s"));
 }
@@ -301,8 +299,7 @@ TEST_F(DatagramGateTest, EndpointAsksForWhatItBindsConnectsSendsAndReceives) {
   ASSERT_THAT(record_.transport->SendTo("x", &to), IsOk());
   ASSERT_TRUE(peer.SendTo(*record_.transport->GetExtraInfo().sockname, "y"));
   ASSERT_TRUE(RunUntil([&] { return record_.received.size() == 1; }));
-  EXPECT_THAT(gate_->asked(),
-              ElementsAre("bind 127.0.0.1:0", "send " + to.ToString(), "receive " + to.ToString()));
+  EXPECT_THAT(gate_->asked(), ElementsAre("bind 127.0.0.1:0", "send " + to.ToString(), "receive " + to.ToString()));
 }
 
 TEST_F(DatagramGateTest, RefusedEndpointIsNotMade) {

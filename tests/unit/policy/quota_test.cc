@@ -156,7 +156,8 @@ TEST(QuotaTable, ARateWithoutABurstLetsASecondsWorthThrough) {
   QuotaTable table(Quota(), clock);
   const Quota slow = Bound(RateKind::kConnects, {.per_second = 0.1});
   EXPECT_THAT(table.Spend("a", RateKind::kConnects, slow), IsOk());
-  EXPECT_THAT(MessageOf(table.Spend("a", RateKind::kConnects, slow)), HasSubstr("0.1 a second, 1 at once; try again in 10.000 s"));
+  EXPECT_THAT(MessageOf(table.Spend("a", RateKind::kConnects, slow)),
+              HasSubstr("0.1 a second, 1 at once; try again in 10.000 s"));
   const Quota fast = Bound(RateKind::kConnects, {.per_second = 2.5});
   for (int i = 0; i < 3; ++i) EXPECT_THAT(table.Spend("b", RateKind::kConnects, fast), IsOk());
   EXPECT_THAT(table.Spend("b", RateKind::kConnects, fast), HasReason("QUOTA_EXCEEDED"));
@@ -178,7 +179,8 @@ TEST(QuotaTable, ANewRateCountsFromNowOn) {
   FakeClock clock;
   QuotaTable table(Quota(), clock);
   for (int i = 0; i < 10; ++i) {
-    EXPECT_THAT(table.Spend("a", RateKind::kConnects, Bound(RateKind::kConnects, {.per_second = 100, .burst = 100})), IsOk());
+    EXPECT_THAT(table.Spend("a", RateKind::kConnects, Bound(RateKind::kConnects, {.per_second = 100, .burst = 100})),
+                IsOk());
   }
   const Quota lowered = Bound(RateKind::kConnects, {.per_second = 1, .burst = 2});
   EXPECT_THAT(table.Spend("a", RateKind::kConnects, lowered), IsOk());

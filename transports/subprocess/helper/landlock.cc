@@ -20,9 +20,9 @@ struct RulesetAttributes {
   uint64_t handled_access_net = 0;  // ABI 4
   uint64_t scoped = 0;              // ABI 6
 };
-constexpr uint64_t kTruncate = 1u << 14;        // ABI 3
-constexpr uint64_t kDeviceIoctl = 1u << 15;     // ABI 5
-constexpr uint64_t kBindTcp = 1u << 0;          // ABI 4
+constexpr uint64_t kTruncate = 1u << 14;     // ABI 3
+constexpr uint64_t kDeviceIoctl = 1u << 15;  // ABI 5
+constexpr uint64_t kBindTcp = 1u << 0;       // ABI 4
 constexpr uint64_t kConnectTcp = 1u << 1;
 constexpr uint64_t kScopeAbstractSocket = 1u << 0;  // ABI 6
 constexpr uint64_t kScopeSignal = 1u << 1;

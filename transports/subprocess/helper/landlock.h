@@ -16,7 +16,8 @@ class LandlockRules {
   LandlockRules& operator=(const LandlockRules&) = delete;
   ~LandlockRules();
 
-  // What is there, and all below: to read and execute, to write too. Follows symbolic links. Nothing when it is not there.
+  // What is there, and all below: to read and execute, to write too. Follows symbolic links. Nothing when it is not
+  // there.
   void AllowRead(const char* path);
   void AllowWrite(const char* path);
   // False with ELOOP when a symbolic link leads there: whoever may change that could choose what is allowed.

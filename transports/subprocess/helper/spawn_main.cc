@@ -1,5 +1,5 @@
-// transportd-spawn: becomes another program, as it is told; `transportd-spawn --probe` says what the kernel has to confine
-// one with.
+// transportd-spawn: becomes another program, as it is told; `transportd-spawn --probe` says what the kernel has to
+// confine one with.
 //
 // A threaded program must not fork, and posix_spawn(3) knows neither users nor sessions nor terminals: so it starts
 // this one, which has a single thread and nothing to lose. No library of ours, no memory allocation; linked statically,

@@ -1,0 +1,57 @@
+// The policy in force, and the one that is only tried.
+#ifndef TRANSPORTD_SERVER_POLICY_POLICY_STORE_H_
+#define TRANSPORTD_SERVER_POLICY_POLICY_STORE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/policy/policy.h"
+#include "server/policy/self_addresses.h"
+#include "transports/base/mutex.h"
+
+namespace transportd {
+
+// Threading: any thread.
+class PolicyStore final {
+ public:
+  struct Options {
+    std::string file;
+    std::string shadow_file;  // Empty: none.
+    SelfAddresses self;
+  };
+
+  // Reads both; see ReadPolicyFile. Blocks as disks do.
+  static absl::StatusOr<std::unique_ptr<PolicyStore>> Create(Options options);
+
+  std::shared_ptr<const Policy> current() const;
+  // Null: there is none.
+  std::shared_ptr<const Policy> shadow() const;
+  // Another one whenever one of them has changed.
+  uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
+
+  // Reads both again, and this host's addresses. An error changes nothing. Blocks as disks do; one call at a time.
+  absl::Status Reload();
+
+ private:
+  struct Policies {
+    std::shared_ptr<const Policy> current;
+    std::shared_ptr<const Policy> shadow;
+  };
+
+  PolicyStore(Options options, Policies policies);
+  static absl::StatusOr<Policies> Read(const Options& options);
+
+  const Options options_;
+  std::atomic<uint64_t> generation_{1};
+  mutable Mutex mutex_;
+  Policies policies_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_POLICY_POLICY_STORE_H_

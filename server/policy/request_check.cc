@@ -1,0 +1,132 @@
+#include "server/policy/request_check.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <string>
+
+#include "transportd/v1/datagram.pb.h"
+#include "transportd/v1/event_loop.pb.h"
+#include "transportd/v1/socket.pb.h"
+#include "transportd/v1/subprocess.pb.h"
+#include "transportd/v1/tls.pb.h"
+#include "transportd/v1/transport.pb.h"
+#include "transportd/v1/unix.pb.h"
+#include "transports/api/error.h"
+#include "transports/base/str_cat.h"
+
+namespace transportd {
+namespace {
+
+using google::protobuf::Message;
+
+// Null when it is another message.
+template <typename T>
+const T* As(const Message& request) {
+  return request.GetDescriptor() == T::descriptor() ? static_cast<const T*>(&request) : nullptr;
+}
+
+// Of one request: the first refusal.
+class Check {
+ public:
+  Check(SessionGuard& guard, std::string_view method) : guard_(guard), method_(method) {}
+
+  void Name(std::string_view host) {
+    Action action;
+    action.kind = ActionKind::kResolve;
+    action.host = NameIn(host);
+    if (!action.host.empty()) Ask(action);
+  }
+  void Option(std::string_view name) {
+    Action action;
+    action.kind = ActionKind::kOption;
+    action.name = name;
+    Ask(action);
+  }
+  void OptionIf(bool wanted, std::string_view name) {
+    if (wanted) Option(name);
+  }
+  void Tls(const v1::TlsOptions& tls, bool is_client) {
+    if (is_client && tls.verify_mode() == v1::TLS_VERIFY_MODE_NONE) TlsSetting("unverified");
+    if (is_client && tls.has_trust_roots_pem()) TlsSetting("own_trust");
+    if (!tls.identity().empty()) TlsSetting(StrCat("identity:", tls.identity()));
+  }
+  void Account(const v1::SubprocessOptions& options) {
+    if (!status_.ok() || !(options.has_user() || options.has_group() || options.has_extra_groups())) return;
+    status_ = MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
+                        "the policy allows no program of another user or group");
+  }
+
+  absl::Status status() const { return status_; }
+
+ private:
+  void TlsSetting(std::string_view name) {
+    Action action;
+    action.kind = ActionKind::kTls;
+    action.name = name;
+    Ask(action);
+  }
+  void Ask(const Action& action) {
+    if (status_.ok()) status_ = guard_.Check(method_, action);
+  }
+
+  SessionGuard& guard_;
+  const std::string_view method_;
+  absl::Status status_;
+};
+
+// `SO_KEEPALIVE`; a number that is no option is refused by who carries it out.
+std::string OptionName(v1::SocketOption option) {
+  constexpr std::string_view kPrefix = "SOCKET_OPTION_";
+  const std::string& name = v1::SocketOption_Name(option);
+  return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name;
+}
+
+}  // namespace
+
+std::string_view NameIn(std::string_view host) {
+  const std::string text(host.substr(0, host.find('%')));
+  in_addr v4{};
+  in6_addr v6{};
+  if (host.empty() || inet_aton(text.c_str(), &v4) != 0 || inet_pton(AF_INET6, text.c_str(), &v6) == 1) return {};
+  return host;
+}
+
+absl::Status CheckRequest(SessionGuard& guard, std::string_view method, const Message& request) {
+  Check check(guard, method);
+  if (const auto* connection = As<v1::CreateConnectionRequest>(request)) {
+    check.Name(connection->remote().host());
+    check.Name(connection->local().host());
+    if (connection->has_tls()) check.Tls(connection->tls(), /*is_client=*/true);
+  } else if (const auto* server = As<v1::CreateServerRequest>(request)) {
+    for (const std::string& host : server->hosts()) check.Name(host);
+    check.OptionIf(server->reuse_port(), "SO_REUSEPORT");
+    if (server->has_tls()) check.Tls(server->tls(), /*is_client=*/false);
+  } else if (const auto* endpoint = As<v1::CreateDatagramEndpointRequest>(request)) {
+    check.Name(endpoint->local().host());
+    check.Name(endpoint->remote().host());
+    check.OptionIf(endpoint->reuse_port(), "SO_REUSEPORT");
+    check.OptionIf(endpoint->allow_broadcast(), "SO_BROADCAST");
+  } else if (const auto* unix_connection = As<v1::CreateUnixConnectionRequest>(request)) {
+    if (unix_connection->has_tls()) check.Tls(unix_connection->tls(), /*is_client=*/true);
+  } else if (const auto* unix_server = As<v1::CreateUnixServerRequest>(request)) {
+    if (unix_server->has_tls()) check.Tls(unix_server->tls(), /*is_client=*/false);
+  } else if (const auto* accepted = As<v1::ConnectAcceptedSocketRequest>(request)) {
+    if (accepted->has_tls()) check.Tls(accepted->tls(), accepted->client_side());
+  } else if (const auto* start_tls = As<v1::StartTlsRequest>(request)) {
+    check.Tls(start_tls->tls(), !start_tls->server_side());
+  } else if (const auto* setsockopt = As<v1::SetsockoptRequest>(request)) {
+    check.Option(OptionName(setsockopt->option()));
+  } else if (As<v1::JoinGroupRequest>(request) != nullptr) {
+    check.Option("IP_ADD_MEMBERSHIP");
+  } else if (const auto* getaddrinfo = As<v1::GetaddrinfoRequest>(request)) {
+    check.Name(getaddrinfo->host());
+  } else if (const auto* exec = As<v1::SubprocessExecRequest>(request)) {
+    check.Account(exec->options());
+  } else if (const auto* shell = As<v1::SubprocessShellRequest>(request)) {
+    check.Account(shell->options());
+  }
+  return check.status();
+}
+
+}  // namespace transportd

@@ -1,0 +1,82 @@
+// What one session may do: asked for each thing, each time.
+#ifndef TRANSPORTD_SERVER_POLICY_SESSION_GUARD_H_
+#define TRANSPORTD_SERVER_POLICY_SESSION_GUARD_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/policy/action.h"
+#include "transports/api/address.h"
+#include "transports/api/socket_gate.h"
+#include "transports/api/subprocess_gate.h"
+
+namespace transportd {
+
+// A command that is about to make or use something. Threading: a value.
+struct GuardedOperation {
+  enum class Kind { kConnection, kServer, kDatagram, kSubprocess, kFile };
+  Kind kind = Kind::kFile;
+  std::string_view method;  // As Access::method; lives as long as the program.
+  ActionProtocol protocol = ActionProtocol::kNone;
+  std::string requested = {};  // As the client said it, for records: `db.lab:5432`, a path.
+  std::string host = {};       // The name that it gave; empty: none.
+  // Of a program.
+  std::vector<std::string> args = {};
+  std::vector<std::string> env_names = {};
+};
+
+// How a transport or a server ended, for records. Threading: a value.
+struct OperationEnd {
+  uint32_t transport_id = 0;
+  uint64_t received_bytes = 0;
+  uint64_t sent_bytes = 0;
+  std::chrono::nanoseconds duration{0};
+  std::string_view cause = {};
+  std::optional<int> returncode = {};
+};
+
+// Asked about all sockets, files and programs of one operation. Lives as long as what that has made, and holds its quota.
+// Threading: as its bases; the rest the loop's thread.
+class OperationGate : public SocketGate, public SubprocessGate {
+ public:
+  // By the policy of now: may what was made still be there? `sockname` and `peername`: its own; null: it has none.
+  // `accepted`: by the server whose gate this is.
+  virtual bool StillAllows(const SocketAddress* sockname, const SocketAddress* peername, bool accepted) const = 0;
+  // What was made is over: `transport.close`, `server.close` or `process.exit`.
+  virtual void Closed(const OperationEnd& end) = 0;
+};
+
+// Lives as long as its session, and holds its quota. Threading: the loop's thread.
+class SessionGuard {
+ public:
+  struct Bounds {
+    std::optional<std::chrono::nanoseconds> age = {};   // Unset: none.
+    std::optional<std::chrono::nanoseconds> idle = {};  // Unset: none.
+  };
+
+  virtual ~SessionGuard() = default;
+
+  // What is no operation: an option, a setting of TLS, a name to be resolved. PERMISSION_DENIED / POLICY_DENIED,
+  // RESOURCE_EXHAUSTED / QUOTA_EXCEEDED, UNAVAILABLE / CANNOT_AUDIT.
+  virtual absl::Status Check(std::string_view method, const Action& action) = 0;
+  // The gate of an operation; or the quota that it would exceed.
+  virtual absl::StatusOr<std::shared_ptr<OperationGate>> Begin(GuardedOperation operation) = 0;
+  // A place for one more transport, given back when the last hold of it is gone.
+  virtual absl::StatusOr<std::shared_ptr<void>> TakeTransport() = 0;
+  // Whether the session may be there at all, by the policy of now.
+  virtual bool MayStay() const = 0;
+  virtual Bounds GetBounds() const = 0;
+  // The session is over: `session.close`, or `session.expire`.
+  virtual void Closed(std::string_view cause, bool expired) = 0;
+};
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_POLICY_SESSION_GUARD_H_
