@@ -1,11 +1,11 @@
 #include "transports/base/gated_bind.h"
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -21,19 +21,8 @@ namespace {
 // About 10 ms of the loop's time, at worst.
 constexpr uint32_t kMaxTryCount = 4096;
 
-int Bind(int fd, const RawAddress& address) {
-  if (::bind(fd, address.get(), address.length) == 0) return 0;
-  return errno;
-}
-
-void SetPort(RawAddress& address, uint16_t port) {
-  auto& storage = address.storage;
-  if (storage.ss_family == AF_INET6) {
-    reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port = htons(port);
-  } else {
-    reinterpret_cast<sockaddr_in*>(&storage)->sin_port = htons(port);
-  }
-}
+// errno; 0: it is bound.
+int Bind(int fd, const RawAddress& address) { return ::bind(fd, address.get(), address.length) == 0 ? 0 : errno; }
 
 // The port at `index` of all that the ranges have.
 uint16_t PortAt(const std::vector<PortRange>& ranges, uint32_t index) {
@@ -66,8 +55,8 @@ class SwitchedOff final {
   int value_ = 0;
 };
 
-// errno; 0: it is bound.
-int BindWithin(int fd, RawAddress address, const std::vector<PortRange>& ranges) {
+// `address` without its port is a good one.
+int BindWithin(int fd, SocketAddress address, const std::vector<PortRange>& ranges) {
   uint32_t port_count = 0;
   for (const auto [first, last] : ranges) {
     CHECK(first >= 1 && first <= last);
@@ -84,8 +73,8 @@ int BindWithin(int fd, RawAddress address, const std::vector<PortRange>& ranges)
   bool is_in_use = false;
   int err = 0;
   for (uint64_t i = 0; i < std::min(port_count, kMaxTryCount); ++i) {
-    SetPort(address, PortAt(ranges, static_cast<uint32_t>((start + i * step) % port_count)));
-    err = Bind(fd, address);
+    address.port = PortAt(ranges, static_cast<uint32_t>((start + i * step) % port_count));
+    err = Bind(fd, *ToRawAddress(address));
     // EACCES: the port is below ip_unprivileged_port_start, and others may not be.
     if (err != EADDRINUSE && err != EACCES) return err;
     is_in_use |= err == EADDRINUSE;
@@ -104,7 +93,7 @@ absl::Status BindAllowed(int fd, const SocketAddress& address, SocketGate* gate)
     if (!allowed.ok()) return allowed.status();
     if (address.port == 0) ranges = *std::move(allowed);
   }
-  const int err = ranges.empty() ? Bind(fd, *raw) : BindWithin(fd, *raw, ranges);
+  const int err = ranges.empty() ? Bind(fd, *raw) : BindWithin(fd, address, ranges);
   return err == 0 ? absl::OkStatus() : ErrnoToStatus(err, "bind", address.ToString());
 }
 

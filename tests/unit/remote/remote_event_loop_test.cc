@@ -1,12 +1,15 @@
 // Opening, create_connection, cancelling, and the end of the session.
 #include "clients/cpp/remote_event_loop.h"
 
+#include "tests/support/fake_gate.h"
 #include "tests/support/status_matchers.h"
 #include "tests/unit/remote/scripted_service.h"
 
 namespace transportd {
 namespace {
 
+using testing::AllOf;
+using testing::Each;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
@@ -132,6 +135,33 @@ TEST_F(RemoteEventLoopTest, BadLimitsAndBadHostsAreRefusedInALaterTurn) {
   EXPECT_THAT(statuses,
               ElementsAre(HasReason("INVALID_LIMITS"), HasReason("INVALID_HOST"), HasReason("FRAME_TOO_LARGE")));
   EXPECT_THAT(TakeCommands(), IsEmpty());
+}
+
+TEST_F(RemoteEventLoopTest, GateIsRefusedByEveryCallThatHasOne) {
+  const auto gate = std::make_shared<FakeGate>();
+  std::vector<absl::Status> statuses;
+  const auto note = [&](const auto& result) { statuses.push_back(result.status()); };
+  const auto factory = [] { return nullptr; };
+  CreateConnectionOptions connect = To("h", 1);
+  connect.gate = gate;
+  loop->CreateConnection(factory, connect, note);
+  CreateServerOptions serve;
+  serve.gate = gate;
+  loop->CreateServer(factory, serve, note);
+  loop->CreateUnixConnection(factory, {.path = "/s", .gate = gate}, note);
+  loop->CreateUnixServer(factory, {.path = "/s", .gate = gate}, note);
+  loop->ConnectReadPipe(factory, {.path = "/p", .gate = gate}, note);
+  loop->ConnectWritePipe(factory, {.path = "/p", .gate = gate}, note);
+  loop->CreateDatagramEndpoint(factory, {.family = AddressFamily::kInet, .gate = gate}, note);
+  const auto protocol = std::make_shared<Recorder>(events);
+  const uint32_t request_id = AskForConnection(protocol);
+  Send({Made(7, request_id), Connected(7, request_id)});
+  TakeCommands();
+  loop->Sendfile(protocol->transport, {.path = "/f", .gate = gate}, note);
+  Turn();
+  EXPECT_THAT(statuses, AllOf(SizeIs(8), Each(AllOf(HasReason("INVALID_GATE"), HasField("gate")))));
+  EXPECT_THAT(TakeCommands(), IsEmpty());
+  EXPECT_THAT(gate->asked(), IsEmpty());
 }
 
 TEST_F(RemoteEventLoopTest, CancelledConnectionLeavesNothingWhenItSucceedsAnyway) {
