@@ -232,7 +232,6 @@ void AuditLog::Run() {
         break;
       case Progress::kFailed:
         if (stopping) return LeaveRest();
-        TellHealth();
         Wait(-1, options_.retry_interval);
         break;
       case Progress::kWouldBlock: {
@@ -290,6 +289,7 @@ AuditLog::Progress AuditLog::WriteBatch() {
 }
 
 void AuditLog::Wait(int fd, std::optional<std::chrono::milliseconds> timeout) {
+  TellHealth();
   std::array<pollfd, 2> watched = {
       {{.fd = wake_fd_.get(), .events = POLLIN, .revents = 0}, {.fd = fd, .events = POLLOUT, .revents = 0}}};
   constexpr std::chrono::milliseconds kLongest = std::chrono::hours(1);

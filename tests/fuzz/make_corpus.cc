@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "proto/frame/frame_writer.h"
+#include "tests/fuzz/audit_steps.h"
 #include "tests/fuzz/client_steps.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/session_steps.h"
@@ -353,12 +354,34 @@ void WriteClientSeeds(const Folder& folder) {
                                Frame(Response({Failed(2)})));
 }
 
+void WriteAuditSeeds(const Folder& folder) {
+  const std::string evil = "x\",\"decision\":\"allow\"}\n{\"v\":1}\r\x1b[2J\\ \xc2\x85\xe2\x80\xae\xff\xed\xa0\x80";
+  const auto repeated = [](uint8_t what, std::string_view text, char times) {
+    return Step(what, text) + Step(kAuditRepeat, std::string(1, times));
+  };
+  std::string all = Step(kAuditEvent, "\7");
+  for (uint8_t what = kAuditUid; what < kAuditRepeat; ++what) all += Step(what, "abc");
+  folder.Add("all", all);
+  std::string all_evil;
+  for (uint8_t what = kAuditUid; what < kAuditRepeat; ++what) all_evil += Step(what, evil);
+  folder.Add("evil", all_evil);
+  folder.Add("empty", "");
+  folder.Add("long", repeated(kAuditPrincipal, "abcdefghijklmnopqrstuvwxyz", '\x7f'));
+  folder.Add("long_escaped", repeated(kAuditCause, evil, '\x7f'));
+  folder.Add("long_wide", repeated(kAuditPeer, "\xf0\x9f\x98\x80\xe4\xb8\xad", '\x7f'));
+  folder.Add("long_args", repeated(kAuditArg, evil, '\x7f') + Step(kAuditArg, "last"));
+  std::string many;
+  for (int i = 0; i < 200; ++i) many += Step(kAuditEnvName, "") + Step(kAuditArg, "a");
+  folder.Add("many", many);
+}
+
 }  // namespace
 
 static void WriteAll(const std::filesystem::path& root) {
   WriteFrameSeeds(Folder(root / "frame_reader_fuzz"));
   WriteSessionSeeds(Folder(root / "session_fuzz"));
   WriteClientSeeds(Folder(root / "client_frames_fuzz"));
+  WriteAuditSeeds(Folder(root / "audit_fuzz"));
 }
 
 }  // namespace transportd::fuzz

@@ -208,6 +208,19 @@ const Json& Json::At(std::string_view path) const {
   }
 }
 
+void PrintTo(const Json& json, std::ostream* out) {
+  *out << json.text;
+  for (const Json& item : json.items) {
+    *out << (&item == json.items.data() ? "[" : ", ");
+    PrintTo(item, out);
+  }
+  if (!json.items.empty()) *out << ']';
+  for (const auto& [key, member] : json.members) {
+    *out << ' ' << key << '=';
+    PrintTo(member, out);
+  }
+}
+
 std::optional<Json> ParseJson(std::string_view text) {
   Parser parser(text);
   Json value;

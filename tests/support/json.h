@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,8 @@ struct Json {
   const Json& operator[](const std::string& key) const;
   // `resource.requested`.
   const Json& At(std::string_view path) const;
+
+  friend void PrintTo(const Json& json, std::ostream* out);
 };
 
 // One value and nothing after it. Nothing: what RFC 8259 does not allow, and besides: a key given twice, bytes that are
