@@ -457,9 +457,9 @@ TEST(AuditLog, ALongLineGoesThroughASmallPipeWhole) {
                               .peer = text,
                               .resource = {.program = text, .args = texts, .env_names = texts},
                               .cause = text};
-  for (int i = 0; i < 20; ++i) EXPECT_THAT(log->Write(record), IsOk());
-  const std::vector<Json> lines = ParseLines(ReadLines(pipe.reader.get(), 20));
-  ASSERT_THAT(lines, SizeIs(20));
+  for (int i = 0; i < 5; ++i) EXPECT_THAT(log->Write(record), IsOk());
+  const std::vector<Json> lines = ParseLines(ReadLines(pipe.reader.get(), 5));
+  ASSERT_THAT(lines, SizeIs(5));
   for (const Json& line : lines) EXPECT_EQ(line["cause"].text, text);
 }
 
@@ -531,7 +531,7 @@ TEST(AuditLog, ThreadsWriteWholeLinesWithoutGaps) {
   const TempDir folder;
   const std::string path = folder.Path("audit.jsonl");
   constexpr int kThreads = 4;
-  constexpr int kRecords = 1500;
+  constexpr int kRecords = 400;
   {
     auto log = MakeLog({.target = File(path)});
     std::vector<std::thread> threads;
@@ -544,7 +544,7 @@ TEST(AuditLog, ThreadsWriteWholeLinesWithoutGaps) {
                                   .principal = "a principal",
                                   .decision = AuditDecision::kAllow}),
                       IsOk());
-          if (i % 500 == 0) {
+          if (i % 150 == 0) {
             EXPECT_THAT(log->Reopen(), IsOk());
           }
           if (i % 100 == 0) (void)log->Counts();
@@ -568,7 +568,7 @@ TEST(AuditLog, ThreadsWriteWholeLinesWithoutGaps) {
 TEST(AuditLog, ThreadsAndAFailingSinkLoseNothingUntold) {
   Pipe pipe = SmallPipe();
   constexpr int kThreads = 4;
-  constexpr uint64_t kRecords = 2000;
+  constexpr uint64_t kRecords = 500;
   auto log = MakeLog({.target = pipe.Target(), .on_failure = AuditOnFailure::kContinue, .max_queue_count = 50});
   std::string text;
   std::thread reader([&] { text = ReadToEnd(pipe.reader.get()); });
