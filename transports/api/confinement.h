@@ -24,8 +24,9 @@ namespace transportd {
 //   no core files, and umask 077 unless another is asked for;
 // - cannot send signals to, trace, read the memory of, or set limits and priorities of a process outside; nor of one of
 //   its threads from another: scheduling calls with a number that is not 0 are EPERM;
-// - cannot gain privileges by set-user-ID programs, use the kernel's keyrings or io_uring, or make system calls of
-//   another architecture, for which it is killed (SIGSYS).
+// - has no capability, also as root, and gains none by set-user-ID programs; cannot use the kernel's keyrings or
+// io_uring, or make
+//   system calls of another architecture, for which it is killed (SIGSYS).
 //
 // Not prevented: to see that other processes exist; to change modes, owners and times of files that its user owns, by
 // name (no kernel has that in Landlock); System V shared memory; to use up what is not limited.
@@ -60,7 +61,7 @@ struct Confinement {
 
 // What a kernel can lack.
 enum class ConfinementStep : uint8_t {
-  kNoNewPrivileges,  // PR_SET_NO_NEW_PRIVS
+  kNoNewPrivileges,  // PR_SET_NO_NEW_PRIVS; no capabilities.
   kFiles,            // Landlock, ABI 3 (Linux 6.2); with an older one truncate(2) is not kept from files outside.
   kSignals,          // Landlock, ABI 6 (Linux 6.12)
   kSystemCalls,      // seccomp(2): the network, tracing, priorities, leaving the session.

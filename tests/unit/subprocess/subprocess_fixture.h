@@ -2,7 +2,10 @@
 #ifndef TRANSPORTD_TESTS_UNIT_SUBPROCESS_SUBPROCESS_FIXTURE_H_
 #define TRANSPORTD_TESTS_UNIT_SUBPROCESS_SUBPROCESS_FIXTURE_H_
 
+#include <poll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <deque>
@@ -99,6 +102,17 @@ class SubprocessFixture : public EventLoopFixture {
   }
   std::string ShellOutputOf(std::string cmd, SubprocessOptions options = {}) {
     return OutputOf({"/bin/sh", "-c", std::move(cmd)}, std::move(options));
+  }
+
+  static UniqueFd OpenPidfd(int pid) {
+    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    EXPECT_TRUE(pidfd.valid());
+    return pidfd;
+  }
+  // Waits for it; false when it does not.
+  static bool HasExited(const UniqueFd& pidfd) {
+    pollfd state{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
+    return ::poll(&state, 1, 10000) == 1;
   }
 
   std::deque<SubprocessRecord> subprocesses_;

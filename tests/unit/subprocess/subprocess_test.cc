@@ -43,16 +43,6 @@ class SubprocessTest : public SubprocessFixture {
     return status;
   }
   static bool Exists(int pid) { return ::kill(pid, 0) == 0; }
-  static UniqueFd OpenPidfd(int pid) {
-    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    EXPECT_TRUE(pidfd.valid());
-    return pidfd;
-  }
-  // Waits for it; false when it does not.
-  static bool HasExited(const UniqueFd& pidfd) {
-    pollfd state{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
-    return ::poll(&state, 1, 10000) == 1;
-  }
 };
 
 // Pipes.

@@ -1,7 +1,9 @@
 #include "transports/subprocess/helper/confine.h"
 
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,6 +43,14 @@ void AddFixedPaths(const ConfineRequest& request, LandlockRules& rules) {
   rules.AllowWriteOf(STDIN_FILENO);
 }
 
+// No capability, and by no_new_privs none ever: root is a user like others then (capabilities(7), execve(2)).
+bool DropPrivileges() {
+  __user_cap_header_struct header = {};
+  header.version = _LINUX_CAPABILITY_VERSION_3;
+  const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::syscall(SYS_capset, &header, none) == 0;
+}
+
 // Lowers both, so that it cannot be raised again. `spare`: by how much the hard one is higher.
 void SetLimit(__rlimit_resource resource, uint64_t value, uint64_t spare = 0) {
   rlimit limit = {};
@@ -66,7 +76,7 @@ ConfineResult Confine(const ConfineRequest& request) {
   ConfineResult result{.lacking = kernel.Lacking()};
   if (request.confinement.required != 0 && result.lacking != 0) return result;
   const bool without_network = request.confinement.without_network != 0;
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) result.lacking |= Bit(ConfinementStep::kNoNewPrivileges);
+  if (!DropPrivileges()) result.lacking |= Bit(ConfinementStep::kNoNewPrivileges);
   if (kernel.landlock_abi > 0) {
     LandlockRules rules(kernel.landlock_abi, without_network);
     result.bad_path = AddPaths(request, rules);
