@@ -2,8 +2,8 @@
 //
 //   confinement_probe INSIDE OUTSIDE PORT ABSTRACT ADDRESS
 //
-// Folders it may write and may not, each with a file `file`, a folder `folder` and a program `program`; OUTSIDE also with
-// a Unix socket `socket`; the parent's TCP port, the name of its abstract socket, the address of an int of its.
+// Folders it may write and may not, each with a file `file`, a folder `folder` and a program `program`; OUTSIDE also
+// with a Unix socket `socket`; the parent's TCP port, the name of its abstract socket, the address of an int of its.
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
@@ -110,7 +110,7 @@ void TryNetwork(const Context& context) {
 template <typename Call>
 void TellOfChild(const char* name, Call call) {
   std::fflush(stdout);
-  const pid_t child = ::fork();
+  const pid_t child = ::fork();  // lint: allow fork: it has no threads
   if (child == 0) ::_exit(call() >= 0 ? 0 : errno);
   int status = 0;
   ::waitpid(child, &status, 0);
@@ -125,15 +125,15 @@ int Execute(const std::string& path) {
 
 void TryFolder(const std::string& folder, const char* suffix) {
   const auto name = [&](const char* what) { return std::string(what) + suffix; };
-  const auto open = [&](const char* file, int flags) {
+  const auto open_in = [&](const char* file, int flags) {
     return ::open((folder + file).c_str(), flags | O_CLOEXEC, 0666);  // lint: allow cloexec-open: it is in the flags
   };
-  Tell(name("read").c_str(), open("/file", O_RDONLY));
-  Tell(name("list").c_str(), open("/folder", O_RDONLY | O_DIRECTORY));
+  Tell(name("read").c_str(), open_in("/file", O_RDONLY));
+  Tell(name("list").c_str(), open_in("/folder", O_RDONLY | O_DIRECTORY));
   TellOfChild(name("execute").c_str(), [&] { return Execute(folder + "/program"); });
-  Tell(name("write").c_str(), open("/file", O_WRONLY));
+  Tell(name("write").c_str(), open_in("/file", O_WRONLY));
   Tell(name("truncate").c_str(), ::truncate((folder + "/file").c_str(), 0));
-  Tell(name("create").c_str(), open("/new", O_WRONLY | O_CREAT));
+  Tell(name("create").c_str(), open_in("/new", O_WRONLY | O_CREAT));
   Tell(name("make_folder").c_str(), ::mkdir((folder + "/new_folder").c_str(), 0777));
   Tell(name("link").c_str(), ::symlink("/", (folder + "/new_link").c_str()));
   Tell(name("rename").c_str(), ::rename((folder + "/folder").c_str(), (folder + "/renamed").c_str()));
@@ -193,7 +193,7 @@ void TrySelf() {
   TellOfChild("leave_session", [] { return ::setsid(); });
   TellOfChild("leave_group", [] { return ::setpgid(0, 0); });
   TellOfChild("signal_to_child", [] {
-    const pid_t child = ::fork();
+    const pid_t child = ::fork();  // lint: allow fork: it has no threads
     if (child == 0) {
       ::pause();
       ::_exit(0);
@@ -220,8 +220,8 @@ void TrySelf() {
   tell_limit("limit_file", RLIMIT_FSIZE);
   struct stat in = {};
   struct stat null = {};
-  TellNumber("stdin_is_null",
-             ::fstat(0, &in) == 0 && ::stat("/dev/null", &null) == 0 && in.st_rdev == null.st_rdev && S_ISCHR(in.st_mode));
+  TellNumber("stdin_is_null", ::fstat(0, &in) == 0 && ::stat("/dev/null", &null) == 0 && in.st_rdev == null.st_rdev &&
+                                  S_ISCHR(in.st_mode));
 }
 
 }  // namespace

@@ -221,20 +221,27 @@ void SetConfinement(const ConfineRequest& request) {
   Execute(candidates, arguments, environment);
 }
 
-// One line for each.
+// One line for each, in the order of kernel_confinement.h; `needs_abi` 0: nothing of Landlock.
+void PrintLine(const char* name, bool has, int needs_abi = 0) {
+  char line[80];
+  const char* const answer = has ? "yes" : "no";
+  const int size = needs_abi > 0 ? std::snprintf(line, sizeof(line), "%s: %s (ABI %d)\n", name, answer, needs_abi)
+                                 : std::snprintf(line, sizeof(line), "%s: %s\n", name, answer);
+  static_cast<void>(!::write(STDOUT_FILENO, line, static_cast<size_t>(size)));
+}
+
 void PrintProbe() {
   const KernelConfinement kernel = ProbeConfinement();
-  const auto text = [](bool has) { return has ? "yes" : "no"; };
   const int abi = kernel.landlock_abi;
-  std::printf("landlock: %s (ABI %d)\n", text(abi > 0), abi);
-  std::printf("landlock files: %s (ABI %d)\n", text(abi >= kLandlockFilesAbi), kLandlockFilesAbi);
-  std::printf("landlock tcp: %s (ABI %d)\n", text(abi >= kLandlockTcpAbi), kLandlockTcpAbi);
-  std::printf("landlock signals: %s (ABI %d)\n", text(abi >= kLandlockScopeAbi), kLandlockScopeAbi);
-  std::printf("seccomp: %s\n", text(kernel.seccomp));
-  std::printf("no_new_privs: %s\n", text(kernel.no_new_privs));
-  std::printf("pidfd: %s\n", text(kernel.pidfd));
-  std::printf("close_range: %s\n", text(kernel.close_range));
-  std::printf("confinement required: %s\n", kernel.Lacking() == 0 ? "possible" : "impossible");
+  PrintLine("landlock", abi > 0, abi);
+  PrintLine("landlock files", abi >= kLandlockFilesAbi, kLandlockFilesAbi);
+  PrintLine("landlock tcp", abi >= kLandlockTcpAbi, kLandlockTcpAbi);
+  PrintLine("landlock signals", abi >= kLandlockScopeAbi, kLandlockScopeAbi);
+  PrintLine("seccomp", kernel.seccomp);
+  PrintLine("no_new_privs", kernel.no_new_privs);
+  PrintLine("pidfd", kernel.pidfd);
+  PrintLine("close_range", kernel.close_range);
+  PrintLine("all that confinement needs", kernel.Lacking() == 0);
 }
 
 }  // namespace
