@@ -17,6 +17,12 @@ namespace transportd {
 struct Caller {
   std::string principal;  // Never empty once authenticated; "dev" with --dev.
   std::string peer;       // gRPC's notation: `ipv4:127.0.0.1:4711`, `unix:`.
+  // What was shown: `certificate`, `token`, `jwt`, `unix` (the socket it came through), `dev`; several with `+` in
+  // between.
+  std::string method = {};
+  // Which one, for the audit, each as in `method`: the certificate's serial number, 8 hexadecimal digits of the token's
+  // hash, the `kid` of the key that signed; may be empty.
+  std::string credential = {};
 };
 
 // What is asked for. Threading: a value, for the time of the call.

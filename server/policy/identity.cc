@@ -13,27 +13,27 @@ std::optional<int> HexDigit(char c) {
   return std::nullopt;
 }
 
+}  // namespace
+
 // RFC 3986, section 2.1; what is no escape stays as it is.
-std::string PercentDecoded(std::string_view text) {
+std::string DecodedPeer(std::string_view peer) {
   std::string decoded;
-  decoded.reserve(text.size());
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size()) {
-      const auto high = HexDigit(text[i + 1]);
-      const auto low = HexDigit(text[i + 2]);
+  decoded.reserve(peer.size());
+  for (size_t i = 0; i < peer.size(); ++i) {
+    if (peer[i] == '%' && i + 2 < peer.size()) {
+      const auto high = HexDigit(peer[i + 1]);
+      const auto low = HexDigit(peer[i + 2]);
       if (high && low) {
         decoded.push_back(static_cast<char>(*high * 16 + *low));
         i += 2;
         continue;
       }
     }
-    decoded.push_back(text[i]);
+    decoded.push_back(peer[i]);
   }
   return decoded;
 }
 
-}  // namespace
-
-Caller IdentifyCaller(std::string_view peer) { return {"dev", PercentDecoded(peer)}; }
+Caller IdentifyCaller(std::string_view peer) { return {"dev", DecodedPeer(peer), "dev"}; }
 
 }  // namespace transportd

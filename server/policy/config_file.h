@@ -1,0 +1,18 @@
+// Files that an operator writes.
+#ifndef TRANSPORTD_SERVER_POLICY_CONFIG_FILE_H_
+#define TRANSPORTD_SERVER_POLICY_CONFIG_FILE_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace transportd {
+
+// All of a regular file. Errors begin with the path: INVALID_ARGUMENT: it is longer, or no regular file; else what the
+// kernel says. Blocks as disks do. Threading: any thread.
+absl::StatusOr<std::string> ReadConfigFile(const std::string& path, size_t max_bytes);
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_POLICY_CONFIG_FILE_H_
