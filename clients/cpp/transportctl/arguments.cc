@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "clients/cpp/transportctl/new_token.h"
 #include "clients/cpp/transportctl/option_reader.h"
 #include "transports/base/str_cat.h"
 #include "transports/base/utf8.h"
@@ -30,8 +31,9 @@ absl::StatusOr<Command> ParseCommand(std::string_view word) {
   for (const auto& [name, command] : kCommandNames) {
     if (word == name) return command;
   }
-  return Usage(StrCat("unknown command `", word,
-                      "`; it must be connect, listen, udp, exec, sessions, transports, health, version or help"));
+  return Usage(
+      StrCat("unknown command `", word,
+             "`; it must be connect, listen, udp, exec, sessions, transports, health, version, token or help"));
 }
 
 // --- Options
@@ -118,6 +120,12 @@ absl::Status ReadUser(std::string_view name, std::string_view text, Parsed& out)
   return absl::OkStatus();
 }
 
+absl::Status ReadPrincipal(std::string_view name, std::string_view text, Parsed& out) {
+  if (!IsPrincipalName(text)) return Usage(StrCat(name, " must be 1 to 256 printable ASCII characters, no space"));
+  out.arguments.principal = std::string(text);
+  return absl::OkStatus();
+}
+
 struct Option {
   std::string_view name;
   Commands commands;  // For which it has a meaning.
@@ -139,15 +147,15 @@ constexpr auto kTty = [](Parsed& out) { out.arguments.exec.tty = true; };
 constexpr auto kBoth = [](Parsed& out) { out.arguments.exec.interactive = out.arguments.exec.tty = true; };
 
 constexpr Option kOptions[] = {
-    {"--target", kAll, true,
+    {"--target", kAsking, true,
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.target); }},
-    {"--token", kAll, true,
+    {"--token", kAsking, true,
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.token); }},
-    {"--timeout", kAll, true,
+    {"--timeout", kAsking, true,
      [](Name name, Name value, Parsed& out) { return ReadDuration(name, value, out.timeout.emplace()); }},
-    {"--json", kAll & ~kExecOnly, false, Flag<[](Parsed& out) { out.arguments.json = true; }>},
-    {"--verbose", kAll, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
-    {"-v", kAll, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
+    {"--json", kAsking & ~kExecOnly, false, Flag<[](Parsed& out) { out.arguments.json = true; }>},
+    {"--verbose", kAsking, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
+    {"-v", kAsking, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
 
     {"--family", kAddressed, true, ReadFamily},
     {"-4", kAddressed, false, Flag<[](Parsed& out) { out.arguments.family = AddressFamily::kInet; }>},
@@ -209,6 +217,8 @@ constexpr Option kOptions[] = {
        return IsUtf8(value) ? ReadText(name, value, out.arguments.session_prefix)
                             : Usage(StrCat(name, " must be UTF-8"));
      }},
+
+    {"--principal", Of(Command::kToken), true, ReadPrincipal},
 };
 
 const Option* FindOption(std::string_view name) {
@@ -299,6 +309,10 @@ absl::Status ReadWords(std::span<const std::string_view> words, Parsed& parsed) 
       return Usage("exec --shell takes one word, the whole command: exec --shell -- 'echo $HOME | wc -c'");
     }
     return absl::OkStatus();
+  }
+  if (out.command == Command::kToken) {
+    if (words.size() < 2 || words[1] != "new") return Usage("token needs what to do: token new");
+    return words.size() == 2 ? absl::OkStatus() : Usage(StrCat("`", words[2], "` is one word too many"));
   }
   const bool has_address = Contains(kAddressed, out.command);
   const size_t word_count = has_address ? 2 : 1;

@@ -71,6 +71,7 @@ struct Arguments {
   bool keep = false;                                  // listen.
   std::optional<TlsArguments> tls = {};               // connect, listen.
   std::string session_prefix = {};                    // transports.
+  std::string principal = {};                         // token; empty: not said.
   ExecArguments exec = {};
   UdpArguments udp = {};
 };

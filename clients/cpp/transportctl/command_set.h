@@ -17,13 +17,15 @@ enum class Command {
   kTransports,
   kHealth,
   kVersion,
+  kToken,
   kProgramVersion  // --version: has no name.
 };
 
 inline constexpr std::pair<std::string_view, Command> kCommandNames[] = {
     {"connect", Command::kConnect}, {"listen", Command::kListen},     {"udp", Command::kUdp},
     {"exec", Command::kExec},       {"sessions", Command::kSessions}, {"transports", Command::kTransports},
-    {"health", Command::kHealth},   {"version", Command::kVersion},   {"help", Command::kHelp},
+    {"health", Command::kHealth},   {"version", Command::kVersion},   {"token", Command::kToken},
+    {"help", Command::kHelp},
 };
 
 // One bit each.
@@ -32,6 +34,8 @@ constexpr Commands Of(Command command) { return 1u << static_cast<unsigned>(comm
 constexpr bool Contains(Commands commands, Command command) { return (commands & Of(command)) != 0; }
 
 inline constexpr Commands kAll = ~0u;
+// Those that ask a service.
+inline constexpr Commands kAsking = kAll & ~Of(Command::kToken);
 inline constexpr Commands kStreams = Of(Command::kConnect) | Of(Command::kListen);
 inline constexpr Commands kAddressed = kStreams | Of(Command::kUdp);
 inline constexpr Commands kExecOnly = Of(Command::kExec);

@@ -21,6 +21,9 @@ int RunTransports(const Arguments& arguments, const ConnectOptions& service);
 int RunHealth(const Arguments& arguments, const ConnectOptions& service);
 int RunVersion(const Arguments& arguments, const ConnectOptions& service);
 
+// Without a service: token_command.cc.
+int RunToken(const Arguments& arguments);
+
 }  // namespace transportd::ctl
 
 #endif  // TRANSPORTD_CLIENTS_CPP_TRANSPORTCTL_COMMANDS_H_

@@ -34,6 +34,9 @@ status, too. Options of exec come before PROGRAM)"},
     {Command::kTransports, "transports", R"(what the sessions have open)"},
     {Command::kHealth, "health", R"(whether the service serves: exit status 0 or 1)"},
     {Command::kVersion, "version", R"(this program's and the service's version)"},
+    {Command::kToken, "token new",
+     R"(a new token on standard output, and its entry for the file of transportd --identities, which has
+only its hash, on standard error: transportctl token new --principal ci >token 2>>identities)"},
     {Command::kHelp, "help [COMMAND]", R"(this text, or that of one command, as COMMAND --help)"},
 };
 
@@ -47,20 +50,20 @@ struct Paragraph {
 constexpr std::string_view kCommonHeading = "Options";
 
 constexpr Paragraph kOptionHelp[] = {
-    {"Options", kAll,
+    {"Options", kAsking,
      R"(  --target TARGET      the service, a gRPC target: 127.0.0.1:50051, unix:/run/transportd.sock
                        (default: $TRANSPORTD_TARGET, else 127.0.0.1:50051)
   --token TOKEN        who you are (default: $TRANSPORTD_TOKEN, which no other user can see)
 )"},
-    {"", kAll & ~kExecOnly & ~Of(Command::kUdp),
+    {"", kAsking & ~kExecOnly & ~Of(Command::kUdp),
      R"(  --timeout DURATION   the longest time until the connection or the answer is there: 5s, 250ms, 2m (default: 10s);
                        udp and exec: see there
 )"},
-    {"", kAll & ~kExecOnly,
+    {"", kAsking & ~kExecOnly,
      R"(  --json               connect, listen, udp: one JSON object a callback, one a line, instead of the bytes;
                        sessions, transports, health, version: one JSON object each
 )"},
-    {"", kAll,
+    {"", kAsking,
      R"(  -v, --verbose        tell on standard error what happens
 )"},
     {"", 0,
@@ -117,6 +120,9 @@ constexpr Paragraph kOptionHelp[] = {
 )"},
     {"Options of transports", Of(Command::kTransports),
      R"(  --session PREFIX        only those of the session whose id begins so (8 characters at least)
+)"},
+    {"Options of token", Of(Command::kToken),
+     R"(  --principal NAME        who presents it: 1 to 256 printable ASCII characters (default: to be filled in)
 )"},
 };
 
@@ -190,7 +196,8 @@ std::string HelpText(Command topic) {
   std::string out = StrCat("usage: transportctl [OPTION]... ", found->usage, "\n\n", found->text, "\n\n");
   if (Contains(kAddressed, topic)) out += StrCat(kAddressHelp, "\n");
   if (!own.empty()) out += StrCat("Options of ", name, ":\n", own, "\n");
-  out += StrCat("Common options:\n", common, "\n", kStandardErrorHelp, "\n");
+  if (!common.empty()) out += StrCat("Common options:\n", common, "\n");
+  out += StrCat(kStandardErrorHelp, "\n");
   return out + std::string(topic == Command::kExec ? kExecStatusHelp : kStatusHelp);
 }
 

@@ -33,7 +33,7 @@ int Print(std::string_view text) {
 }
 
 bool NeedsService(ctl::Command command) {
-  return command != ctl::Command::kProgramVersion && command != ctl::Command::kHelp;
+  return command != ctl::Command::kProgramVersion && command != ctl::Command::kHelp && command != ctl::Command::kToken;
 }
 
 int Main(int argc, char** argv) {
@@ -77,6 +77,8 @@ int Main(int argc, char** argv) {
       return ctl::RunHealth(*arguments, service);
     case ctl::Command::kVersion:
       return ctl::RunVersion(*arguments, service);
+    case ctl::Command::kToken:
+      return ctl::RunToken(*arguments);
     case ctl::Command::kProgramVersion:
       return Print("transportctl " TRANSPORTD_VERSION "\n");
     case ctl::Command::kHelp:

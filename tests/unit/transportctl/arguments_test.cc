@@ -67,6 +67,21 @@ TEST(Arguments, HelpMayBeOfACommand) {
   EXPECT_THAT(ErrorOf({"help", "exec", "x"}), HasSubstr("one word too many"));
 }
 
+TEST(Arguments, TokenIsMadeForAPrincipal) {
+  const auto arguments = Parse({"token", "new", "--principal", "ci"});
+  ASSERT_THAT(arguments, IsOk());
+  EXPECT_EQ(arguments->command, Command::kToken);
+  EXPECT_EQ(arguments->principal, "ci");
+  EXPECT_THAT(Parse({"token", "new"}), IsOk());
+  EXPECT_THAT(ErrorOf({"token"}), HasSubstr("token new"));
+  EXPECT_THAT(ErrorOf({"token", "old"}), HasSubstr("token new"));
+  EXPECT_THAT(ErrorOf({"token", "new", "x"}), HasSubstr("one word too many"));
+  EXPECT_THAT(ErrorOf({"token", "new", "--principal", "a b"}), HasSubstr("printable ASCII"));
+  EXPECT_THAT(ErrorOf({"token", "new", "--target", "x"}), HasSubstr("--target has no meaning for token"));
+  EXPECT_THAT(ErrorOf({"token", "new", "--json"}), HasSubstr("--json has no meaning for token"));
+  EXPECT_THAT(ErrorOf({"health", "--principal", "ci"}), HasSubstr("--principal has no meaning for health"));
+}
+
 TEST(Arguments, VersionOptionNeedsNothingElse) {
   const auto arguments = Parse({"--version"});
   ASSERT_THAT(arguments, IsOk());
