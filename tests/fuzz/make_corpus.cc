@@ -1,4 +1,4 @@
-// Writes the seeds of every fuzz target: frames that mean something, from which a fuzzer starts.
+// Writes the seeds of every fuzz target: frames, tokens and files that mean something, from which a fuzzer starts.
 //
 // usage: fuzz_make_corpus FOLDER
 #include <cstdint>
@@ -375,6 +375,53 @@ void WriteAuditSeeds(const Folder& folder) {
   folder.Add("many", many);
 }
 
+// --- Who calls.
+
+void WriteTokenSeeds(const Folder& folder) {
+  folder.Add("known", "Bearer abc");
+  folder.Add("unknown", "bearer transportd_0123456789abcdef0123456789abcdef0123456789a");
+  folder.Add("another_scheme", "Basic YTpi");
+  folder.Add("two", "Bearer abc\nBearer abc");
+  folder.Add("jwt", "Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6ImUxIn0.eyJpc3MiOiJpIn0.AAAA");
+}
+
+void WriteJwtSeeds(const Folder& folder) {
+  folder.Add("token", "teyJhbGciOiJFUzI1NiIsImtpZCI6ImUxIn0.eyJpc3MiOiJpIn0.AAAA");
+  folder.Add("none", "teyJhbGciOiJub25lIn0.eyJpc3MiOiJpIn0.");
+  folder.Add("signed",
+             "s{\"alg\":\"ES256\",\"kid\":\"e1\",\"typ\":\"JWT\"}\n{\"iss\":\"i\",\"aud\":[\"a\",\"b\"],\"sub\":\"x\","
+             "\"exp\":1900000300,\"nbf\":1899999999.5,\"iat\":1.9e9}");
+  folder.Add("critical",
+             "s{\"alg\":\"ES256\",\"crit\":[\"b64\"]}\n{\"iss\":\"i\",\"aud\":\"a\",\"sub\":\"x\",\"exp\":1900000300}");
+  // RFC 7515, appendix A.3.1.
+  folder.Add("keys",
+             "k{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"a\",\"use\":\"sig\",\"key_ops\":[\"verify\"],"
+             "\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
+             "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}]}");
+  folder.Add("weak_key", "k{\"keys\":[{\"kty\":\"RSA\",\"alg\":\"RS256\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}");
+}
+
+void WriteIdentitiesSeeds(const Folder& folder) {
+  folder.Add(
+      "identities",
+      "version: \"v1\"\ntoken { principal: \"ci\" sha256: "
+      "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\" not_after { seconds: 1 nanos: 2 } }\n"
+      "jwt { issuer: \"i\" audiences: [\"a\"] jwks_file: \"/k\" principal_prefix: \"j:\" }\n"
+      "certificates { trust_domains: \"example.org\" dns_names: true }");
+  folder.Add("json",
+             "{\"version\": \"v1\", \"token\": [{\"principal\": \"c\\u0069\", \"sha256\": "
+             "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\", \"notAfter\": "
+             "\"2030-01-31T12:00:00.5Z\"}]}");
+  folder.Add("policy",
+             "version: \"v1\" role { name: \"r\" connect { name: \"c\" protocols: [TCP, UDP] to { classes: PRIVATE "
+             "ports { first: 1 } } }"
+             " quota { connects { per_second: 0.5 } session_age { seconds: 5 } } }");
+  folder.Add("policy_json",
+             "{\"role\": [{\"listen\": [{\"protocols\": [\"TCP\"], \"on\": {\"any_port\": true}}], \"quota\": "
+             "{\"sessions\": 1e1,"
+             " \"connects\": {\"per_second\": 0.5}, \"session_age\": \"1.5s\", \"bufferedBytes\": \"5\"}}]}");
+}
+
 }  // namespace
 
 static void WriteAll(const std::filesystem::path& root) {
@@ -382,6 +429,9 @@ static void WriteAll(const std::filesystem::path& root) {
   WriteSessionSeeds(Folder(root / "session_fuzz"));
   WriteClientSeeds(Folder(root / "client_frames_fuzz"));
   WriteAuditSeeds(Folder(root / "audit_fuzz"));
+  WriteTokenSeeds(Folder(root / "token_fuzz"));
+  WriteJwtSeeds(Folder(root / "jwt_fuzz"));
+  WriteIdentitiesSeeds(Folder(root / "identities_fuzz"));
 }
 
 }  // namespace transportd::fuzz
