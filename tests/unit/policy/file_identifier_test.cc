@@ -25,7 +25,7 @@ constexpr char kAbcPrefix[] = "ba7816bf";
 constexpr char kCiClaims[] = R"({"iss":"i","aud":"a","sub":"ci","exp":1900000300})";
 
 class FileIdentifierTest : public testing::Test {
- protected:
+ public:
   FileIdentifierTest() {
     dir_.WriteFile("keys.json", TestJwkSet({key_.Jwk("e1")}));
     dir_.WriteFile("who.txtpb", Text(""));

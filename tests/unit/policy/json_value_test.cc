@@ -71,8 +71,7 @@ TEST(JsonValue, WhatIsNoJsonIsRefused) {
                           "1 1",
                           "'a'",
                           "/**/1",
-                          "\xef\xbb\xbf"
-                          "1"}) {
+                          "\xef\xbb\xbfnull"}) {
     JsonErrorOf(bad);
   }
   EXPECT_FALSE(ParseJson(std::string_view("\0", 1)).ok());
