@@ -35,13 +35,13 @@ struct Action {
   ActionProtocol protocol = ActionProtocol::kNone;
   const SocketAddress* address = nullptr;  // Where it really leads: numbers, never a name.
   const SocketAddress* local = nullptr;
-  std::string_view host;  // As the client gave it, when that is a name.
-  std::string_view path;  // Absolute; `@NAME`: an abstract Unix socket; `fd:N`: an inherited descriptor.
+  std::string_view host = {};  // As the client gave it, when that is a name.
+  std::string_view path = {};  // Absolute; `@NAME`: an abstract Unix socket; `fd:N`: an inherited descriptor.
   PathUse use = PathUse::kNone;
-  std::span<const std::string_view> args;
-  std::span<const std::string_view> env_names;
-  std::string_view folder;
-  std::string_view name;
+  std::span<const std::string_view> args = {};
+  std::span<const std::string_view> env_names = {};
+  std::string_view folder = {};
+  std::string_view name = {};
 };
 
 }  // namespace transportd
