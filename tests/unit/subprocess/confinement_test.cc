@@ -25,6 +25,7 @@
 #include "tests/unit/subprocess/subprocess_fixture.h"
 #include "transports/api/error.h"
 #include "transports/base/str_cat.h"
+#include "transports/base/thread_executor.h"
 #include "transports/subprocess/kernel_confinement.h"
 #include "transports/subprocess/own_memory.h"
 
@@ -384,6 +385,20 @@ TEST_F(ConfinementTest, WithATerminalJobsOfOtherGroupsEndWithIt) {
   record.transport->Close();
   ASSERT_TRUE(RunToEnd(record));
   EXPECT_TRUE(HasExited(job)) << "the job lives";
+}
+
+TEST_F(ConfinementTest, ItDiesWithTheExecutor) {
+  CloseLoop();
+  auto executor = std::make_unique<ThreadExecutor>(1, 10);
+  loop_ = *EpollEventLoop::Create(
+      {.clock = &clock_, .resolver = &resolver_, .executor = executor.get(), .kill_children_with_program = true});
+  SubprocessRecord& record = NewSubprocess();
+  ASSERT_THAT(Exec(record, {"sleep", "1000"}, Options(Confined(Network::kNone, Level::kBestEffort))), IsOk());
+  executor.reset();  // Its thread, too.
+  ASSERT_TRUE(RunToEnd(record));
+  EXPECT_EQ(record.returncode_at_exit, -SIGKILL);
+  record.transport.reset();
+  CloseLoop();
 }
 
 TEST_F(ConfinementTest, OwnMemoryIsHiddenFromOtherProcessesOfTheUser) {
