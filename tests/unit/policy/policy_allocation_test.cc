@@ -13,15 +13,15 @@ thread_local size_t allocation_count = 0;
 
 }  // namespace
 
-// Those that others call are made of these.
-void* operator new(size_t size_bytes) {
+// Those that others call are made of these. GCC, which would see through them, takes the pairs for mismatched.
+[[gnu::noinline]] void* operator new(size_t size_bytes) {
   ++allocation_count;
   void* const memory = std::malloc(size_bytes);
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t /*size_bytes*/) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t /*size_bytes*/) noexcept { std::free(memory); }
 
 namespace transportd {
 namespace {

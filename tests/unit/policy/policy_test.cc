@@ -267,7 +267,8 @@ TEST(PolicyConnect, CidrBesideNamesNeedsNoName) {
 TEST(PolicyConnect, PortsAreThoseOfTheRanges) {
   const auto policy = PolicyWith(
       "connect { name: 'g' protocols: TCP to { classes: GLOBAL ports { first: 80 } ports { first: 440 last: 443 } } }");
-  for (const uint16_t port : std::vector<uint16_t>{80, 440, 443}) EXPECT_EQ(Ruling(*policy, To("8.8.8.8", port)), "+r/g") << port;
+  for (const uint16_t port : std::vector<uint16_t>{80, 440, 443})
+    EXPECT_EQ(Ruling(*policy, To("8.8.8.8", port)), "+r/g") << port;
   for (const uint16_t port : std::vector<uint16_t>{0, 79, 81, 439, 444}) {
     EXPECT_EQ(Ruling(*policy, To("8.8.8.8", port)), "-builtin/no_grant") << port;
   }
