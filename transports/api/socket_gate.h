@@ -21,7 +21,8 @@ struct PortRange {
 // Asked behind all name resolution, for every address, each time right before the kernel is: what was allowed is what
 // is dialled, bound or sent to. A refusal is what the caller of the loop hears, as the kernel's own would be; it should
 // be PERMISSION_DENIED. Lives as long as the operation, and the transport or server that it makes; the last to let go
-// of it may be another thread. Threading: loop thread only, save MayOpen and ForbidsSymlinks: any thread.
+// of it, or to ask what is asked on a blocking thread, may be such a thread when the loop is gone.
+// Threading: loop thread only, save MayOpen and ForbidsSymlinks: any thread.
 class SocketGate {
  public:
   virtual ~SocketGate() = default;

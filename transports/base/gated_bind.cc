@@ -62,6 +62,7 @@ int BindWithin(int fd, SocketAddress address, const std::vector<PortRange>& rang
     CHECK(first >= 1 && first <= last);
     port_count += uint32_t{last} - first + 1;
   }
+  CHECK(port_count > 0);
   const SwitchedOff reuse_address(fd, SO_REUSEADDR);
   const SwitchedOff reuse_port(fd, SO_REUSEPORT);
   std::random_device random;
