@@ -191,7 +191,6 @@ void AuditLog::Recover() {
       queued_bytes_ > options_.max_queue_bytes / 2) {
     return;
   }
-  failure_ = absl::OkStatus();
   healthy_.store(true, std::memory_order_relaxed);
   if (const uint64_t lost_count = std::exchange(untold_count_, 0); lost_count > 0) {
     std::string line;
@@ -311,19 +310,26 @@ void AuditLog::LeaveRest() {
 
 void AuditLog::TellHealth() {
   absl::Status failure;
+  bool works_again = false;
   {
     MutexLock lock(mutex_);
-    if (told_healthy_ == Healthy()) return;
-    told_healthy_ = Healthy();
-    failure = failure_;
+    // One that is over already is told, too: something was refused or lost.
+    if (counts_.failure_count != told_failure_count_) {
+      told_failure_count_ = counts_.failure_count;
+      told_healthy_ = false;
+      failure = failure_;
+    }
+    if (!told_healthy_ && Healthy()) works_again = told_healthy_ = true;
   }
-  if (failure.ok()) {
-    LogInfo("audit log: works again");
-  } else {
+  if (!failure.ok()) {
     LogError("audit log: ", ToTransportError(failure).message,
              options_.on_failure == AuditOnFailure::kDeny ? "; nothing new is allowed until it works again" : "");
+    options_.on_health(failure);
   }
-  options_.on_health(failure);
+  if (works_again) {
+    LogInfo("audit log: works again");
+    options_.on_health(absl::OkStatus());
+  }
 }
 
 }  // namespace transportd

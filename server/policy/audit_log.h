@@ -132,7 +132,7 @@ class AuditLog final {
   bool idle_ ABSL_GUARDED_BY(mutex_) = false;  // The thread sleeps until there is a record.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool sink_failed_ ABSL_GUARDED_BY(mutex_) = false;   // By the last attempt to write.
-  absl::Status failure_ ABSL_GUARDED_BY(mutex_);       // Why it is not healthy.
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);       // The last one.
   uint64_t untold_count_ ABSL_GUARDED_BY(mutex_) = 0;  // Lost, and no record says so.
   AuditCounts counts_ ABSL_GUARDED_BY(mutex_);
   std::optional<AuditSink> new_sink_ ABSL_GUARDED_BY(mutex_);
@@ -142,6 +142,7 @@ class AuditLog final {
   std::string batch_;
   size_t written_bytes_ = 0;  // Of batch_.
   bool told_healthy_ = true;
+  uint64_t told_failure_count_ = 0;
 
   std::thread thread_;
 };

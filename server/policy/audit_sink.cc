@@ -23,12 +23,13 @@ absl::Status BadTarget(std::string_view text, std::string_view problem) {
                                 "; allowed: stdout, stderr, fd:N, off, or a file as /PATH or ./PATH"));
 }
 
-// Whether it ends within a line, as after a crash or on a full disk. False when it cannot be read.
-bool EndsWithinLine(const std::string& path, off_t size_bytes) {
-  if (size_bytes == 0) return false;
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+// Whether the file ends within a line, as after a crash or on a full disk. False when it cannot be read.
+bool EndsWithinLine(int append_fd) {
+  struct stat info {};
+  if (::fstat(append_fd, &info) != 0 || info.st_size == 0) return false;
+  const UniqueFd fd(::open(StrCat("/proc/self/fd/", append_fd).c_str(), O_RDONLY | O_CLOEXEC));
   char last = '\n';
-  return fd.valid() && ::pread(fd.get(), &last, 1, size_bytes - 1) == 1 && last != '\n';
+  return fd.valid() && ::pread(fd.get(), &last, 1, info.st_size - 1) == 1 && last != '\n';
 }
 
 // How much of `lines` goes into one write: whole lines up to `max_bytes`, or one longer line, or that much of it.
@@ -92,11 +93,9 @@ absl::StatusOr<AuditSink> AuditSink::OpenFile(const std::string& path) {
     return ErrnoToStatus(error_number, "fstat", path);
   }
   if (!S_ISREG(info.st_mode)) return AuditSink(std::move(fd), Kind::kPipe);
-  if (EndsWithinLine(path, info.st_size)) {
-    // When the disk is full the next line has the same trouble, and tells.
-    (void)!::write(fd.get(), "\n", 1);
-  }
-  return AuditSink(std::move(fd), Kind::kFile);
+  AuditSink sink(std::move(fd), Kind::kFile);
+  sink.may_end_within_line_ = true;
+  return sink;
 }
 
 absl::StatusOr<AuditSink> AuditSink::OpenFd(int fd) {
@@ -121,6 +120,13 @@ absl::StatusOr<AuditSink> AuditSink::OpenFd(int fd) {
 
 absl::StatusOr<size_t> AuditSink::Write(std::string_view lines) {
   constexpr size_t kFilePieceBytes = 256 * 1024;
+  // Looked at when nobody else writes to it any more: when the same file is opened again, whoever had it open has
+  // ended.
+  if (may_end_within_line_ && EndsWithinLine(fd_.get()) && ::write(fd_.get(), "\n", 1) != 1) {
+    int error_number = errno;
+    return ErrnoToStatus(error_number, "write", "the audit log");
+  }
+  may_end_within_line_ = false;
   while (true) {
     ssize_t written = 0;
     switch (kind_) {

@@ -49,6 +49,7 @@ class AuditSink final {
 
   UniqueFd fd_;
   Kind kind_;
+  bool may_end_within_line_ = false;  // Of a file: not looked at yet.
 };
 
 }  // namespace transportd

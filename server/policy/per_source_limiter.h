@@ -3,7 +3,6 @@
 #define TRANSPORTD_SERVER_POLICY_PER_SOURCE_LIMITER_H_
 
 #include <chrono>
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,7 +41,9 @@ class PerSourceLimiter final {
   struct Source {
     bool is_v6 = false;
     uint64_t bits = 0;
-    friend auto operator<=>(const Source&, const Source&) = default;
+    friend bool operator<(const Source& a, const Source& b) {
+      return a.bits != b.bits ? a.bits < b.bits : a.is_v6 < b.is_v6;
+    }
   };
 
  public:
