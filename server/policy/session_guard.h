@@ -23,7 +23,7 @@ namespace transportd {
 struct GuardedOperation {
   enum class Kind { kConnection, kServer, kDatagram, kSubprocess, kFile };
   Kind kind = Kind::kFile;
-  std::string_view method;  // As Access::method; lives as long as the program.
+  std::string_view method = {};  // As Access::method; lives as long as the program.
   ActionProtocol protocol = ActionProtocol::kNone;
   std::string requested = {};  // As the client said it, for records: `db.lab:5432`, a path.
   std::string host = {};       // The name that it gave; empty: none.

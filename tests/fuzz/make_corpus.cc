@@ -1,6 +1,7 @@
-// Writes the seeds of every fuzz target: frames, tokens and files that mean something, from which a fuzzer starts.
+// Writes the seeds of every fuzz target: frames, tokens, policies and addresses that mean something, from which a fuzzer
+// starts.
 //
-// usage: fuzz_make_corpus FOLDER
+// usage: fuzz_make_corpus FOLDER POLICIES
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -17,6 +18,7 @@
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/session_steps.h"
 #include "transportd/v1/event_loop.pb.h"
+#include "transportd/v1/policy.pb.h"
 
 namespace transportd::fuzz {
 namespace {
@@ -422,9 +424,49 @@ void WriteIdentitiesSeeds(const Folder& folder) {
              " \"connects\": {\"per_second\": 0.5}, \"session_age\": \"1.5s\", \"bufferedBytes\": \"5\"}}]}");
 }
 
+// --- Policies and addresses.
+
+// The policies that ship, and what the fuzzer would hardly think of.
+void WritePolicySeeds(const Folder& folder, const std::filesystem::path& policies) {
+  for (const auto& entry : std::filesystem::directory_iterator(policies)) {
+    std::ifstream file(entry.path(), std::ios::binary);
+    folder.Add(entry.path().filename().string(), std::string{std::istreambuf_iterator<char>(file), {}});
+  }
+  v1::Policy policy;
+  policy.set_version("v1");
+  v1::Role& role = *policy.add_role();
+  role.set_name("a");
+  v1::ConnectGrant& connect = *role.add_connect();
+  connect.set_name("c");
+  connect.add_protocols(v1::Protocol::TCP);
+  connect.mutable_to()->add_cidrs("0.0.0.0/0");
+  connect.mutable_to()->add_classes(v1::AddressClass::METADATA);
+  connect.mutable_to()->set_any_port(true);
+  v1::Binding& binding = *policy.add_binding();
+  binding.set_role("a");
+  binding.add_principals("*");
+  folder.Add("message", std::string(1, '\0') + policy.SerializeAsString());
+  folder.Add("json", R"({"version": "v1", "role": [{"name": "a", "quota": {"sessions": 1, "sessionAge": "1.5s",
+    "connects": {"per_second": 1e-1}}, "run": [{"name": "r", "program": "/bin/sh", "args_regex": "[a-c]{2,5}"}]}],
+    "binding": [{"role": "a", "principals": ["*"]}], "deny": [{"name": "d", "run": ["/bin/"]}]})");
+  folder.Add("deny",
+             R"(version: "v1" deny { name: "d" principals: "a*" connect { hosts: "*.x" classes: SELF any_port: true }
+    listen { cidrs: "::1" ports { first: 1 last: 9 } } path: "@x*" })");
+}
+
+void WriteAddressSeeds(const Folder& folder) {
+  int number = 0;
+  for (const std::string_view text : {"127.0.0.1", "169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe",
+                                      "2002:a9fe:a9fe::1", "fe80::1%2", "2001:0:a9fe:a9fe::1", "10.0.0.0/8",
+                                      "::ffff:10.0.0.0/104", "fd00:ec2::254/128", "0x7f000001", "1::2::3"}) {
+    folder.Add(std::to_string(number++), text);
+  }
+  folder.Add("bits", std::string("\xa9\xfe\xa9\xfe\x00\x00\x5e\xfe\xff\xff\x00\x00\x7f\x00\x00\x01", 16));
+}
+
 }  // namespace
 
-static void WriteAll(const std::filesystem::path& root) {
+static void WriteAll(const std::filesystem::path& root, const std::filesystem::path& policies) {
   WriteFrameSeeds(Folder(root / "frame_reader_fuzz"));
   WriteSessionSeeds(Folder(root / "session_fuzz"));
   WriteClientSeeds(Folder(root / "client_frames_fuzz"));
@@ -432,12 +474,14 @@ static void WriteAll(const std::filesystem::path& root) {
   WriteTokenSeeds(Folder(root / "token_fuzz"));
   WriteJwtSeeds(Folder(root / "jwt_fuzz"));
   WriteIdentitiesSeeds(Folder(root / "identities_fuzz"));
+  WritePolicySeeds(Folder(root / "policy_fuzz"), policies);
+  WriteAddressSeeds(Folder(root / "address_class_fuzz"));
 }
 
 }  // namespace transportd::fuzz
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
-  transportd::fuzz::WriteAll(argv[1]);
+  if (argc != 3) return 2;
+  transportd::fuzz::WriteAll(argv[1], argv[2]);
   return 0;
 }

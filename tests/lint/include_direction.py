@@ -65,6 +65,10 @@ MAY_INCLUDE: dict[str, frozenset[str]] = {
     ),
     "server": EVERYTHING,  # main.cc: all the wiring
     "clients/cpp/examples": frozenset({*LOW, "clients/cpp", "transports/loop"}),  # Either loop.
+    # Its `policy` decides as the service does, without one.
+    "clients/cpp/transportctl": frozenset(
+        {*LOW, *MESSAGES, "clients/cpp", "transports/reactor", "protobuf", "proto/grpc", "proto_grpc", "grpc", "server/policy"}
+    ),
     "clients/cpp": frozenset({*LOW, *MESSAGES, "transports/reactor", "protobuf", "proto/grpc", "proto_grpc", "grpc"}),
     "tests": EVERYTHING,
 }

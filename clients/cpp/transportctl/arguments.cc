@@ -33,7 +33,7 @@ absl::StatusOr<Command> ParseCommand(std::string_view word) {
   }
   return Usage(
       StrCat("unknown command `", word,
-             "`; it must be connect, listen, udp, exec, sessions, transports, health, version, token or help"));
+             "`; it must be connect, listen, udp, exec, sessions, transports, health, version, token, policy or help"));
 }
 
 // --- Options
@@ -98,6 +98,13 @@ absl::Status ReadCount(std::string_view name, std::string_view text, Parsed& out
   return is_number && count > 0 ? absl::OkStatus() : Usage(StrCat(name, " must be a number, 1 or more"));
 }
 
+absl::Status ReadOwnPort(std::string_view name, std::string_view text, Parsed& out) {
+  uint16_t& port = out.arguments.policy.own_ports.emplace_back();
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  const bool is_port = error == std::errc() && end == text.data() + text.size() && port > 0;
+  return is_port ? absl::OkStatus() : Usage(StrCat(name, " must be a port, 1 to 65535"));
+}
+
 AccountId ParseAccount(std::string_view text) {
   uint32_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -147,19 +154,19 @@ constexpr auto kTty = [](Parsed& out) { out.arguments.exec.tty = true; };
 constexpr auto kBoth = [](Parsed& out) { out.arguments.exec.interactive = out.arguments.exec.tty = true; };
 
 constexpr Option kOptions[] = {
-    {"--target", kAsking, true,
+    {"--target", kOfService, true,
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.target); }},
-    {"--token", kAsking, true,
+    {"--token", kOfService, true,
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.token); }},
-    {"--timeout", kAsking, true,
+    {"--timeout", kOfService, true,
      [](Name name, Name value, Parsed& out) { return ReadDuration(name, value, out.timeout.emplace()); }},
-    {"--json", kAsking & ~kExecOnly, false, Flag<[](Parsed& out) { out.arguments.json = true; }>},
-    {"--verbose", kAsking, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
-    {"-v", kAsking, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
+    {"--json", kOfService & ~kExecOnly, false, Flag<[](Parsed& out) { out.arguments.json = true; }>},
+    {"--verbose", kOfService, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
+    {"-v", kOfService, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
 
-    {"--family", kAddressed, true, ReadFamily},
-    {"-4", kAddressed, false, Flag<[](Parsed& out) { out.arguments.family = AddressFamily::kInet; }>},
-    {"-6", kAddressed, false, Flag<[](Parsed& out) { out.arguments.family = AddressFamily::kInet6; }>},
+    {"--family", kAddressed | Of(Command::kPolicy), true, ReadFamily},
+    {"-4", kAddressed | Of(Command::kPolicy), false, Flag<[](Parsed& out) { out.arguments.family = AddressFamily::kInet; }>},
+    {"-6", kAddressed | Of(Command::kPolicy), false, Flag<[](Parsed& out) { out.arguments.family = AddressFamily::kInet6; }>},
     {"--source", Of(Command::kConnect) | Of(Command::kUdp), true, ReadSource},
     {"--happy-eyeballs", Of(Command::kConnect), true,
      [](Name name, Name value, Parsed& out) {
@@ -199,9 +206,9 @@ constexpr Option kOptions[] = {
     {"-it", kExecOnly, false, Flag<kBoth>},
     {"-ti", kExecOnly, false, Flag<kBoth>},
     {"--shell", kExecOnly, false, Flag<[](Parsed& out) { out.arguments.exec.shell = true; }>},
-    {"--env", kExecOnly, true, ReadVariable},
-    {"-e", kExecOnly, true, ReadVariable},
-    {"--cwd", kExecOnly, true,
+    {"--env", kExecOnly | Of(Command::kPolicy), true, ReadVariable},
+    {"-e", kExecOnly | Of(Command::kPolicy), true, ReadVariable},
+    {"--cwd", kExecOnly | Of(Command::kPolicy), true,
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.exec.cwd.emplace()); }},
     {"--user", kExecOnly, true, ReadUser},
     {"-u", kExecOnly, true, ReadUser},
@@ -211,6 +218,18 @@ constexpr Option kOptions[] = {
      [](Name name, Name value, Parsed& out) {
        return ReadDuration(name, value, out.arguments.exec.drain_timeout.emplace());
      }},
+
+    {"--policy", Of(Command::kPolicy), true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.policy.file); }},
+    {"--as", Of(Command::kPolicy), true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.policy.principal); }},
+    {"--udp", Of(Command::kPolicy), false, Flag<[](Parsed& out) { out.arguments.policy.udp = true; }>},
+    {"--resolve", Of(Command::kPolicy), false, Flag<[](Parsed& out) { out.arguments.policy.resolve = true; }>},
+    {"--at", Of(Command::kPolicy), true,
+     [](Name name, Name value, Parsed& out) {
+       return ReadText(name, value, out.arguments.policy.addresses.emplace_back());
+     }},
+    {"--own-port", Of(Command::kPolicy), true, ReadOwnPort},
 
     {"--session", Of(Command::kTransports), true,
      [](Name name, Name value, Parsed& out) {
@@ -292,6 +311,60 @@ absl::Status CheckUdp(const UdpArguments& udp) {
                                    : absl::OkStatus();
 }
 
+// What `policy explain` may be asked, and how many words follow.
+struct Question {
+  std::string_view name;
+  size_t word_count;
+  std::string_view usage;
+};
+constexpr Question kQuestions[] = {
+    {"connect", 1, "connect HOST:PORT"},
+    {"listen", 1, "listen ADDRESS:PORT"},
+    {"run", 1, "run PROGRAM [ARGUMENT]..."},
+    {"path", 2, "path connect|listen|read|write PATH"},
+    {"option", 1, "option NAME"},
+    {"tls", 1, "tls unverified|own_trust|identity:NAME"},
+    {"resolve", 1, "resolve NAME"},
+    {"admin", 1, "admin METHOD"},
+    {"session", 0, "session"},
+};
+
+absl::Status ReadPolicyQuestion(std::span<const std::string_view> words, PolicyArguments& out) {
+  if (out.file.empty()) return Usage("policy explain needs --policy FILE");
+  if (out.principal.empty()) return Usage("policy explain needs --as PRINCIPAL");
+  const auto* const question = std::find_if(std::begin(kQuestions), std::end(kQuestions), [&](const Question& one) {
+    return !words.empty() && one.name == words.front();
+  });
+  if (question == std::end(kQuestions)) {
+    std::string all;
+    for (const Question& one : kQuestions) all += StrCat(all.empty() ? "" : ", ", one.name);
+    return Usage(StrCat("policy explain needs what is asked: one of ", all));
+  }
+  const bool is_more = words.size() > question->word_count + 1 && question->name != "run";
+  if (words.size() < question->word_count + 1 || is_more) {
+    return Usage(StrCat("policy explain: write ", question->usage));
+  }
+  if (question->name != "connect" && (out.resolve || !out.addresses.empty())) {
+    return Usage("--resolve and --at are for policy explain connect");
+  }
+  out.words.assign(words.begin(), words.end());
+  return absl::OkStatus();
+}
+
+absl::Status ReadPolicyWords(std::span<const std::string_view> words, Parsed& parsed) {
+  PolicyArguments& out = parsed.arguments.policy;
+  if (words.size() > 1 && words[1] == "explain") {
+    out.what = PolicyArguments::What::kExplain;
+    return ReadPolicyQuestion(words.subspan(2), out);
+  }
+  if (words.size() != 3 || (words[1] != "check" && words[1] != "test")) {
+    return Usage("policy needs check FILE, test FILE, or explain --policy FILE --as PRINCIPAL QUESTION");
+  }
+  if (!parsed.options.empty()) return Usage(StrCat(parsed.options.front(), " has no meaning for policy ", words[1]));
+  out.what = words[1] == "check" ? PolicyArguments::What::kCheck : PolicyArguments::What::kTest;
+  return ReadText("FILE", words[2], out.file);
+}
+
 absl::StatusOr<Arguments> HelpFor(std::string_view topic) {
   const absl::StatusOr<Command> command = ParseCommand(topic);
   if (!command.ok()) return command.status();
@@ -314,6 +387,7 @@ absl::Status ReadWords(std::span<const std::string_view> words, Parsed& parsed) 
     if (words.size() < 2 || words[1] != "new") return Usage("token needs what to do: token new");
     return words.size() == 2 ? absl::OkStatus() : Usage(StrCat("`", words[2], "` is one word too many"));
   }
+  if (out.command == Command::kPolicy) return ReadPolicyWords(words, parsed);
   const bool has_address = Contains(kAddressed, out.command);
   const size_t word_count = has_address ? 2 : 1;
   if (words.size() < word_count) {
@@ -376,7 +450,9 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> argum
     if (!reader.is_option()) {
       words.push_back(reader.name());
       // The command's own options are its own: as env(1) and timeout(1).
-      if (words.size() == 2 && words.front() == "exec") {
+      const bool is_exec = words.size() == 2 && words.front() == "exec";
+      const bool is_run = words.size() == 4 && words[0] == "policy" && words[1] == "explain" && words[2] == "run";
+      if (is_exec || is_run) {
         const std::span<const std::string_view> rest = reader.TakeRest();
         words.insert(words.end(), rest.begin(), rest.end());
       }

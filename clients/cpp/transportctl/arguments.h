@@ -51,6 +51,19 @@ struct UdpArguments {
   Duration reply_timeout = std::chrono::seconds(2);
 };
 
+// `policy`. Threading: a value.
+struct PolicyArguments {
+  enum class What { kCheck, kExplain, kTest };
+  What what = What::kCheck;
+  std::string file = {};                    // check, test: of what; explain: --policy.
+  std::string principal = {};               // explain: --as.
+  std::vector<std::string> words = {};      // explain: what is asked: `connect`, `db.example:5432`.
+  bool udp = false;                         // explain connect, listen.
+  bool resolve = false;                     // explain connect.
+  std::vector<std::string> addresses = {};  // explain connect: --at.
+  std::vector<uint16_t> own_ports = {};     // explain.
+};
+
 // Threading: a value.
 struct Arguments {
   Command command = Command::kHelp;
@@ -74,6 +87,7 @@ struct Arguments {
   std::string principal = {};                         // token; empty: not said.
   ExecArguments exec = {};
   UdpArguments udp = {};
+  PolicyArguments policy = {};  // With exec.env and exec.cwd.
 };
 
 // `arguments` without the program's name. INVALID_ARGUMENT, with one sentence that says what is allowed.

@@ -18,6 +18,7 @@ enum class Command {
   kHealth,
   kVersion,
   kToken,
+  kPolicy,
   kProgramVersion  // --version: has no name.
 };
 
@@ -25,6 +26,7 @@ inline constexpr std::pair<std::string_view, Command> kCommandNames[] = {
     {"connect", Command::kConnect}, {"listen", Command::kListen},     {"udp", Command::kUdp},
     {"exec", Command::kExec},       {"sessions", Command::kSessions}, {"transports", Command::kTransports},
     {"health", Command::kHealth},   {"version", Command::kVersion},   {"token", Command::kToken},
+    {"policy", Command::kPolicy},
     {"help", Command::kHelp},
 };
 
@@ -34,8 +36,9 @@ constexpr Commands Of(Command command) { return 1u << static_cast<unsigned>(comm
 constexpr bool Contains(Commands commands, Command command) { return (commands & Of(command)) != 0; }
 
 inline constexpr Commands kAll = ~0u;
-// Those that ask a service.
-inline constexpr Commands kAsking = kAll & ~Of(Command::kToken);
+// Those that need no service.
+inline constexpr Commands kLocal = Of(Command::kPolicy) | Of(Command::kToken);
+inline constexpr Commands kOfService = kAll & ~kLocal;
 inline constexpr Commands kStreams = Of(Command::kConnect) | Of(Command::kListen);
 inline constexpr Commands kAddressed = kStreams | Of(Command::kUdp);
 inline constexpr Commands kExecOnly = Of(Command::kExec);

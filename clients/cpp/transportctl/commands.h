@@ -23,6 +23,8 @@ int RunVersion(const Arguments& arguments, const ConnectOptions& service);
 
 // Without a service: token_command.cc.
 int RunToken(const Arguments& arguments);
+// Without a service: policy_commands.cc.
+int RunPolicy(const Arguments& arguments);
 
 }  // namespace transportd::ctl
 

@@ -17,6 +17,7 @@ enum ExitCode : int {
   kUsage = 2,        // The command line is wrong.
   kUnreachable = 3,  // No service there, or the session with it was lost.
   kDenied = 4,       // The service refused: who you are, or what you ask.
+  kBadFile = 78,     // Of policy: a file is not as it should be (EX_CONFIG of sysexits.h).
   kTimedOut = 124,   // As timeout(1).
   // Of exec alone, as env(1) and sh(1).
   kServiceFailed = 125,

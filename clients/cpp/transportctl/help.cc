@@ -37,6 +37,12 @@ status, too. Options of exec come before PROGRAM)"},
     {Command::kToken, "token new",
      R"(a new token on standard output, and its entry for the file of transportd --identities, which has
 only its hash, on standard error: transportctl token new --principal ci >token 2>>identities)"},
+    {Command::kPolicy, "policy check|test FILE | policy explain [OPTION]... QUESTION",
+     R"(says what is wrong with a policy file; compares a policy with a table of expectations
+(TAP); or says what a policy decides, and by which rule. No service is asked.
+QUESTION is connect HOST:PORT, listen ADDRESS:PORT, run PROGRAM [ARGUMENT]...,
+path connect|listen|read|write PATH, option NAME, tls unverified|own_trust|identity:NAME,
+resolve NAME, admin METHOD, or session)"},
     {Command::kHelp, "help [COMMAND]", R"(this text, or that of one command, as COMMAND --help)"},
 };
 
@@ -50,20 +56,20 @@ struct Paragraph {
 constexpr std::string_view kCommonHeading = "Options";
 
 constexpr Paragraph kOptionHelp[] = {
-    {"Options", kAsking,
+    {"Options", kOfService,
      R"(  --target TARGET      the service, a gRPC target: 127.0.0.1:50051, unix:/run/transportd.sock
                        (default: $TRANSPORTD_TARGET, else 127.0.0.1:50051)
   --token TOKEN        who you are (default: $TRANSPORTD_TOKEN, which no other user can see)
 )"},
-    {"", kAsking & ~kExecOnly & ~Of(Command::kUdp),
+    {"", kOfService & ~kExecOnly & ~Of(Command::kUdp),
      R"(  --timeout DURATION   the longest time until the connection or the answer is there: 5s, 250ms, 2m (default: 10s);
                        udp and exec: see there
 )"},
-    {"", kAsking & ~kExecOnly,
+    {"", kOfService & ~kExecOnly,
      R"(  --json               connect, listen, udp: one JSON object a callback, one a line, instead of the bytes;
                        sessions, transports, health, version: one JSON object each
 )"},
-    {"", kAsking,
+    {"", kOfService,
      R"(  -v, --verbose        tell on standard error what happens
 )"},
     {"", 0,
@@ -121,6 +127,15 @@ constexpr Paragraph kOptionHelp[] = {
     {"Options of transports", Of(Command::kTransports),
      R"(  --session PREFIX        only those of the session whose id begins so (8 characters at least)
 )"},
+    {"Options of policy explain", Of(Command::kPolicy),
+     R"(  --policy FILE           the policy
+  --as PRINCIPAL          who asks
+  --udp                   connect, listen: datagrams, and not streams
+  --resolve               connect: resolve HOST here, and explain every address; -4, -6: of this family
+  --at ADDRESS            connect: as if HOST led to this address; may be repeated
+  --own-port PORT         a port of the service itself, class SELF; may be repeated
+  --env NAME=VALUE, --cwd DIR  run: what it is given, and where it begins (default: /)
+)"},
     {"Options of token", Of(Command::kToken),
      R"(  --principal NAME        who presents it: 1 to 256 printable ASCII characters (default: to be filled in)
 )"},
@@ -147,6 +162,13 @@ constexpr std::string_view kExecStatusHelp = R"(Exit status of exec: the program
   126  the program is there and cannot be executed
   127  the program is not there
   128 + N  signal N ended it: 143 for SIGTERM
+)";
+
+constexpr std::string_view kPolicyStatusHelp = R"(Exit status of policy:
+  0    check: the file is valid; test: all is as expected; explain: it is allowed, by name at one address at least
+  1    test: something is not as expected; explain: it is denied, or the name leads nowhere
+  2    the command line is wrong
+  78   a file cannot be read, or is not valid
 )";
 
 constexpr std::string_view kStandardErrorHelp = "Everything that is not data goes to standard error.\n";
@@ -176,7 +198,7 @@ Commands:
     if (!paragraph.heading.empty()) out += StrCat(paragraph.heading, ":\n");
     out += paragraph.text;
   }
-  return out + StrCat("\n", kStandardErrorHelp, "\n", kStatusHelp, kExecStatusHelp);
+  return out + StrCat("\n", kStandardErrorHelp, "\n", kStatusHelp, kExecStatusHelp, kPolicyStatusHelp);
 }
 
 }  // namespace
@@ -198,6 +220,7 @@ std::string HelpText(Command topic) {
   if (!own.empty()) out += StrCat("Options of ", name, ":\n", own, "\n");
   if (!common.empty()) out += StrCat("Common options:\n", common, "\n");
   out += StrCat(kStandardErrorHelp, "\n");
+  if (topic == Command::kPolicy) return out + std::string(kPolicyStatusHelp);
   return out + std::string(topic == Command::kExec ? kExecStatusHelp : kStatusHelp);
 }
 

@@ -33,7 +33,8 @@ int Print(std::string_view text) {
 }
 
 bool NeedsService(ctl::Command command) {
-  return command != ctl::Command::kProgramVersion && command != ctl::Command::kHelp && command != ctl::Command::kToken;
+  return command != ctl::Command::kProgramVersion && command != ctl::Command::kHelp &&
+         !ctl::Contains(ctl::kLocal, command);
 }
 
 int Main(int argc, char** argv) {
@@ -79,6 +80,8 @@ int Main(int argc, char** argv) {
       return ctl::RunVersion(*arguments, service);
     case ctl::Command::kToken:
       return ctl::RunToken(*arguments);
+    case ctl::Command::kPolicy:
+      return ctl::RunPolicy(*arguments);
     case ctl::Command::kProgramVersion:
       return Print("transportctl " TRANSPORTD_VERSION "\n");
     case ctl::Command::kHelp:
