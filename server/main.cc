@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,13 +20,14 @@
 #include "server/ops/file_limit.h"
 #include "server/ops/listen_address.h"
 #include "server/ops/options.h"
+#include "server/ops/security.h"
 #include "server/ops/stop_signals.h"
 #include "server/ops/tls_identities.h"
-#include "server/policy/dev_authorizer.h"
 #include "server/rpc/health_service.h"
 #include "server/rpc/reflection_service.h"
 #include "server/rpc/router.h"
 #include "server/rpc/rpc_server.h"
+#include "server/rpc/tls_credentials.h"
 #include "server/rpc/transport_routes.h"
 #include "server/session/session_manager.h"
 #include "transports/api/error.h"
@@ -32,6 +35,7 @@
 #include "transports/base/logging.h"
 #include "transports/loop/epoll_event_loop.h"
 #include "transports/pipe/inherited_pipes.h"
+#include "transports/subprocess/own_memory.h"
 #include "transports/subprocess/spawn_child.h"
 #include "transports/tls/system_trust_roots.h"
 
@@ -50,14 +54,48 @@ int Fail(const absl::Status& status, int exit_status) {
   return exit_status;
 }
 
-absl::StatusOr<std::unique_ptr<RpcServer>> Listen(const Options& options) {
-  RpcServer::Options rpc;
-  rpc.listen = options.listen;
-  rpc.thread_count = options.grpc_threads;
-  rpc.max_concurrent_streams = options.max_concurrent_streams;
-  rpc.max_message_bytes = options.session_limits.max_client_frame_bytes;
-  rpc.buffer_bytes = options.grpc_buffer_bytes;
-  return RpcServer::Create(rpc);
+// A gRPC server for each kind of listener: with TLS and without, and for each principal that one stands for.
+using RpcServers = std::vector<std::unique_ptr<RpcServer>>;
+
+absl::StatusOr<RpcServers> Listen(const Options& options, const Security& security) {
+  std::map<std::pair<bool, std::optional<std::string>>, RpcServer::Options> groups;
+  for (const ListenAddress& address : options.listen) {
+    const bool is_unix = address.address.family == AddressFamily::kUnix;
+    const bool has_tls = !is_unix && !address.plaintext && security.certificate() != nullptr;
+    RpcServer::Options& rpc = groups[{has_tls, address.principal}];
+    rpc.listen.push_back(address);
+    rpc.identifier = &security.identifier();
+    rpc.principal = address.principal;
+    if (has_tls && rpc.credentials == nullptr) {
+      rpc.credentials =
+          TlsCredentials(*security.certificate(), security.certificates_only() ? ClientCertificateUse::kRequired
+                                                                               : ClientCertificateUse::kOptional);
+    }
+    rpc.thread_count = options.grpc_threads;
+    rpc.max_concurrent_streams = options.max_concurrent_streams;
+    rpc.max_message_bytes = options.session_limits.max_client_frame_bytes;
+    rpc.buffer_bytes = options.grpc_buffer_bytes;
+  }
+  RpcServers servers;
+  for (const auto& [key, rpc] : groups) {
+    auto server = RpcServer::Create(rpc);
+    if (!server.ok()) return server.status();
+    servers.push_back(*std::move(server));
+  }
+  return servers;
+}
+
+// Where each listener can be dialled: in the order of --listen, for scripts that read --address-file.
+std::vector<std::string> DialAddresses(const Options& options, const RpcServers& servers) {
+  std::vector<std::string> addresses;
+  for (const ListenAddress& address : options.listen) {
+    for (const std::unique_ptr<RpcServer>& server : servers) {
+      for (size_t i = 0; i < server->listeners().size(); ++i) {
+        if (server->listeners()[i].target == address.target) addresses.push_back(server->addresses()[i]);
+      }
+    }
+  }
+  return addresses;
 }
 
 void WarnOfFewDescriptors(int descriptor_limit, uint32_t max_transport_count) {
@@ -68,8 +106,12 @@ void WarnOfFewDescriptors(int descriptor_limit, uint32_t max_transport_count) {
 }
 
 // Waits for the first signal; then, at most drain_timeout, for the last session's end or the second signal.
-void ServeUntilStopped(const Options& options, StopSignals& signals, SessionManager& manager, HealthService& health) {
-  while (signals.Wait() != StopSignals::Event::kSignal) {
+void ServeUntilStopped(const Options& options, StopSignals& signals, SessionManager& manager, HealthService& health,
+                       Security& security) {
+  for (;;) {
+    const StopSignals::Event event = signals.Wait();
+    if (event == StopSignals::Event::kSignal) break;
+    if (event == StopSignals::Event::kReload) security.Reload();
   }
   LogInfo("stopping: waiting at most ", absl::FormatDuration(absl::FromChrono(options.drain_timeout)),
           " for the open sessions to end; a second signal ends them now");
@@ -123,15 +165,29 @@ int Run(const Options& options) {
   auto tls_identities = ReadTlsIdentities(options.tls_identity);
   if (!tls_identities.ok()) return Fail(tls_identities.status(), kExitBadConfiguration);
 
-  auto server = Listen(options);
-  if (!server.ok()) return Fail(server.status(), kExitFailure);
+  auto security = Security::Create(options);
+  if (!security.ok()) return Fail(security.status(), kExitBadConfiguration);
+  auto servers = Listen(options, **security);
+  if (!servers.ok()) return Fail(servers.status(), kExitFailure);
+  const std::vector<std::string> addresses = DialAddresses(options, *servers);
+  std::vector<SocketAddress> own_addresses;
+  for (const std::unique_ptr<RpcServer>& server : *servers) {
+    own_addresses.insert(own_addresses.end(), server->sockets().begin(), server->sockets().end());
+  }
+  if (absl::Status status = (*security)->SetOwnAddresses(own_addresses); !status.ok()) {
+    return Fail(status, kExitBadConfiguration);
+  }
+  if (!options.dev) {
+    // So that no child can read keys and tokens in this process.
+    if (absl::Status status = HideOwnMemory(); !status.ok()) return Fail(status, kExitFailure);
+  }
 
-  const DevAuthorizer authorizer;
+  const Authorizer& authorizer = (*security)->authorizer();
   SessionManager::Options manager_options;
   manager_options.loop_count = options.loops;
   manager_options.session_limits = options.session_limits;
   manager_options.service_limits = options.service_limits;
-  manager_options.instance_target = (*server)->addresses().front();
+  manager_options.instance_target = addresses.front();
   manager_options.authorizer = &authorizer;
   loop_options.descriptor_limit = descriptor_limit;
   loop_options.trust_roots = std::make_shared<SystemTrustRoots>();
@@ -152,13 +208,17 @@ int Run(const Options& options) {
   ReflectionService reflection(router.services(), authorizer);
   health.AddRoutes(router);
   if (options.reflection) reflection.AddRoutes(router);
-  (*server)->Serve(router);
+  if (absl::Status status = (*security)->StartReloading([&manager] { (*manager)->Recheck(); }); !status.ok()) {
+    return Fail(status, kExitFailure);
+  }
+  (*security)->RecordStart();
+  for (const std::unique_ptr<RpcServer>& server : *servers) server->Serve(router);
 
   int exit_status = EXIT_SUCCESS;
   {
     std::unique_ptr<AddressFile> address_file;
     if (!options.address_file.empty()) {
-      auto created = AddressFile::Create(options.address_file, (*server)->addresses());
+      auto created = AddressFile::Create(options.address_file, addresses);
       if (created.ok()) {
         address_file = *std::move(created);
       } else {
@@ -166,14 +226,14 @@ int Run(const Options& options) {
       }
     }
     if (exit_status == EXIT_SUCCESS) {
-      for (const std::string& address : (*server)->addresses())
-        LogInfo("transportd ", TRANSPORTD_VERSION, " listens on ", address);
-      ServeUntilStopped(options, **signals, **manager, health);
+      for (const std::string& address : addresses) LogInfo("transportd ", TRANSPORTD_VERSION, " listens on ", address);
+      ServeUntilStopped(options, **signals, **manager, health, **security);
     }
   }
   Stop(**signals, **manager);
   health.Stop();
-  (*server)->Shutdown(kShutdownGrace);
+  for (const std::unique_ptr<RpcServer>& server : *servers) server->Shutdown(kShutdownGrace);
+  (*security)->RecordStop();
   LogInfo("stopped");
   return exit_status;
 }

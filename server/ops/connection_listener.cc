@@ -4,10 +4,13 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "transports/base/logging.h"
 #include "transports/base/str_cat.h"
 #include "transports/tcp/bind.h"
 #include "transports/unix/socket_file.h"
@@ -29,6 +32,17 @@ absl::StatusOr<BoundSocket> Bind(const ListenAddress& address) {
   return std::move(bound->front());
 }
 
+// Whether the process behind a Unix socket is one of these users'; `uids` empty: whoever it is.
+bool MayEnter(int fd, const std::vector<uint32_t>& uids) {
+  if (uids.empty()) return true;
+  ucred peer{};
+  socklen_t length = sizeof(peer);
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
+  if (std::find(uids.begin(), uids.end(), peer.uid) != uids.end()) return true;
+  LogWarning("a connection of user ", peer.uid, ", process ", peer.pid, ", was refused: see --listen, uid=");
+  return false;
+}
+
 // `target` with the port that the socket has, when it is a TCP address.
 std::string DialTarget(const ListenAddress& address, const SocketAddress& bound) {
   if (bound.family == AddressFamily::kUnix) return address.target;
@@ -47,15 +61,18 @@ absl::StatusOr<std::unique_ptr<ConnectionListener>> ConnectionListener::Create(L
     listener->remove_file_ = SocketFileRemover(address.address.path);
   }
   const bool is_tcp = address.address.family != AddressFamily::kUnix;
-  listener->acceptor_ =
-      std::make_unique<Acceptor>(context, /*server=*/nullptr, std::move(bound->fd), bound->address, kBacklog,
-                                 [listener = listener.get(), is_tcp](UniqueFd fd, const SocketAddress& peer,
-                                                                     const std::optional<SocketKind>& /*kind*/) {
-                                   const int on = 1;
-                                   // It can only be slow without it.
-                                   if (is_tcp) (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-                                   listener->on_connection_(std::move(fd), peer);
-                                 });
+  listener->acceptor_ = std::make_unique<Acceptor>(
+      context, /*server=*/nullptr, std::move(bound->fd), bound->address, Acceptor::Options{.backlog = kBacklog},
+      [listener = listener.get(), is_tcp, uids = address.uids](Acceptor::Accepted accepted) {
+        if (is_tcp) {
+          const int on = 1;
+          // It can only be slow without it.
+          (void)::setsockopt(accepted.fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        } else if (!MayEnter(accepted.fd.get(), uids)) {
+          return;
+        }
+        listener->on_connection_(std::move(accepted.fd), accepted.peername);
+      });
   if (absl::Status status = listener->acceptor_->Listen(); !status.ok()) {
     listener->Close();
     return status;

@@ -8,8 +8,8 @@
 namespace transportd {
 namespace {
 
-// What an open session does with what it has. Its guard was asked when it was opened, and ends it when it may no longer be
-// there; where a datagram goes its endpoint's gate decides.
+// What an open session does with what it has. Its guard was asked when it was opened, and ends it when it may no longer
+// be there; where a datagram goes its endpoint's gate decides.
 bool IsHot(std::string_view method) {
   return method == "transportd.v1.Transport.Write" || method == "transportd.v1.DatagramTransport.SendTo";
 }

@@ -12,8 +12,8 @@
 
 namespace transportd {
 
-// What a request says by itself is decided here: methods, options, names, TLS. What it leads to, addresses and paths, is decided
-// by the gates of the session's guard, when it is known. Threading: any thread.
+// What a request says by itself is decided here: methods, options, names, TLS. What it leads to, addresses and paths,
+// is decided by the gates of the session's guard, when it is known. Threading: any thread.
 class PolicyAuthorizer final : public Authorizer {
  public:
   explicit PolicyAuthorizer(const PolicyServices& services) : services_(services) {}

@@ -224,11 +224,12 @@ class PolicyGate final : public OperationGate {
       sent_.WriteSummaries(*context_->services.audit, record);
       received_.WriteSummaries(*context_->services.audit, record);
     }
-    const bool is_accepted = operation_.kind == GuardedOperation::Kind::kServer && end.sent_bytes + end.received_bytes != 0;
-    record.event = end.cause == "POLICY_REVOKED"                                 ? AuditEvent::kTransportRevoke
+    const bool is_accepted =
+        operation_.kind == GuardedOperation::Kind::kServer && end.sent_bytes + end.received_bytes != 0;
+    record.event = end.cause == "POLICY_REVOKED"                                        ? AuditEvent::kTransportRevoke
                    : operation_.kind == GuardedOperation::Kind::kSubprocess             ? AuditEvent::kProcessExit
                    : operation_.kind == GuardedOperation::Kind::kServer && !is_accepted ? AuditEvent::kServerClose
-                                                                                 : AuditEvent::kTransportClose;
+                                                                                        : AuditEvent::kTransportClose;
     record.action = operation_.method;
     record.resource.requested = operation_.requested;
     record.bytes_in = end.received_bytes;
@@ -410,8 +411,8 @@ absl::Status Judge(const PolicyServices& services, const Caller& caller, AuditSe
   record.uid = uid;
   services.audit->Write(record).IgnoreError();  // It is refused already.
   return MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
-                   StrCat("the policy does not allow ", Verb(action.kind), "; the operator finds why in the audit log, record ",
-                          uid));
+                   StrCat("the policy does not allow ", Verb(action.kind),
+                          "; the operator finds why in the audit log, record ", uid));
 }
 
 absl::StatusOr<std::unique_ptr<SessionGuard>> OpenPolicyGuard(const PolicyServices& services, const Caller& caller,
@@ -420,8 +421,7 @@ absl::StatusOr<std::unique_ptr<SessionGuard>> OpenPolicyGuard(const PolicyServic
   absl::StatusOr<QuotaTable::Lease> lease = context->Take(QuotaKind::kSessions, "transportd.v1.EventLoop.OpenSession");
   if (!lease.ok()) return lease.status();
   context->session_lease = *std::move(lease);
-  if (absl::Status status =
-          Judge(services, caller, &context->audit, "transportd.v1.EventLoop.OpenSession", Action());
+  if (absl::Status status = Judge(services, caller, &context->audit, "transportd.v1.EventLoop.OpenSession", Action());
       !status.ok()) {
     return status;
   }

@@ -24,9 +24,10 @@ struct PolicyServices {
 
 // What a decision was, and the record that says so. Threading: any thread.
 //
-// Judges by the policy in force and writes the record. OK; PERMISSION_DENIED / POLICY_DENIED, whose message names the record
-// and never where an address leads; UNAVAILABLE / CANNOT_AUDIT. `requested`: as the client said it; empty: as the action has
-// it. `decision`, which may be null, is what was decided; it points into `policy`, which is then what decided.
+// Judges by the policy in force and writes the record. OK; PERMISSION_DENIED / POLICY_DENIED, whose message names the
+// record and never where an address leads; UNAVAILABLE / CANNOT_AUDIT. `requested`: as the client said it; empty: as
+// the action has it. `decision`, which may be null, is what was decided; it points into `policy`, which is then what
+// decided.
 absl::Status Judge(const PolicyServices& services, const Caller& caller, AuditSession* session, std::string_view method,
                    const Action& action, std::string_view requested = {}, Decision* decision = nullptr,
                    std::shared_ptr<const Policy>* policy = nullptr);

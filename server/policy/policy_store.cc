@@ -48,6 +48,11 @@ std::shared_ptr<const Policy> PolicyStore::shadow() const {
   return policies_.shadow;
 }
 
+absl::Status PolicyStore::SetSelf(SelfAddresses self) {
+  options_.self = std::move(self);
+  return Reload();
+}
+
 absl::Status PolicyStore::Reload() {
   absl::StatusOr<Policies> policies = Read(options_);
   if (!policies.ok()) return policies.status();

@@ -34,7 +34,11 @@ class PolicyStore final {
   // Another one whenever one of them has changed.
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
 
-  // Reads both again, and this host's addresses. An error changes nothing. Blocks as disks do; one call at a time.
+  // What is class SELF from now on, this host's addresses aside.
+  absl::Status SetSelf(SelfAddresses self) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Reads both again, and this host's addresses. An error changes nothing. Blocks as disks do; one call of this or
+  // SetSelf at a time.
   absl::Status Reload();
 
  private:
@@ -46,7 +50,7 @@ class PolicyStore final {
   PolicyStore(Options options, Policies policies);
   static absl::StatusOr<Policies> Read(const Options& options);
 
-  const Options options_;
+  Options options_;  // Reload's and SetSelf's.
   std::atomic<uint64_t> generation_{1};
   mutable Mutex mutex_;
   Policies policies_ ABSL_GUARDED_BY(mutex_);

@@ -42,8 +42,8 @@ struct OperationEnd {
   std::optional<int> returncode = {};
 };
 
-// Asked about all sockets, files and programs of one operation. Lives as long as what that has made, and holds its quota.
-// Threading: as its bases; the rest the loop's thread.
+// Asked about all sockets, files and programs of one operation. Lives as long as what that has made, and holds its
+// quota. Threading: as its bases; the rest the loop's thread.
 class OperationGate : public SocketGate, public SubprocessGate {
  public:
   // By the policy of now: may what was made still be there? `sockname` and `peername`: its own; null: it has none.

@@ -6,7 +6,6 @@
 
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/descriptor.pb.h"
-#include "server/policy/identity.h"
 #include "server/rpc/byte_buffers.h"
 #include "server/rpc/grpc_status.h"
 #include "server/rpc/unary_call.h"
@@ -102,7 +101,9 @@ ServerReflectionResponse ReflectionService::Answer(const ServerReflectionRequest
 }
 
 void ReflectionService::Serve(const std::string& method, const std::shared_ptr<ServerCall>& call) const {
-  if (absl::Status status = authorizer_.Authorize(IdentifyCaller(call->peer()), {method}); !status.ok()) {
+  const absl::StatusOr<Caller> caller = call->Identify();
+  if (!caller.ok()) return call->Finish(ToGrpcStatus(caller.status()));
+  if (absl::Status status = authorizer_.Authorize(*caller, {.method = method}); !status.ok()) {
     call->Finish(ToGrpcStatus(status));
     return;
   }

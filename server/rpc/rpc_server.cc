@@ -6,7 +6,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <future>
 #include <limits>
 #include <utility>
 
@@ -59,8 +58,8 @@ void RunQueue(grpc::ServerCompletionQueue& queue) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Create(const Options& options) {
-  auto server = std::unique_ptr<RpcServer>(new RpcServer());
-  if (absl::Status status = server->Listen(options.listen); !status.ok()) return status;
+  auto server = std::unique_ptr<RpcServer>(new RpcServer(options));
+  if (absl::Status status = server->Listen(); !status.ok()) return status;
   grpc::ServerBuilder builder;
   SetChannelArguments(options, builder);
   builder.SetResourceQuota(grpc::ResourceQuota("transportd").Resize(options.buffer_bytes));
@@ -87,14 +86,15 @@ RpcServer::~RpcServer() {
   }
 }
 
-absl::Status RpcServer::Listen(const std::vector<ListenAddress>& addresses) {
+absl::Status RpcServer::Listen() {
   absl::StatusOr<std::unique_ptr<LoopThread>> thread = LoopThread::Create({}, "accept");
   if (!thread.ok()) return thread.status();
   accept_thread_ = *std::move(thread);
-  for (const ListenAddress& address : addresses) {
+  for (const ListenAddress& address : listen_) {
     auto listener = ConnectionListener::Create(accept_thread_->loop().context(), address);
     if (!listener.ok()) return listener.status();
     addresses_.push_back((*listener)->target());
+    sockets_.push_back((*listener)->address());
     listeners_.push_back(*std::move(listener));
   }
   return absl::OkStatus();
@@ -102,12 +102,7 @@ absl::Status RpcServer::Listen(const std::vector<ListenAddress>& addresses) {
 
 void RpcServer::CloseListeners() {
   if (accept_thread_ == nullptr) return;
-  std::promise<void> closed;
-  accept_thread_->Post([&] {
-    listeners_.clear();
-    closed.set_value();
-  });
-  closed.get_future().wait();
+  accept_thread_->PostAndWait([this] { listeners_.clear(); });
   accept_thread_.reset();
 }
 
@@ -139,10 +134,11 @@ void RpcServer::RequestCall(grpc::ServerCompletionQueue& queue, const Router& ro
   // Held while gRPC is asked: no call may be requested of a queue that is shut down.
   MutexLock lock(mutex_);
   if (stopping_) return;
-  ServerCall::Request(service_, queue, live_calls_, [this, &queue, &router](std::shared_ptr<ServerCall> call) {
-    RequestCall(queue, router);
-    if (call != nullptr) router.Dispatch(std::move(call));
-  });
+  ServerCall::Request(service_, queue, live_calls_, identity_,
+                      [this, &queue, &router](std::shared_ptr<ServerCall> call) {
+                        RequestCall(queue, router);
+                        if (call != nullptr) router.Dispatch(std::move(call));
+                      });
 }
 
 void RpcServer::Shutdown(std::chrono::milliseconds grace) {

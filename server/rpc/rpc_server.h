@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,11 +20,13 @@
 #include "absl/status/statusor.h"
 #include "server/ops/connection_listener.h"
 #include "server/ops/listen_address.h"
+#include "server/policy/identifier.h"
+#include "server/rpc/call_identity.h"
 #include "server/rpc/live_calls.h"
 #include "server/rpc/router.h"
-#include "server/session/loop_thread.h"
 #include "transports/base/mutex.h"
 #include "transports/base/unique_fd.h"
+#include "transports/loop/loop_thread.h"
 
 namespace transportd {
 
@@ -34,6 +37,8 @@ class RpcServer final {
   struct Options {
     std::vector<ListenAddress> listen;
     std::shared_ptr<grpc::ServerCredentials> credentials;  // Of all of them; null: plaintext.
+    const Identifier* identifier = nullptr;                // Says who calls; outlives the server.
+    std::optional<std::string> principal = {};             // Whom the listeners stand for; unset: nobody.
     int thread_count = 1;
     int max_concurrent_streams = 1000;  // Of each connection.
     uint64_t max_message_bytes = 4 * 1024 * 1024;
@@ -49,6 +54,10 @@ class RpcServer final {
 
   // Where each listener can be dialled, in the order of Options.listen, with the real port.
   const std::vector<std::string>& addresses() const { return addresses_; }
+  // Options.listen.
+  const std::vector<ListenAddress>& listeners() const { return listen_; }
+  // What they are bound to, in the same order.
+  const std::vector<SocketAddress>& sockets() const { return sockets_; }
 
   // Begins to take calls. `router` outlives Shutdown.
   void Serve(const Router& router);
@@ -58,14 +67,17 @@ class RpcServer final {
   void Shutdown(std::chrono::milliseconds grace);
 
  private:
-  RpcServer() = default;
+  explicit RpcServer(const Options& options)
+      : identity_(*options.identifier, options.principal), listen_(options.listen) {}
 
-  absl::Status Listen(const std::vector<ListenAddress>& addresses);
+  absl::Status Listen();
   void CloseListeners();
   // From the listeners' thread.
   void Accept(UniqueFd connection);
   void RequestCall(grpc::ServerCompletionQueue& queue, const Router& router);
 
+  const CallIdentity identity_;
+  const std::vector<ListenAddress> listen_;
   grpc::AsyncGenericService service_;
   LiveCalls live_calls_;
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
@@ -73,6 +85,7 @@ class RpcServer final {
   std::unique_ptr<LoopThread> accept_thread_;
   std::vector<std::unique_ptr<ConnectionListener>> listeners_;  // The accept thread's, but for their making.
   std::vector<std::string> addresses_;
+  std::vector<SocketAddress> sockets_;
   std::vector<std::thread> threads_;
 
   Mutex mutex_;

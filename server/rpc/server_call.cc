@@ -7,8 +7,8 @@
 namespace transportd {
 
 void ServerCall::Request(grpc::AsyncGenericService& service, grpc::ServerCompletionQueue& queue, LiveCalls& live_calls,
-                         absl::AnyInvocable<void(std::shared_ptr<ServerCall>)> arrived) {
-  auto call = std::make_shared<ServerCall>(queue, live_calls);
+                         const CallIdentity& identity, absl::AnyInvocable<void(std::shared_ptr<ServerCall>)> arrived) {
+  auto call = std::make_shared<ServerCall>(queue, live_calls, identity);
   // Must be asked for before the call begins. When no call comes, neither does this tag (grpc#10136).
   call->context_.AsyncNotifyWhenDone(call->done_tag_.Arm(call, [self = call.get()](bool) { self->HandleDone(); }));
   void* tag = call->arrival_tag_.Arm(call, [self = call.get(), arrived = std::move(arrived)](bool ok) mutable {
@@ -18,12 +18,14 @@ void ServerCall::Request(grpc::AsyncGenericService& service, grpc::ServerComplet
   service.RequestCall(&call->context_, &call->stream_, &queue, &queue, tag);
 }
 
-ServerCall::ServerCall(grpc::ServerCompletionQueue& queue, LiveCalls& live_calls)
-    : queue_(queue), live_calls_(live_calls) {
+ServerCall::ServerCall(grpc::ServerCompletionQueue& queue, LiveCalls& live_calls, const CallIdentity& identity)
+    : queue_(queue), live_calls_(live_calls), identity_(identity) {
   live_calls_.Add();
 }
 
 ServerCall::~ServerCall() { live_calls_.Remove(); }
+
+absl::StatusOr<Caller> ServerCall::Identify() const { return identity_.Identify(context_); }
 
 void ServerCall::Read(Completion completion) {
   stream_.Read(&message_, read_tag_.Arm(shared_from_this(), std::move(completion)));

@@ -13,7 +13,10 @@
 #include <string>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
 #include "proto/grpc/immediate_completion.h"
+#include "server/policy/authorizer.h"
+#include "server/rpc/call_identity.h"
 #include "server/rpc/live_calls.h"
 #include "server/rpc/tag.h"
 
@@ -29,19 +32,19 @@ class ServerCall final : public std::enable_shared_from_this<ServerCall> {
   using Completion = Tag::Completion;
 
   // Asks gRPC for one call. `arrived` is called once, on the queue's thread: with the call, or with null when the
-  // server shuts down. `live_calls` outlives the call.
+  // server shuts down. `live_calls` and `identity` outlive the call.
   static void Request(grpc::AsyncGenericService& service, grpc::ServerCompletionQueue& queue, LiveCalls& live_calls,
-                      absl::AnyInvocable<void(std::shared_ptr<ServerCall>)> arrived);
+                      const CallIdentity& identity, absl::AnyInvocable<void(std::shared_ptr<ServerCall>)> arrived);
 
-  ServerCall(grpc::ServerCompletionQueue& queue, LiveCalls& live_calls);
+  ServerCall(grpc::ServerCompletionQueue& queue, LiveCalls& live_calls, const CallIdentity& identity);
   ~ServerCall();
   ServerCall(const ServerCall&) = delete;
   ServerCall& operator=(const ServerCall&) = delete;
 
   // `/transportd.v1.EventLoop/Session`.
   const std::string& path() const { return context_.method(); }
-  // The client's address, as gRPC writes it.
-  std::string peer() const { return context_.peer(); }
+  // Who calls: asked of the server's identifier, each time. UNAUTHENTICATED / NO_PRINCIPAL, INVALID_CREDENTIALS.
+  absl::StatusOr<Caller> Identify() const;
 
   // The client's next message; !ok: it sends no more, or the call is broken.
   void Read(Completion completion);
@@ -70,6 +73,7 @@ class ServerCall final : public std::enable_shared_from_this<ServerCall> {
 
   grpc::ServerCompletionQueue& queue_;
   LiveCalls& live_calls_;
+  const CallIdentity& identity_;
   grpc::GenericServerContext context_;
   grpc::GenericServerAsyncReaderWriter stream_{&context_};
   grpc::ByteBuffer message_;

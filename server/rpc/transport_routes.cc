@@ -9,7 +9,6 @@
 #include <unordered_map>
 #include <utility>
 
-#include "server/policy/identity.h"
 #include "server/rpc/byte_buffers.h"
 #include "server/rpc/grpc_status.h"
 #include "server/rpc/session_stream.h"
@@ -85,7 +84,8 @@ CallHandler ServeGetVersion(const Authorizer& authorizer, Clock& clock, const Me
       done({ToGrpcStatus(BadRequest(request)), {}});
       return nullptr;
     }
-    if (absl::Status status = authorizer.Authorize(caller, {method.full_name(), &request}); !status.ok()) {
+    if (absl::Status status = authorizer.Authorize(caller, {.method = method.full_name(), .request = &request});
+        !status.ok()) {
       done({ToGrpcStatus(status), {}});
       return nullptr;
     }
@@ -104,7 +104,9 @@ CallHandler ServeGetVersion(const Authorizer& authorizer, Clock& clock, const Me
 
 CallHandler ServeSession(SessionManager& manager, uint64_t max_frame_bytes) {
   return [&manager, max_frame_bytes](const std::shared_ptr<ServerCall>& call) {
-    manager.OpenStreaming(IdentifyCaller(call->peer()), SessionStream::Make(call, max_frame_bytes));
+    absl::StatusOr<Caller> caller = call->Identify();
+    if (!caller.ok()) return call->Finish(ToGrpcStatus(caller.status()));
+    manager.OpenStreaming(*std::move(caller), SessionStream::Make(call, max_frame_bytes));
   };
 }
 
@@ -116,8 +118,9 @@ CallHandler ServeCallbacks(SessionManager& manager, uint64_t max_frame_bytes) {
         call->Finish(ToGrpcStatus(BadRequest(request)));
         return;
       }
-      manager.AttachCallbacks(IdentifyCaller(call->peer()), std::move(request),
-                              SessionStream::Make(call, max_frame_bytes));
+      absl::StatusOr<Caller> caller = call->Identify();
+      if (!caller.ok()) return call->Finish(ToGrpcStatus(caller.status()));
+      manager.AttachCallbacks(*std::move(caller), std::move(request), SessionStream::Make(call, max_frame_bytes));
     });
   };
 }

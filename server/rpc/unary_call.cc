@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "server/policy/identity.h"
 #include "transports/api/error.h"
 #include "transports/base/str_cat.h"
 
@@ -18,8 +17,10 @@ void Answer(ServerCall& call, const UnaryResult& result) {
 }
 
 void Begin(const UnaryMethod& method, const std::shared_ptr<ServerCall>& call) {
-  auto cancel = method(IdentifyCaller(call->peer()), call->message(),
-                       [call](const UnaryResult& result) { Answer(*call, result); });
+  absl::StatusOr<Caller> caller = call->Identify();
+  if (!caller.ok()) return call->Finish(ToGrpcStatus(caller.status()));
+  auto cancel =
+      method(*std::move(caller), call->message(), [call](const UnaryResult& result) { Answer(*call, result); });
   if (!cancel) return;
   call->OnOver([cancel = std::move(cancel)](bool cancelled) mutable {
     if (cancelled) cancel();

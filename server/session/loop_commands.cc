@@ -69,7 +69,8 @@ void MakeConnection(const CommandContext& context, bool close_on_eof, GuardedOpe
 
 // A command that makes a server; as above.
 template <typename Start, typename Response>
-void MakeServer(const CommandContext& context, bool close_on_eof, GuardedOperation operation, Start start, Response response) {
+void MakeServer(const CommandContext& context, bool close_on_eof, GuardedOperation operation, Start start,
+                Response response) {
   absl::StatusOr<std::shared_ptr<void>> place = context.session.TakePlace();
   if (!place.ok()) return context.call->Fail(place.status());
   operation.kind = GuardedOperation::Kind::kServer;

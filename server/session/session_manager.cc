@@ -13,7 +13,6 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "server/session/command_table.h"
-#include "server/session/loop_thread.h"
 #include "server/session/service_budget.h"
 #include "server/session/session.h"
 #include "transports/base/check.h"
@@ -21,6 +20,7 @@
 #include "transports/base/mutex.h"
 #include "transports/base/str_cat.h"
 #include "transports/base/thread_executor.h"
+#include "transports/loop/loop_thread.h"
 #include "transports/resolver/resolver.h"
 
 namespace transportd {

@@ -1,5 +1,5 @@
-// Writes the seeds of every fuzz target: frames, tokens, policies and addresses that mean something, from which a fuzzer
-// starts.
+// Writes the seeds of every fuzz target: frames, tokens, policies and addresses that mean something, from which a
+// fuzzer starts.
 //
 // usage: fuzz_make_corpus FOLDER POLICIES
 #include <cstdint>

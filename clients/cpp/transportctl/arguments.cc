@@ -165,8 +165,10 @@ constexpr Option kOptions[] = {
     {"-v", kOfService, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
 
     {"--family", kAddressed | Of(Command::kPolicy), true, ReadFamily},
-    {"-4", kAddressed | Of(Command::kPolicy), false, Flag<[](Parsed& out) { out.arguments.family = AddressFamily::kInet; }>},
-    {"-6", kAddressed | Of(Command::kPolicy), false, Flag<[](Parsed& out) { out.arguments.family = AddressFamily::kInet6; }>},
+    {"-4", kAddressed | Of(Command::kPolicy), false,
+     Flag<[](Parsed& out) { out.arguments.family = AddressFamily::kInet; }>},
+    {"-6", kAddressed | Of(Command::kPolicy), false,
+     Flag<[](Parsed& out) { out.arguments.family = AddressFamily::kInet6; }>},
     {"--source", Of(Command::kConnect) | Of(Command::kUdp), true, ReadSource},
     {"--happy-eyeballs", Of(Command::kConnect), true,
      [](Name name, Name value, Parsed& out) {

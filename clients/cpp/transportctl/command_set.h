@@ -26,8 +26,7 @@ inline constexpr std::pair<std::string_view, Command> kCommandNames[] = {
     {"connect", Command::kConnect}, {"listen", Command::kListen},     {"udp", Command::kUdp},
     {"exec", Command::kExec},       {"sessions", Command::kSessions}, {"transports", Command::kTransports},
     {"health", Command::kHealth},   {"version", Command::kVersion},   {"token", Command::kToken},
-    {"policy", Command::kPolicy},
-    {"help", Command::kHelp},
+    {"policy", Command::kPolicy},   {"help", Command::kHelp},
 };
 
 // One bit each.

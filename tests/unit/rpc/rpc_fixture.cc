@@ -7,6 +7,7 @@
 #include <chrono>
 #include <utility>
 
+#include "server/policy/dev_identifier.h"
 #include "server/rpc/transport_routes.h"
 #include "transports/api/error.h"
 #include "transports/base/check.h"
@@ -15,12 +16,15 @@
 namespace transportd {
 namespace {
 
+const DevIdentifier kDev;
+
 // Keeps the library, and the descriptors that it opens once, from before the first test to after the last.
 class GrpcEnvironment final : public testing::Environment {
  public:
   void SetUp() override {
     RpcServer::Options options;
     options.listen = {*ParseListenAddress("127.0.0.1:0")};
+    options.identifier = &kDev;
     auto server = RpcServer::Create(options);
     CHECK(server.ok());
     server_ = *std::move(server);
@@ -84,6 +88,7 @@ FdSettler::~FdSettler() {
 RpcFixture::RpcFixture() {
   RpcServer::Options options;
   options.listen = {*ParseListenAddress("127.0.0.1:0")};
+  options.identifier = &kDev;
   options.thread_count = 2;
   options.max_message_bytes = kMaxFrameBytes;
   auto server = RpcServer::Create(options);

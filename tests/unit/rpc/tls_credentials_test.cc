@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "gmock/gmock.h"
+#include "server/policy/dev_identifier.h"
 #include "server/rpc/router.h"
 #include "server/rpc/rpc_server.h"
 #include "tests/support/status_matchers.h"
@@ -31,6 +32,7 @@ class TlsCredentialsTest : public testing::Test {
     store_ = *std::move(store);
     RpcServer::Options options;
     options.listen = {*ParseListenAddress("127.0.0.1:0")};
+    options.identifier = &identifier_;
     options.credentials = TlsCredentials(*store_, use);
     auto server = RpcServer::Create(options);
     ASSERT_THAT(server, IsOk());
@@ -65,6 +67,7 @@ class TlsCredentialsTest : public testing::Test {
   void WriteKey(const TestIdentity& identity) { folder_.WriteFile("tls.key", identity.key_pem); }
 
   const TempDir folder_;
+  const DevIdentifier identifier_;
   const Router router_;
   std::unique_ptr<ServiceCertificateStore> store_;
   std::unique_ptr<RpcServer> server_;

@@ -1,6 +1,6 @@
 // One event loop on a thread of its own.
-#ifndef TRANSPORTD_SERVER_SESSION_LOOP_THREAD_H_
-#define TRANSPORTD_SERVER_SESSION_LOOP_THREAD_H_
+#ifndef TRANSPORTD_TRANSPORTS_LOOP_LOOP_THREAD_H_
+#define TRANSPORTD_TRANSPORTS_LOOP_LOOP_THREAD_H_
 
 #include <memory>
 #include <thread>
@@ -21,6 +21,8 @@ class LoopThread final {
 
   EpollEventLoop& loop() { return *loop_; }
   void Post(absl::AnyInvocable<void()> callback) { loop_->CallSoonThreadsafe(std::move(callback)); }
+  // Returns when it has run. Not from the loop's own thread.
+  void PostAndWait(absl::AnyInvocable<void()> callback);
 
  private:
   LoopThread(std::unique_ptr<EpollEventLoop> loop, const char* name);
@@ -31,4 +33,4 @@ class LoopThread final {
 
 }  // namespace transportd
 
-#endif  // TRANSPORTD_SERVER_SESSION_LOOP_THREAD_H_
+#endif  // TRANSPORTD_TRANSPORTS_LOOP_LOOP_THREAD_H_

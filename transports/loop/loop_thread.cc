@@ -1,7 +1,8 @@
-#include "server/session/loop_thread.h"
+#include "transports/loop/loop_thread.h"
 
 #include <pthread.h>
 
+#include <future>
 #include <utility>
 
 namespace transportd {
@@ -17,6 +18,15 @@ LoopThread::LoopThread(std::unique_ptr<EpollEventLoop> loop, const char* name)
         pthread_setname_np(pthread_self(), name);
         loop_->RunForever();
       }) {}
+
+void LoopThread::PostAndWait(absl::AnyInvocable<void()> callback) {
+  std::promise<void> done;
+  Post([&] {
+    callback();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
 
 LoopThread::~LoopThread() {
   loop_->Stop();

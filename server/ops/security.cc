@@ -1,0 +1,214 @@
+#include "server/ops/security.h"
+
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+#include "server/ops/file_watcher.h"
+#include "server/ops/listen_address.h"
+#include "server/policy/audit_log.h"
+#include "server/policy/dev_authorizer.h"
+#include "server/policy/dev_identifier.h"
+#include "server/policy/file_identifier.h"
+#include "server/policy/ip_address.h"
+#include "server/policy/policy_authorizer.h"
+#include "server/policy/policy_store.h"
+#include "server/policy/quota.h"
+#include "server/policy/self_addresses.h"
+#include "transports/api/error.h"
+#include "transports/base/logging.h"
+#include "transports/base/str_cat.h"
+#include "transports/loop/loop_thread.h"
+
+namespace transportd {
+namespace {
+
+class DevSecurity final : public Security {
+ public:
+  const Identifier& identifier() const override { return identifier_; }
+  const Authorizer& authorizer() const override { return authorizer_; }
+  const ServiceCertificateStore* certificate() const override { return nullptr; }
+  bool certificates_only() const override { return false; }
+  absl::Status SetOwnAddresses(std::span<const SocketAddress> /*addresses*/) override { return absl::OkStatus(); }
+  absl::Status StartReloading(absl::AnyInvocable<void()> /*on_policy*/) override { return absl::OkStatus(); }
+  void Reload() override {}
+  void RecordStart() override {}
+  void RecordStop() override {}
+
+ private:
+  const DevIdentifier identifier_;
+  const DevAuthorizer authorizer_;
+};
+
+absl::StatusOr<SelfAddresses> NamedSelf(const Options& options) {
+  SelfAddresses self;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets the environment once threads run.
+  self.AddEnvironment([](const char* name) -> const char* { return std::getenv(name); });
+  for (const std::string& text : options.self_addresses) {
+    const absl::StatusOr<ListenAddress> address = ParseListenAddress(text);
+    const std::optional<IpAddress> ip =
+        address.ok() ? IpAddress::From(address->address) : std::nullopt;
+    if (!ip || address->address.port == 0) {
+      return InvalidArgument("BAD_CONFIGURATION", "",
+                             StrCat("--self-address=", text, ": must be ADDRESS:PORT or [ADDRESS]:PORT, in numbers"));
+    }
+    self.Add(*ip, address->address.port, ActionProtocol::kTcp);
+  }
+  return self;
+}
+
+// Of a file that could not be used, or was: what the log and the audit log say.
+class PolicySecurity final : public Security {
+ public:
+  static absl::StatusOr<std::unique_ptr<Security>> Create(const Options& options) {
+    auto security = std::make_unique<PolicySecurity>();
+    security->options_ = options;
+    if (absl::Status status = security->Open(); !status.ok()) return status;
+    return security;
+  }
+
+  ~PolicySecurity() override {
+    if (thread_ == nullptr) return;
+    // The watcher is the loop's.
+    thread_->PostAndWait([this] { watcher_.reset(); });
+  }
+
+  const Identifier& identifier() const override { return *identifier_; }
+  const Authorizer& authorizer() const override { return *authorizer_; }
+  const ServiceCertificateStore* certificate() const override { return certificate_.get(); }
+  bool certificates_only() const override { return options_.identities.empty(); }
+
+  absl::Status SetOwnAddresses(std::span<const SocketAddress> addresses) override {
+    absl::StatusOr<SelfAddresses> self = NamedSelf(options_);
+    if (!self.ok()) return self.status();
+    for (const SocketAddress& address : addresses) {
+      // At every address of this host: which of them lead there is for the routing to say.
+      if (address.family != AddressFamily::kUnix) self->AddOwnPort(address.port, ActionProtocol::kTcp);
+    }
+    return policies_->SetSelf(*std::move(self));
+  }
+
+  absl::Status StartReloading(absl::AnyInvocable<void()> on_policy) override {
+    on_policy_ = std::move(on_policy);
+    absl::StatusOr<std::unique_ptr<LoopThread>> thread = LoopThread::Create({}, "reload");
+    if (!thread.ok()) return thread.status();
+    thread_ = *std::move(thread);
+    absl::Status status;
+    thread_->PostAndWait([&] { status = Watch(); });
+    return status;
+  }
+
+  void Reload() override {
+    if (thread_ != nullptr) {
+      thread_->Post([this] {
+        if (absl::Status status = audit_->Reopen(); !status.ok()) LogError("the audit log: ", status.ToString());
+        ReadAgain();
+      });
+    }
+  }
+
+  void RecordStart() override { Record(AuditEvent::kServiceStart, "", absl::OkStatus()); }
+  void RecordStop() override { Record(AuditEvent::kServiceStop, "", absl::OkStatus()); }
+
+ private:
+  absl::Status Open() {
+    absl::StatusOr<SelfAddresses> self = NamedSelf(options_);
+    if (!self.ok()) return self.status();
+    absl::StatusOr<std::unique_ptr<PolicyStore>> policies = PolicyStore::Create(
+        {.file = options_.policy, .shadow_file = options_.shadow_policy, .self = *std::move(self)});
+    if (!policies.ok()) return policies.status();
+    policies_ = *std::move(policies);
+    absl::StatusOr<std::unique_ptr<FileIdentifier>> identifier = FileIdentifier::Create(options_.identities);
+    if (!identifier.ok()) return identifier.status();
+    identifier_ = *std::move(identifier);
+    if (!options_.tls_certificate.empty()) {
+      absl::StatusOr<std::unique_ptr<ServiceCertificateStore>> certificate =
+          ServiceCertificateStore::Create({.certificate = options_.tls_certificate,
+                                           .key = options_.tls_key,
+                                           .client_ca = options_.tls_client_ca});
+      if (!certificate.ok()) return certificate.status();
+      certificate_ = *std::move(certificate);
+    }
+    absl::StatusOr<AuditTarget> target = ParseAuditTarget(options_.audit_log);
+    if (!target.ok()) return target.status();
+    AuditLogOptions audit;
+    audit.target = *target;
+    audit.on_failure = options_.refuse_without_audit ? AuditOnFailure::kDeny : AuditOnFailure::kContinue;
+    audit.on_health = [](const absl::Status& status) {
+      if (status.ok()) {
+        LogInfo("the audit log can be written again");
+      } else {
+        LogError("the audit log cannot be written: ", status.ToString());
+      }
+    };
+    absl::StatusOr<std::unique_ptr<AuditLog>> log = AuditLog::Create(std::move(audit));
+    if (!log.ok()) return log.status();
+    audit_ = *std::move(log);
+    quotas_ = std::make_unique<QuotaTable>(Quota());  // The service's own bounds are ServiceLimits.
+    authorizer_ = std::make_unique<PolicyAuthorizer>(PolicyServices{.policies = policies_.get(),
+                                                                    .audit = audit_.get(),
+                                                                    .quotas = quotas_.get(),
+                                                                    .default_quota = DefaultPrincipalQuota()});
+    return absl::OkStatus();
+  }
+
+  absl::Status Watch() {
+    std::vector<std::string> files = identifier_->Files();
+    for (const std::string* file :
+         {&options_.policy, &options_.shadow_policy, &options_.tls_certificate, &options_.tls_key, &options_.tls_client_ca}) {
+      if (!file->empty()) files.push_back(*file);
+    }
+    auto watcher = FileWatcher::Create(thread_->loop().reactor(), files, [this] { ReadAgain(); });
+    if (!watcher.ok()) return watcher.status();
+    watcher_ = *std::move(watcher);
+    return absl::OkStatus();
+  }
+
+  void ReadAgain() {
+    const std::string before(policies_->current()->sha256());
+    Record(policies_->Reload(), AuditEvent::kPolicyLoad, AuditEvent::kPolicyReject, options_.policy);
+    Record(identifier_->Reload(), AuditEvent::kIdentitiesLoad, AuditEvent::kIdentitiesReject, options_.identities);
+    if (certificate_ != nullptr) {
+      Record(certificate_->Reload(), AuditEvent::kCertificateLoad, AuditEvent::kCertificateReject,
+             options_.tls_certificate);
+    }
+    if (!options_.keep_on_reload && policies_->current()->sha256() != before) on_policy_();
+  }
+
+  void Record(const absl::Status& status, AuditEvent loaded, AuditEvent rejected, const std::string& file) {
+    if (!status.ok()) LogError(file, " cannot be used, the last good one stays: ", ToTransportError(status).message);
+    Record(status.ok() ? loaded : rejected, file, status);
+  }
+  void Record(AuditEvent event, const std::string& file, const absl::Status& status) {
+    const std::string message = status.ok() ? std::string() : ToTransportError(status).message;
+    const std::shared_ptr<const Policy> policy = policies_->current();
+    AuditRecord record;
+    record.event = event;
+    record.resource.path = file;
+    record.policy_version = policy->message().version();
+    record.policy_sha256 = policy->sha256();
+    record.cause = message;
+    audit_->Write(record).IgnoreError();  // It allows nothing.
+  }
+
+  Options options_;
+  std::unique_ptr<PolicyStore> policies_;
+  std::unique_ptr<FileIdentifier> identifier_;
+  std::unique_ptr<ServiceCertificateStore> certificate_;
+  std::unique_ptr<AuditLog> audit_;
+  std::unique_ptr<QuotaTable> quotas_;
+  std::unique_ptr<PolicyAuthorizer> authorizer_;
+
+  absl::AnyInvocable<void()> on_policy_;
+  std::unique_ptr<FileWatcher> watcher_;  // The thread's.
+  std::unique_ptr<LoopThread> thread_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Security>> Security::Create(const Options& options) {
+  if (options.dev) return std::make_unique<DevSecurity>();
+  return PolicySecurity::Create(options);
+}
+
+}  // namespace transportd

@@ -1,0 +1,49 @@
+// Everything that decides who may do what, made of the command line, and made again when its files change.
+#ifndef TRANSPORTD_SERVER_OPS_SECURITY_H_
+#define TRANSPORTD_SERVER_OPS_SECURITY_H_
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/ops/options.h"
+#include "server/ops/service_certificate.h"
+#include "server/policy/authorizer.h"
+#include "server/policy/identifier.h"
+#include "transports/api/address.h"
+
+namespace transportd {
+
+// With --dev everybody is `dev` and may do everything; else the policy decides. Threading: Create, StartReloading and the
+// destructor one thread; Reload any thread; what it hands out as they say.
+class Security {
+ public:
+  // Reads every file. INVALID_ARGUMENT with what is wrong in which; the kernel's error.
+  static absl::StatusOr<std::unique_ptr<Security>> Create(const Options& options);
+  virtual ~Security() = default;
+
+  virtual const Identifier& identifier() const = 0;
+  virtual const Authorizer& authorizer() const = 0;
+  // Null: no listener has TLS.
+  virtual const ServiceCertificateStore* certificate() const = 0;
+  // Whether a client could only be known by its certificate.
+  virtual bool certificates_only() const = 0;
+
+  // The service listens: at these addresses nobody may reach it through itself.
+  virtual absl::Status SetOwnAddresses(std::span<const SocketAddress> addresses) = 0;
+  // From now on files that change are read again. What cannot be used changes nothing, and is recorded. `on_policy`, on a
+  // thread of its own: there is another policy, and what it does not allow is to end.
+  virtual absl::Status StartReloading(absl::AnyInvocable<void()> on_policy) = 0;
+  // As if every file had changed; the audit log's file is opened again. Returns at once.
+  virtual void Reload() = 0;
+  // The last records.
+  virtual void RecordStart() = 0;
+  virtual void RecordStop() = 0;
+};
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_OPS_SECURITY_H_

@@ -1,0 +1,36 @@
+#include "server/rpc/call_identity.h"
+
+#include <grpcpp/security/auth_context.h>
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "transports/api/error.h"
+
+namespace transportd {
+
+absl::StatusOr<Caller> CallIdentity::Identify(const grpc::ServerContextBase& context) const {
+  Credentials credentials;
+  credentials.peer = context.peer();
+  credentials.listener_principal = listener_principal_;
+  const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
+  // What gRPC itself reads of the certificate leaves out names: whether there is a second one decides.
+  const std::vector<grpc::string_ref> certificates =
+      auth != nullptr ? auth->FindPropertyValues("x509_pem_cert") : std::vector<grpc::string_ref>();
+  if (!certificates.empty()) {
+    const grpc::string_ref& pem = certificates.front();
+    absl::StatusOr<CertificateNames> names = ReadCertificateNames(std::string_view(pem.data(), pem.size()));
+    if (!names.ok()) {
+      return MakeError(absl::StatusCode::kUnauthenticated, "INVALID_CREDENTIALS", "the certificate cannot be read");
+    }
+    credentials.certificate = *std::move(names);
+  }
+  const auto values = context.client_metadata().equal_range("authorization");
+  for (auto value = values.first; value != values.second; ++value) {
+    credentials.authorization.emplace_back(value->second.data(), value->second.size());
+  }
+  return identifier_.Identify(credentials);
+}
+
+}  // namespace transportd

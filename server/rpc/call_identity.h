@@ -1,0 +1,35 @@
+// Who is behind a call, as gRPC knows it.
+#ifndef TRANSPORTD_SERVER_RPC_CALL_IDENTITY_H_
+#define TRANSPORTD_SERVER_RPC_CALL_IDENTITY_H_
+
+#include <grpcpp/server_context.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "server/policy/authorizer.h"
+#include "server/policy/identifier.h"
+
+namespace transportd {
+
+// Of one server. Threading: immutable; any thread.
+class CallIdentity final {
+ public:
+  // `identifier` outlives this. `listener_principal`: whom the server's listeners stand for; unset: for nobody.
+  explicit CallIdentity(const Identifier& identifier, std::optional<std::string> listener_principal = std::nullopt)
+      : identifier_(identifier), listener_principal_(std::move(listener_principal)) {}
+
+  // Collects what the caller has shown, the certificate of its connection and the metadata of its call, and asks. As
+  // Identifier::Identify.
+  absl::StatusOr<Caller> Identify(const grpc::ServerContextBase& context) const;
+
+ private:
+  const Identifier& identifier_;
+  const std::optional<std::string> listener_principal_;
+};
+
+}  // namespace transportd
+
+#endif  // TRANSPORTD_SERVER_RPC_CALL_IDENTITY_H_
