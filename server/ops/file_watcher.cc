@@ -48,16 +48,28 @@ FileWatcher::~FileWatcher() {
 absl::Status FileWatcher::WatchFolderOf(const std::string& file) {
   const std::filesystem::path parent = std::filesystem::path(file).parent_path();
   const std::string folder = parent.empty() ? std::string(1, '.') : parent.string();
+  names_.push_back(std::filesystem::path(file).filename().string());
   if (::inotify_add_watch(fd_.get(), folder.c_str(), kEvents) >= 0) return absl::OkStatus();
   const int err = errno;
   return ErrnoToStatus(err, "inotify_add_watch", folder);
 }
 
+bool FileWatcher::IsOfAFile(std::string_view name) const {
+  // Kubernetes swaps `..data`, which the files are links into.
+  return name.starts_with("..") || std::find(names_.begin(), names_.end(), name) != names_.end();
+}
+
 void FileWatcher::OnReadable() {
-  // Which file it was does not matter: reading all of them costs less than being wrong.
   alignas(inotify_event) char events[4096];
-  while (::read(fd_.get(), events, sizeof(events)) > 0) {
+  bool concerns = false;
+  for (ssize_t size = 0; (size = ::read(fd_.get(), events, sizeof(events))) > 0;) {
+    for (ssize_t offset = 0; offset < size;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(events + offset);
+      concerns |= event->len == 0 || IsOfAFile(event->name);  // Without a name: the folder itself, or an overflow.
+      offset += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+    }
   }
+  if (!concerns) return;
   const TimePoint now = reactor_.Time();
   if (timer_ == 0) {
     first_change_ = now;

@@ -5,6 +5,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
@@ -36,10 +38,13 @@ class FileWatcher final : private FdHandler {
 
   void OnReadable() override;
   absl::Status WatchFolderOf(const std::string& file);
+  // Whether what happened to that name in a folder may concern a file.
+  bool IsOfAFile(std::string_view name) const;
 
   Reactor& reactor_;
   const UniqueFd fd_;
   absl::AnyInvocable<void()> on_change_;
+  std::vector<std::string> names_;  // Of the files, in whatever folder.
   WatchId watch_ = 0;
   TimerId timer_ = 0;
   TimePoint first_change_;  // Of those that were not told of; valid while the timer runs.

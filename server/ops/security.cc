@@ -46,8 +46,7 @@ absl::StatusOr<SelfAddresses> NamedSelf(const Options& options) {
   self.AddEnvironment([](const char* name) -> const char* { return std::getenv(name); });
   for (const std::string& text : options.self_addresses) {
     const absl::StatusOr<ListenAddress> address = ParseListenAddress(text);
-    const std::optional<IpAddress> ip =
-        address.ok() ? IpAddress::From(address->address) : std::nullopt;
+    const std::optional<IpAddress> ip = address.ok() ? IpAddress::From(address->address) : std::nullopt;
     if (!ip || address->address.port == 0) {
       return InvalidArgument("BAD_CONFIGURATION", "",
                              StrCat("--self-address=", text, ": must be ADDRESS:PORT or [ADDRESS]:PORT, in numbers"));
@@ -114,18 +113,16 @@ class PolicySecurity final : public Security {
   absl::Status Open() {
     absl::StatusOr<SelfAddresses> self = NamedSelf(options_);
     if (!self.ok()) return self.status();
-    absl::StatusOr<std::unique_ptr<PolicyStore>> policies = PolicyStore::Create(
-        {.file = options_.policy, .shadow_file = options_.shadow_policy, .self = *std::move(self)});
+    absl::StatusOr<std::unique_ptr<PolicyStore>> policies =
+        PolicyStore::Create({.file = options_.policy, .shadow_file = options_.shadow_policy, .self = *std::move(self)});
     if (!policies.ok()) return policies.status();
     policies_ = *std::move(policies);
     absl::StatusOr<std::unique_ptr<FileIdentifier>> identifier = FileIdentifier::Create(options_.identities);
     if (!identifier.ok()) return identifier.status();
     identifier_ = *std::move(identifier);
     if (!options_.tls_certificate.empty()) {
-      absl::StatusOr<std::unique_ptr<ServiceCertificateStore>> certificate =
-          ServiceCertificateStore::Create({.certificate = options_.tls_certificate,
-                                           .key = options_.tls_key,
-                                           .client_ca = options_.tls_client_ca});
+      absl::StatusOr<std::unique_ptr<ServiceCertificateStore>> certificate = ServiceCertificateStore::Create(
+          {.certificate = options_.tls_certificate, .key = options_.tls_key, .client_ca = options_.tls_client_ca});
       if (!certificate.ok()) return certificate.status();
       certificate_ = *std::move(certificate);
     }
@@ -154,8 +151,8 @@ class PolicySecurity final : public Security {
 
   absl::Status Watch() {
     std::vector<std::string> files = identifier_->Files();
-    for (const std::string* file :
-         {&options_.policy, &options_.shadow_policy, &options_.tls_certificate, &options_.tls_key, &options_.tls_client_ca}) {
+    for (const std::string* file : {&options_.policy, &options_.shadow_policy, &options_.tls_certificate,
+                                    &options_.tls_key, &options_.tls_client_ca}) {
       if (!file->empty()) files.push_back(*file);
     }
     auto watcher = FileWatcher::Create(thread_->loop().reactor(), files, [this] { ReadAgain(); });
@@ -166,18 +163,25 @@ class PolicySecurity final : public Security {
 
   void ReadAgain() {
     const std::string before(policies_->current()->sha256());
-    Record(policies_->Reload(), AuditEvent::kPolicyLoad, AuditEvent::kPolicyReject, options_.policy);
-    Record(identifier_->Reload(), AuditEvent::kIdentitiesLoad, AuditEvent::kIdentitiesReject, options_.identities);
+    const absl::Status policy = policies_->Reload();
+    const bool is_another = policies_->current()->sha256() != before;
+    Tell(policy, AuditEvent::kPolicyLoad, AuditEvent::kPolicyReject, options_.policy, is_another);
+    Tell(identifier_->Reload(), AuditEvent::kIdentitiesLoad, AuditEvent::kIdentitiesReject, options_.identities, true);
     if (certificate_ != nullptr) {
-      Record(certificate_->Reload(), AuditEvent::kCertificateLoad, AuditEvent::kCertificateReject,
-             options_.tls_certificate);
+      const std::shared_ptr<const ServiceCertificate> old = certificate_->current();
+      const absl::Status certificate = certificate_->Reload();
+      Tell(certificate, AuditEvent::kCertificateLoad, AuditEvent::kCertificateReject, options_.tls_certificate,
+           certificate_->current()->certificate_chain_pem != old->certificate_chain_pem ||
+               certificate_->current()->client_ca_pem != old->client_ca_pem);
     }
-    if (!options_.keep_on_reload && policies_->current()->sha256() != before) on_policy_();
+    if (!options_.keep_on_reload && is_another) on_policy_();
   }
 
-  void Record(const absl::Status& status, AuditEvent loaded, AuditEvent rejected, const std::string& file) {
+  // Of a file that was read again. `is_another`: it was not the same as before.
+  void Tell(const absl::Status& status, AuditEvent loaded, AuditEvent rejected, const std::string& file,
+            bool is_another) {
     if (!status.ok()) LogError(file, " cannot be used, the last good one stays: ", ToTransportError(status).message);
-    Record(status.ok() ? loaded : rejected, file, status);
+    if (!status.ok() || (is_another && !file.empty())) Record(status.ok() ? loaded : rejected, file, status);
   }
   void Record(AuditEvent event, const std::string& file, const absl::Status& status) {
     const std::string message = status.ok() ? std::string() : ToTransportError(status).message;

@@ -17,8 +17,8 @@
 
 namespace transportd {
 
-// With --dev everybody is `dev` and may do everything; else the policy decides. Threading: Create, StartReloading and the
-// destructor one thread; Reload any thread; what it hands out as they say.
+// With --dev everybody is `dev` and may do everything; else the policy decides. Threading: Create, StartReloading and
+// the destructor one thread; Reload any thread; what it hands out as they say.
 class Security {
  public:
   // Reads every file. INVALID_ARGUMENT with what is wrong in which; the kernel's error.
@@ -34,8 +34,8 @@ class Security {
 
   // The service listens: at these addresses nobody may reach it through itself.
   virtual absl::Status SetOwnAddresses(std::span<const SocketAddress> addresses) = 0;
-  // From now on files that change are read again. What cannot be used changes nothing, and is recorded. `on_policy`, on a
-  // thread of its own: there is another policy, and what it does not allow is to end.
+  // From now on files that change are read again. What cannot be used changes nothing, and is recorded. `on_policy`, on
+  // a thread of its own: there is another policy, and what it does not allow is to end.
   virtual absl::Status StartReloading(absl::AnyInvocable<void()> on_policy) = 0;
   // As if every file had changed; the audit log's file is opened again. Returns at once.
   virtual void Reload() = 0;

@@ -157,7 +157,7 @@ void TestOneInput(const uint8_t* data, size_t size) {
   CHECK(out.find('\n') == out.size() - 1);
   CHECK(std::none_of(out.begin(), out.end() - 1, [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; }));
   out.pop_back();
-  const std::optional<Json> line = ParseJson(out);
+  const std::optional<Json> line = ReadJson(out);
   CHECK(line.has_value());
   CHECK((*line)["v"].text == "1");
   CHECK((*line)["event"].text == InfoOf(record.event).name);

@@ -38,13 +38,13 @@ def eventually(condition, what: str, timeout: float = TIMEOUT):
 class Service:
     """A transportd process. Ready to be called when the constructor returns."""
 
-    def __init__(self, *flags: str, listen: str = "127.0.0.1:0", wrapper: tuple[str, ...] = ()):
-        """`wrapper`: a command that becomes the one that follows it, as unshare does."""
+    def __init__(self, *flags: str, listen: str = "127.0.0.1:0", wrapper: tuple[str, ...] = (), dev: bool = True):
+        """`wrapper`: a command that becomes the one that follows it, as unshare does. Not `dev`: `flags` say the rest."""
         self.folder = Path(tempfile.mkdtemp(prefix="integration-"))
         address_file = self.folder / "address"
         self._ends_by_itself = False
         self._stderr_path = self.folder / "stderr"
-        command = [*wrapper, os.environ["TRANSPORTD_BIN"], "--dev", f"--listen={listen}"]
+        command = [*wrapper, os.environ["TRANSPORTD_BIN"], *(["--dev", f"--listen={listen}"] if dev else [])]
         command += [f"--address-file={address_file}"]
         command += ["--drain-timeout=5s"]  # Matters only after a test that failed.
         with open(self._stderr_path, "wb") as stderr:
@@ -52,7 +52,8 @@ class Service:
         eventually(lambda: address_file.exists() or self.process.poll() is not None, "transportd is ready")
         if self.process.returncode is not None:
             raise AssertionError(f"transportd ended with {self.process.returncode}:\n{self.stderr()}")
-        self.target = address_file.read_text().splitlines()[0]
+        self.targets = address_file.read_text().splitlines()
+        self.target = self.targets[0]
         self._fds_at_start = self.fds()
 
     @property

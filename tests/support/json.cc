@@ -221,7 +221,7 @@ void PrintTo(const Json& json, std::ostream* out) {
   }
 }
 
-std::optional<Json> ParseJson(std::string_view text) {
+std::optional<Json> ReadJson(std::string_view text) {
   Parser parser(text);
   Json value;
   if (!parser.Value(value) || !parser.AtEnd()) return std::nullopt;

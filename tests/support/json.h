@@ -31,7 +31,7 @@ struct Json {
 
 // One value and nothing after it. Nothing: what RFC 8259 does not allow, and besides: a key given twice, bytes that are
 // not UTF-8, a lone surrogate, more than 32 levels.
-std::optional<Json> ParseJson(std::string_view text);
+std::optional<Json> ReadJson(std::string_view text);
 
 }  // namespace transportd
 

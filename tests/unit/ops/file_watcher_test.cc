@@ -63,6 +63,16 @@ TEST_F(FileWatcherTest, TellsOfAFileThatComesLater) {
   EXPECT_TRUE(RunUntil([&] { return told_count_ > 0; }));
 }
 
+TEST_F(FileWatcherTest, OtherFilesOfTheFolderAreNoMatter) {
+  const std::string file = folder_.WriteFile("policy", "a");
+  const auto watcher = Watch({file});
+  folder_.WriteFile("log", "x");
+  reactor().RunOnce(std::chrono::milliseconds(0));
+  EXPECT_EQ(reactor().GetCounts().timers, 0u);
+  folder_.WriteFile("policy", "b");
+  EXPECT_TRUE(RunUntil([&] { return told_count_ > 0; }));
+}
+
 TEST_F(FileWatcherTest, AFolderThatIsNotThereIsAnError) {
   const std::vector<std::string> files = {folder_.path() + "/none/policy"};
   EXPECT_THAT(FileWatcher::Create(reactor(), files, [] {}), HasReason("ENOENT"));

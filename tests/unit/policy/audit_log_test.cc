@@ -127,7 +127,7 @@ std::vector<Json> ParseLines(const std::string& text) {
     const size_t end = text.find('\n', begin);
     EXPECT_NE(end, text.npos) << "the last line has no end: " << text.substr(begin);
     if (end == text.npos) break;
-    const std::optional<Json> line = ParseJson(std::string_view(text).substr(begin, end - begin));
+    const std::optional<Json> line = ReadJson(std::string_view(text).substr(begin, end - begin));
     EXPECT_TRUE(line.has_value()) << text.substr(begin, end - begin);
     lines.push_back(line.value_or(Json()));
     begin = end + 1;

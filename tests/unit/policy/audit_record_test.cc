@@ -25,7 +25,7 @@ std::string LineOf(const AuditRecord& record, const AuditStamp& stamp = {}) {
 Json Parsed(const AuditRecord& record, const AuditStamp& stamp = {}) {
   const std::string line = LineOf(record, stamp);
   EXPECT_EQ(line.find('\n'), line.size() - 1) << line;
-  const std::optional<Json> parsed = ParseJson(line);
+  const std::optional<Json> parsed = ReadJson(line);
   EXPECT_TRUE(parsed.has_value()) << line;
   return parsed.value_or(Json());
 }

@@ -35,7 +35,7 @@ class DatagramAuditTest : public testing::Test {
     log_.reset();
     std::vector<Json> lines;
     std::ifstream file(path_);
-    for (std::string line; std::getline(file, line);) lines.push_back(ParseJson(line).value_or(Json()));
+    for (std::string line; std::getline(file, line);) lines.push_back(ReadJson(line).value_or(Json()));
     return lines;
   }
 

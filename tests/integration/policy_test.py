@@ -1,0 +1,488 @@
+"""transportd with a policy: each identity source against each kind of grant, addresses in every spelling, reload, audit.
+
+By gRPC's own Python library and the stubs that anybody would generate.
+"""
+
+import base64
+import hashlib
+import json
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import grpc
+import harness
+from harness import TIMEOUT, Service, eventually
+from transportd.v1 import (
+    admin_pb2, admin_pb2_grpc, event_loop_pb2, event_loop_pb2_grpc, subprocess_pb2, transport_pb2, transport_pb2_grpc,
+    types_pb2, unix_pb2,
+)  # fmt: skip
+
+DENIED, UNAUTHENTICATED, NOT_FOUND = (
+    grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.NOT_FOUND,
+)  # fmt: skip
+TOKEN = "transportd_of_the_test"
+ID = "spiffe://example.org/ns/lab/sa/test"
+
+# What the matching role grants; `{…}` is filled in.
+GRANTS = """
+  connect { name: "c" protocols: TCP to { classes: LOOPBACK any_port: true } }
+  listen { name: "l" protocols: TCP on { classes: LOOPBACK ports { first: 20000 last: 29999 } } peers { classes: LOOPBACK } }
+  run { name: "r" program: "/usr/bin/true" confinement: BEST_EFFORT }
+  path { name: "p" uses: [CONNECT, LISTEN] paths: "{folder}/" }
+  option { name: "o" options: "SO_KEEPALIVE" }
+"""
+OTHER_GRANTS = """
+  connect { name: "c" protocols: TCP to { cidrs: "192.0.2.1" any_port: true } }
+  listen { name: "l" protocols: TCP on { cidrs: "192.0.2.1" any_port: true } }
+  run { name: "r" program: "/usr/bin/false" }
+  path { name: "p" uses: [CONNECT, LISTEN] paths: "/nowhere/" }
+  option { name: "o" options: "TCP_CORK" }
+"""
+DENIALS = """
+deny { name: "d" connect { classes: LOOPBACK } listen { classes: LOOPBACK } run: "/usr/bin/true" path: "{folder}/" }
+"""
+
+
+def role(grants: str) -> str:
+    return f'role {{ name: "lab" {grants} }}\n'
+
+
+class Caller:
+    """A channel, with the metadata of its calls, and a session."""
+
+    def __init__(self, channel: grpc.Channel, token: str = ""):
+        self.channel = channel
+        self.metadata = [("authorization", f"Bearer {token}")] if token else []
+        self.loop = event_loop_pb2_grpc.EventLoopStub(channel)
+        self.transport = transport_pb2_grpc.TransportStub(channel)
+        self.admin = admin_pb2_grpc.AdminStub(channel)
+        self.session_id = ""
+
+    def call(self, method, request):
+        return method(request, metadata=self.metadata, timeout=TIMEOUT)
+
+    def open(self) -> "Caller":
+        opened = self.call(self.loop.OpenSession, event_loop_pb2.OpenSessionRequest(open={"revision": 1}))
+        self.session_id = opened.opened.session_id
+        return self
+
+    def close(self) -> None:
+        self.call(self.loop.CloseSession, event_loop_pb2.CloseSessionRequest(session_id=self.session_id))
+
+    def connect(self, host: str, port: int) -> int:
+        request = event_loop_pb2.CreateConnectionRequest(
+            session_id=self.session_id, remote=types_pb2.HostPort(host=host, port=port)
+        )
+        return self.call(self.loop.CreateConnection, request).transport_id
+
+    def listen(self, host: str, port: int = 0):
+        request = event_loop_pb2.CreateServerRequest(session_id=self.session_id, hosts=[host], port=port)
+        return self.call(self.loop.CreateServer, request).sockets[0]
+
+    def listen_unix(self, path: str) -> None:
+        request = unix_pb2.CreateUnixServerRequest(session_id=self.session_id, path=path.encode())
+        self.call(self.loop.CreateUnixServer, request)
+
+    def run(self, program: str, **options) -> None:
+        request = subprocess_pb2.SubprocessExecRequest(
+            session_id=self.session_id, program=program.encode(), options=options
+        )
+        self.call(self.loop.SubprocessExec, request)
+
+    def set_option(self, transport_id: int) -> None:
+        request = transport_pb2.SetsockoptRequest(
+            session_id=self.session_id,
+            transport_id=transport_id,
+            option=types_pb2.SOCKET_OPTION_SO_KEEPALIVE,
+            value=1,
+        )
+        self.call(self.transport.Setsockopt, request)
+
+
+class PolicyTestCase(unittest.TestCase):
+    """Certificates for the class; a folder and a service for the test."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        harness.need("openssl")
+        cls.certificates = Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="integration-")))
+        cls.make_ca("ca")
+        cls.make_ca("other")
+        cls.make_certificate("server", "ca", "IP:127.0.0.1")
+        cls.make_certificate("client", "ca", f"URI:{ID}")
+        cls.make_certificate("two", "ca", f"URI:{ID},URI:spiffe://example.org/other")
+        cls.make_certificate("nameless", "ca", "DNS:client.test")
+        cls.make_certificate("stranger", "other", f"URI:{ID}")
+        cls.openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "jwt.key")
+
+    @classmethod
+    def openssl(cls, *arguments: str, data: bytes = b"") -> bytes:
+        return subprocess.run(
+            ["openssl", *arguments], input=data, check=True, capture_output=True, cwd=cls.certificates
+        ).stdout
+
+    @classmethod
+    def make_ca(cls, name: str) -> None:
+        cls.openssl(
+            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "2",
+        )  # fmt: skip
+
+    @classmethod
+    def make_certificate(cls, name: str, ca: str, names: str) -> None:
+        cls.openssl(
+            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}",
+        )  # fmt: skip
+        (cls.certificates / "extensions").write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
+        cls.openssl(
+            "x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial",
+            "-out", f"{name}.pem", "-days", "2", "-extfile", "extensions",
+        )  # fmt: skip
+
+    @classmethod
+    def jwt(cls, **claims) -> str:
+        """Signed with ES256: DER's two numbers, as RFC 7518, section 3.4, wants them."""
+
+        def part(value: bytes) -> str:
+            return base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+        head = part(json.dumps({"alg": "ES256", "kid": "k"}).encode())
+        claims = {"iss": "https://issuer.test", "aud": "transportd", "sub": "test", "exp": int(time.time()) + 300, **claims}
+        signed = f"{head}.{part(json.dumps(claims).encode())}"
+        der = cls.openssl("dgst", "-sha256", "-sign", "jwt.key", data=signed.encode())
+        numbers, position = [], 2
+        for _ in range(2):
+            size = der[position + 1]
+            numbers.append(der[position + 2 : position + 2 + size].lstrip(b"\0").rjust(32, b"\0"))
+            position += 2 + size
+        return f"{signed}.{part(b''.join(numbers))}"
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory(prefix="integration-")))
+        self.listener = self.enterContext(socket.create_server(("127.0.0.1", 0)))
+        self.port = self.listener.getsockname()[1]
+        self.policy = self.folder / "policy.txtpb"
+
+    def write_policy(self, text: str, principals: tuple[str, ...] = ("unix", "token", ID, "jwt:test")) -> None:
+        names = " ".join(f'principals: "{name}"' for name in principals)
+        bindings = f'binding {{ role: "lab" {names} }}\n' if 'name: "lab"' in text else ""
+        new = self.folder / "new"
+        new.write_text('version: "v1"\n' + text.replace("{folder}", str(self.folder)) + bindings)
+        new.rename(self.policy)
+
+    def write_identities(self) -> None:
+        point = self.openssl("ec", "-in", "jwt.key", "-pubout", "-outform", "DER")[-64:]
+        x, y = (base64.urlsafe_b64encode(half).decode().rstrip("=") for half in (point[:32], point[32:]))
+        keys = {"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256", "x": x, "y": y}]}
+        (self.folder / "keys").write_text(json.dumps(keys))
+        (self.folder / "identities").write_text(
+            f"""version: "v1"
+            token {{ principal: "token" sha256: "{hashlib.sha256(TOKEN.encode()).hexdigest()}" }}
+            jwt {{ issuer: "https://issuer.test" audiences: "transportd" jwks_file: "{self.folder}/keys"
+                   principal_prefix: "jwt:" }}
+            """
+        )
+
+    def start(self, text: str, *flags: str) -> Service:
+        self.write_policy(text)
+        self.write_identities()
+        service = Service(
+            f"--policy={self.policy}",
+            f"--identities={self.folder}/identities",
+            f"--listen=unix:{self.folder}/socket,principal=unix",
+            "--listen=127.0.0.1:0",
+            f"--tls-certificate={self.certificates}/server.pem",
+            f"--tls-key={self.certificates}/server.key",
+            f"--tls-client-ca={self.certificates}/ca.pem",
+            f"--audit-log={self.folder}/audit",
+            *flags,
+            dev=False,
+        )
+        self.addCleanup(service.stop)
+        self.service = service
+        return service
+
+    def channel(self, identity: str = "") -> grpc.Channel:
+        """Over TLS; `identity`: the name of a certificate and its key."""
+        files = [
+            (self.certificates / name).read_bytes() if identity or name == "ca.pem" else None
+            for name in ("ca.pem", f"{identity}.key", f"{identity}.pem")
+        ]
+        credentials = grpc.ssl_channel_credentials(*files)
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        return self.enterContext(grpc.secure_channel(self.service.targets[1], credentials, options))
+
+    def unix_channel(self) -> grpc.Channel:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        return self.enterContext(grpc.insecure_channel(self.service.targets[0], options))
+
+    def callers(self) -> dict[str, Caller]:
+        return {
+            "unix": Caller(self.unix_channel()),
+            "token": Caller(self.channel(), TOKEN),
+            "certificate": Caller(self.channel("client")),
+            "jwt": Caller(self.channel(), self.jwt()),
+        }
+
+    def assert_code(self, code: grpc.StatusCode, function, *arguments) -> grpc.RpcError:
+        with self.assertRaises(grpc.RpcError) as raised:
+            function(*arguments)
+        self.assertEqual(raised.exception.code(), code, raised.exception)
+        return raised.exception
+
+    def audit(self) -> list[dict]:
+        return [json.loads(line) for line in (self.folder / "audit").read_text().splitlines()]
+
+
+class MatrixTest(PolicyTestCase):
+    """{connect, listen, run, path, option} x {no policy, other rule, matching rule, deny over match} x {each identity source}."""
+
+    def actions(self, caller: Caller):
+        yield "connect", lambda: caller.connect("127.0.0.1", self.port)
+        yield "listen", lambda: caller.listen("127.0.0.1")
+        yield "run", lambda: caller.run("/usr/bin/true")
+        yield "path", lambda: caller.listen_unix(f"{self.folder}/listener")
+
+    def test_matching(self) -> None:
+        self.start(role(GRANTS))
+        for name, caller in self.callers().items():
+            caller.open()
+            for action, perform in self.actions(caller):
+                with self.subTest(f"{name} {action}"):
+                    perform()
+            with self.subTest(f"{name} listen"):
+                self.assertIn(caller.listen("127.0.0.1").port, range(20000, 30000))
+            with self.subTest(f"{name} option"):
+                caller.set_option(caller.connect("127.0.0.1", self.port))
+            caller.close()
+        methods = {record["auth"]["method"] for record in self.audit() if "auth" in record}
+        self.assertEqual(methods, {"unix", "token", "certificate", "jwt"})
+
+    def refused(self, text: str) -> None:
+        self.start(text)
+        for name, caller in self.callers().items():
+            caller.open()
+            for action, perform in self.actions(caller):
+                with self.subTest(f"{name} {action}"):
+                    self.assert_code(DENIED, perform)
+            caller.close()
+
+    def test_other_rule(self) -> None:
+        self.refused(role(OTHER_GRANTS))
+
+    def test_deny_over_match(self) -> None:
+        self.refused(role(GRANTS) + DENIALS)
+
+    def test_option_of_another_rule(self) -> None:
+        self.start(role(GRANTS.replace("SO_KEEPALIVE", "TCP_CORK")))
+        for name, caller in self.callers().items():
+            transport_id = caller.open().connect("127.0.0.1", self.port)
+            with self.subTest(name):
+                self.assert_code(DENIED, caller.set_option, transport_id)
+            caller.close()
+
+    def test_no_policy(self) -> None:
+        for text in ("", role("")):
+            with self.subTest(text):
+                service = self.start(text)
+                for caller in self.callers().values():
+                    self.assert_code(DENIED, caller.open)
+                    self.assert_code(DENIED, caller.connect, "127.0.0.1", self.port)
+                service.stop()
+                self._cleanups.pop()
+
+
+class IdentityTest(PolicyTestCase):
+    def test_who_is_nobody_or_not_who_they_say(self) -> None:
+        self.start(role(GRANTS))
+        wrong = {
+            "nothing": Caller(self.channel()),
+            "a wrong token": Caller(self.channel(), TOKEN + "x"),
+            "two SPIFFE IDs": Caller(self.channel("two")),
+            "no SPIFFE ID": Caller(self.channel("nameless")),
+            "another's token beside a certificate": Caller(self.channel("client"), TOKEN),
+            "a token beside a socket's principal": Caller(self.unix_channel(), TOKEN),
+            "an expired JWT": Caller(self.channel(), self.jwt(exp=int(time.time()) - 3600)),
+            "a JWT for others": Caller(self.channel(), self.jwt(aud="others")),
+            "a JWT of another issuer": Caller(self.channel(), self.jwt(iss="https://others.test")),
+            "a JWT that was changed": Caller(self.channel(), self.jwt()[:-8] + "AAAAAAAA"),
+        }
+        for what, caller in wrong.items():
+            with self.subTest(what):
+                error = self.assert_code(UNAUTHENTICATED, caller.open)
+                self.assertNotIn(TOKEN, error.details())
+        with self.subTest("a certificate of another authority"):
+            self.assert_code(grpc.StatusCode.UNAVAILABLE, Caller(self.channel("stranger")).open)
+
+    def test_every_method_needs_credentials_and_a_role(self) -> None:
+        """By the descriptors: a method that is added is tested."""
+        self.start(role(""))
+        nobody, powerless = Caller(self.channel()), Caller(self.channel(), TOKEN)
+        methods = 0
+        for file in (event_loop_pb2, transport_pb2, admin_pb2, subprocess_pb2, unix_pb2):
+            for service in file.DESCRIPTOR.services_by_name.values():
+                for method in service.methods:
+                    if method.client_streaming:
+                        continue
+                    methods += 1
+                    path = f"/{service.full_name}/{method.name}"
+                    for caller, code in ((nobody, UNAUTHENTICATED), (powerless, DENIED)):
+                        kind = caller.channel.unary_stream if method.server_streaming else caller.channel.unary_unary
+                        with self.subTest(f"{path} {code}"):
+                            answer = kind(path)
+                            self.assert_code(
+                                code,
+                                lambda answer=answer, caller=caller: list(
+                                    answer(b"", metadata=caller.metadata, timeout=TIMEOUT)
+                                ),
+                            )
+        self.assertGreater(methods, 30)
+        for caller, code in ((nobody, UNAUTHENTICATED), (powerless, DENIED)):
+            stream = caller.loop.Session(iter(()), metadata=caller.metadata, timeout=TIMEOUT)
+            self.assert_code(code, list, stream)
+
+    def test_another_principals_session_does_not_exist(self) -> None:
+        self.start(role(GRANTS))
+        callers = self.callers()
+        owner, other = callers["token"].open(), callers["certificate"].open()
+        transport_id = owner.connect("127.0.0.1", self.port)
+        mine, other.session_id = other.session_id, owner.session_id
+        theirs = self.assert_code(NOT_FOUND, other.set_option, transport_id)
+        self.assert_code(NOT_FOUND, other.close)
+        other.session_id = "0" * 32
+        nobodys = self.assert_code(NOT_FOUND, other.set_option, transport_id)
+        self.assertEqual(theirs.details(), nobodys.details())
+        owner.set_option(transport_id)
+        other.session_id = mine
+        other.close()
+        owner.close()
+
+
+class AddressTest(PolicyTestCase):
+    """What leads somewhere else than it seems is judged by where it leads."""
+
+    def test_spellings_of_loopback(self) -> None:
+        """Only a private network is granted, and loopback is not that, however it is written."""
+        self.start(role('connect { name: "c" protocols: TCP to { classes: [PRIVATE, GLOBAL] any_port: true } }'))
+        caller = self.callers()["token"].open()
+        for host in (
+            "127.0.0.1", "0", "127.1", "0x7f000001", "2130706433", "0177.0.0.1", "0.0.0.0", "localhost", "::1", "::",
+            "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "::127.0.0.1",
+        ):  # fmt: skip
+            with self.subTest(host):
+                self.assert_code(DENIED, caller.connect, host, self.port)
+        self.listener.settimeout(0.2)
+        with self.assertRaises(TimeoutError):
+            self.listener.accept()
+        caller.close()
+
+    def test_spellings_of_the_metadata_service(self) -> None:
+        """Everything is granted but what must be named. Nothing is sent: the refusal comes at once."""
+        grants = 'connect { name: "c" protocols: TCP to { cidrs: ["0.0.0.0/0", "::/0"] any_port: true } }'
+        self.start(role(grants))
+        caller = self.callers()["token"].open()
+        for host in (
+            "169.254.169.254", "0xa9fea9fe", "2852039166", "169.254.43518", "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "fd00:ec2::254", "100.100.100.200",
+        ):  # fmt: skip
+            with self.subTest(host):
+                self.assert_code(DENIED, caller.connect, host, 80)
+        classes = {record["resource"].get("class") for record in self.audit() if record.get("decision") == "deny"}
+        self.assertEqual(classes, {"METADATA"})
+        caller.close()
+
+    def test_the_service_itself(self) -> None:
+        service = self.start(role(GRANTS))
+        caller = self.callers()["token"].open()
+        host, port = service.targets[1].rsplit(":", 1)
+        for spelling in (host, "localhost", "0.0.0.0", "127.9.9.9", "::ffff:127.0.0.1"):
+            with self.subTest(spelling):
+                self.assert_code(DENIED, caller.connect, spelling, int(port))
+        caller.close()
+
+    def test_the_client_is_not_told_where_a_name_leads(self) -> None:
+        self.start(role(OTHER_GRANTS))
+        caller = self.callers()["token"].open()
+        error = self.assert_code(DENIED, caller.connect, "localhost", self.port)
+        self.assertNotIn("127.0.0.1", error.details())
+        self.assertIn("audit log", error.details())
+        caller.close()
+
+
+class ReloadTest(PolicyTestCase):
+    def test_what_is_no_longer_allowed_ends(self) -> None:
+        self.start(role(GRANTS))
+        caller = self.callers()["token"].open()
+        caller.connect("127.0.0.1", self.port)
+        peer = self.enterContext(self.listener.accept()[0])
+        peer.settimeout(TIMEOUT)
+        server = caller.listen("127.0.0.1")
+        self.write_policy(role(GRANTS) + 'deny { name: "d" connect { classes: LOOPBACK } }')
+        self.assertEqual(peer.recv(1), b"")
+        socket.create_connection((server.host, server.port), TIMEOUT).close()  # Listening is still granted.
+        self.assert_code(DENIED, caller.connect, "127.0.0.1", self.port)
+        self.write_policy(role(""))
+        eventually(lambda: any(record["event"] == "session.close" for record in self.audit()), "the session ends")
+        self.assert_code(DENIED, caller.connect, "127.0.0.1", self.port)
+        self.assertIn("transport.revoke", {record["event"] for record in self.audit()})
+
+    def test_a_bad_file_changes_nothing(self) -> None:
+        service = self.start(role(GRANTS))
+        caller = self.callers()["token"].open()
+        self.policy.write_text('version: "v1" role { nonsense')
+        eventually(lambda: any(record["event"] == "policy.reject" for record in self.audit()), "it is noticed")
+        caller.connect("127.0.0.1", self.port)
+        caller.close()
+        self.assertIn("policy.txtpb:1:", service.stderr())
+
+    def test_keep(self) -> None:
+        self.start(role(GRANTS), "--policy-reload=keep")
+        caller = self.callers()["token"].open()
+        caller.connect("127.0.0.1", self.port)
+        self.write_policy(role(GRANTS) + 'deny { name: "d" connect { classes: LOOPBACK } }')
+        eventually(lambda: sum(record["event"] == "policy.load" for record in self.audit()) > 0, "it is read")
+        self.assert_code(DENIED, caller.connect, "127.0.0.1", self.port)
+        self.assertNotIn("transport.revoke", {record["event"] for record in self.audit()})
+        caller.close()
+
+    def test_hangup_opens_the_audit_log_again(self) -> None:
+        service = self.start(role(GRANTS))
+        self.callers()["token"].open().close()
+        (self.folder / "audit").rename(self.folder / "audit.1")
+        service.process.send_signal(signal.SIGHUP)
+        eventually(lambda: (self.folder / "audit").exists(), "there is a new one")
+        self.callers()["token"].open().close()
+        eventually(lambda: "session.open" in (self.folder / "audit").read_text(), "it is written")
+
+
+class QuotaTest(PolicyTestCase):
+    def test_each_is_a_bound_and_comes_back(self) -> None:
+        self.start(role(GRANTS + "quota { sessions: 1 transports: 3 listeners: 1 }"))
+        exhausted = grpc.StatusCode.RESOURCE_EXHAUSTED
+        callers = self.callers()
+        caller = callers["token"]
+        for _ in range(3):
+            caller.open()
+            self.assert_code(exhausted, Caller(self.channel(), TOKEN).open)
+            callers["jwt"].open().close()  # Another principal has its own.
+            caller.listen("127.0.0.1")
+            self.assert_code(exhausted, caller.listen, "127.0.0.1")
+            caller.connect("127.0.0.1", self.port)
+            caller.connect("127.0.0.1", self.port)
+            self.assert_code(exhausted, caller.connect, "127.0.0.1", self.port)
+            caller.close()
+
+    def test_a_session_expires(self) -> None:
+        self.start(role(GRANTS + "quota { session_idle { nanos: 200000000 } }"))
+        self.callers()["token"].open()
+        eventually(lambda: any(record["event"] == "session.expire" for record in self.audit()), "it expires")
+
+
+if __name__ == "__main__":
+    harness.main()
