@@ -445,7 +445,7 @@ void WritePolicySeeds(const Folder& folder, const std::filesystem::path& policie
   v1::Binding& binding = *policy.add_binding();
   binding.set_role("a");
   binding.add_principals("*");
-  folder.Add("message", std::string(1, '\0') + policy.SerializeAsString());
+  folder.Add("message", std::string(1, '\0').append(policy.SerializeAsString()));
   folder.Add("json", R"({"version": "v1", "role": [{"name": "a", "quota": {"sessions": 1, "sessionAge": "1.5s",
     "connects": {"per_second": 1e-1}}, "run": [{"name": "r", "program": "/bin/sh", "args_regex": "[a-c]{2,5}"}]}],
     "binding": [{"role": "a", "principals": ["*"]}], "deny": [{"name": "d", "run": ["/bin/"]}]})");
