@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "server/ops/listen_address.h"
+#include "server/listen/listen_address.h"
 #include "server/session/session_limits.h"
 #include "transports/base/logging.h"
 

@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "server/listen/listen_address.h"
 #include "server/ops/file_watcher.h"
-#include "server/ops/listen_address.h"
 #include "server/policy/audit_log.h"
 #include "server/policy/dev_authorizer.h"
 #include "server/policy/dev_identifier.h"

@@ -4,7 +4,7 @@
 #include <tuple>
 #include <utility>
 
-#include "server/ops/read_file.h"
+#include "server/listen/read_file.h"
 #include "transports/api/error.h"
 #include "transports/base/str_cat.h"
 #include "transports/tls/tls_context.h"

@@ -18,8 +18,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "server/ops/connection_listener.h"
-#include "server/ops/listen_address.h"
+#include "server/listen/connection_listener.h"
+#include "server/listen/listen_address.h"
 #include "server/policy/identifier.h"
 #include "server/rpc/call_identity.h"
 #include "server/rpc/live_calls.h"

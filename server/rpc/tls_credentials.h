@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "server/ops/service_certificate.h"
+#include "server/listen/service_certificate.h"
 
 namespace transportd {
 

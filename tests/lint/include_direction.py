@@ -45,6 +45,7 @@ MAY_INCLUDE: dict[str, frozenset[str]] = {
     "proto/frame": frozenset({"proto", "protobuf"}),
     "proto/grpc": frozenset({"grpc", "protobuf", "proto/frame"}),
     "server/policy": frozenset({*LOW, *MESSAGES, "protobuf"}),
+    "server/listen": frozenset({*LOW, "transports/stream", "transports/tcp", "transports/unix", "transports/tls", "transports/loop"}),
     "server/session": frozenset(
         {
             *LOW,
@@ -58,10 +59,34 @@ MAY_INCLUDE: dict[str, frozenset[str]] = {
         }
     ),
     "server/rpc": frozenset(
-        {*LOW, *MESSAGES, "protobuf", "proto/grpc", "proto_grpc", "grpc", "server/policy", "server/session"}
+        {
+            *LOW,
+            *MESSAGES,
+            "protobuf",
+            "proto/grpc",
+            "proto_grpc",
+            "grpc",
+            "transports/loop",
+            "server/listen",
+            "server/policy",
+            "server/session",
+        }
     ),
     "server/ops": frozenset(
-        {"transports/tls", *LOW, *MESSAGES, "protobuf", "proto_grpc", "grpc", "server/policy", "server/session", "server/rpc"}
+        {
+            *LOW,
+            *MESSAGES,
+            "protobuf",
+            "proto_grpc",
+            "grpc",
+            "transports/loop",
+            "transports/reactor",
+            "transports/tls",
+            "server/listen",
+            "server/policy",
+            "server/session",
+            "server/rpc",
+        }
     ),
     "server": EVERYTHING,  # main.cc: all the wiring
     "clients/cpp/examples": frozenset({*LOW, "clients/cpp", "transports/loop"}),  # Either loop.
@@ -78,7 +103,7 @@ NEVER = {"absl/synchronization/": "ThreadSanitizer cannot see into the packaged 
 
 TARGET_FOLDERS = {
     **{f"transportd::{layer}": f"transports/{layer}" for layer in TRANSPORTS},
-    **{f"transportd::{layer}": f"server/{layer}" for layer in ("policy", "session", "rpc", "ops")},
+    **{f"transportd::{layer}": f"server/{layer}" for layer in ("listen", "policy", "session", "rpc", "ops")},
     "transportd::proto": "proto",
     "transportd::proto_grpc": "proto_grpc",
     "transportd::frame": "proto/frame",

@@ -187,6 +187,7 @@ def test_a_loop_that_stood_still_itself_asks_first() -> None:
     with FakeService(Scripted(Answering())) as fake:
         loop = open_loop(fake.target, keepalive_time=0.2, keepalive_timeout=0.2)
         for _ in range(3):
+            # lint: allow sleep-python: it is a loop that stands still
             time.sleep(0.5)
             loop.run_until_complete(asyncio.sleep(0.01))
             assert loop._session.lost is None

@@ -39,8 +39,8 @@ TEST(Options, AListenerThroughWhichNobodyCouldComeIsRefused) {
 
 TEST(Options, EachWayToBeIdentifiedIsEnough) {
   for (const std::vector<const char*>& arguments : std::vector<std::vector<const char*>>{
-           {"--policy=/p", "--listen=0.0.0.0:1", "--tls-certificate=/c", "--tls-key=/k", "--tls-client-ca=/a"},
-           {"--policy=/p", "--listen=0.0.0.0:1", "--tls-certificate=/c", "--tls-key=/k", "--identities=/i"},
+           {"--policy=/p", "--listen=0.0.0.0:0", "--tls-certificate=/c", "--tls-key=/k", "--tls-client-ca=/a"},
+           {"--policy=/p", "--listen=0.0.0.0:0", "--tls-certificate=/c", "--tls-key=/k", "--identities=/i"},
            {"--policy=/p", "--listen=127.0.0.1:0,plaintext", "--identities=/i"},
            {"--policy=/p", "--listen=unix:/x", "--identities=/i"},
            {"--policy=/p", "--listen=unix:/x,principal=a"}}) {

@@ -1,4 +1,4 @@
-#include "server/ops/listen_address.h"
+#include "server/listen/listen_address.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

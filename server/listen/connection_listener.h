@@ -1,13 +1,13 @@
 // The sockets through which clients reach the service.
-#ifndef TRANSPORTD_SERVER_OPS_CONNECTION_LISTENER_H_
-#define TRANSPORTD_SERVER_OPS_CONNECTION_LISTENER_H_
+#ifndef TRANSPORTD_SERVER_LISTEN_CONNECTION_LISTENER_H_
+#define TRANSPORTD_SERVER_LISTEN_CONNECTION_LISTENER_H_
 
 #include <memory>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
-#include "server/ops/listen_address.h"
+#include "server/listen/listen_address.h"
 #include "transports/api/address.h"
 #include "transports/base/unique_fd.h"
 #include "transports/stream/acceptor.h"
@@ -47,4 +47,4 @@ class ConnectionListener final {
 
 }  // namespace transportd
 
-#endif  // TRANSPORTD_SERVER_OPS_CONNECTION_LISTENER_H_
+#endif  // TRANSPORTD_SERVER_LISTEN_CONNECTION_LISTENER_H_

@@ -1,4 +1,4 @@
-#include "server/ops/service_certificate.h"
+#include "server/listen/service_certificate.h"
 
 #include <openssl/asn1.h>
 #include <openssl/pem.h>
@@ -9,7 +9,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "server/ops/read_file.h"
+#include "server/listen/read_file.h"
 #include "transports/api/error.h"
 #include "transports/api/tls_options.h"
 #include "transports/base/str_cat.h"

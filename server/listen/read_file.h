@@ -1,6 +1,6 @@
 // Small files that an operator writes: certificates, policies.
-#ifndef TRANSPORTD_SERVER_OPS_READ_FILE_H_
-#define TRANSPORTD_SERVER_OPS_READ_FILE_H_
+#ifndef TRANSPORTD_SERVER_LISTEN_READ_FILE_H_
+#define TRANSPORTD_SERVER_LISTEN_READ_FILE_H_
 
 #include <string>
 
@@ -14,4 +14,4 @@ absl::StatusOr<std::string> ReadSmallFile(const std::string& path);
 
 }  // namespace transportd
 
-#endif  // TRANSPORTD_SERVER_OPS_READ_FILE_H_
+#endif  // TRANSPORTD_SERVER_LISTEN_READ_FILE_H_

@@ -1,4 +1,4 @@
-#include "server/ops/connection_listener.h"
+#include "server/listen/connection_listener.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>

@@ -1,6 +1,6 @@
 // The service's own certificate, and whom it trusts to sign its clients'.
-#ifndef TRANSPORTD_SERVER_OPS_SERVICE_CERTIFICATE_H_
-#define TRANSPORTD_SERVER_OPS_SERVICE_CERTIFICATE_H_
+#ifndef TRANSPORTD_SERVER_LISTEN_SERVICE_CERTIFICATE_H_
+#define TRANSPORTD_SERVER_LISTEN_SERVICE_CERTIFICATE_H_
 
 #include <chrono>
 #include <memory>
@@ -54,4 +54,4 @@ class ServiceCertificateStore final {
 
 }  // namespace transportd
 
-#endif  // TRANSPORTD_SERVER_OPS_SERVICE_CERTIFICATE_H_
+#endif  // TRANSPORTD_SERVER_LISTEN_SERVICE_CERTIFICATE_H_

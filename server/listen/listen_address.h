@@ -1,6 +1,6 @@
 // The addresses that the service listens on.
-#ifndef TRANSPORTD_SERVER_OPS_LISTEN_ADDRESS_H_
-#define TRANSPORTD_SERVER_OPS_LISTEN_ADDRESS_H_
+#ifndef TRANSPORTD_SERVER_LISTEN_LISTEN_ADDRESS_H_
+#define TRANSPORTD_SERVER_LISTEN_LISTEN_ADDRESS_H_
 
 #include <cstdint>
 #include <optional>
@@ -40,4 +40,4 @@ absl::Status CheckListenAddress(const ListenAddress& address);
 
 }  // namespace transportd
 
-#endif  // TRANSPORTD_SERVER_OPS_LISTEN_ADDRESS_H_
+#endif  // TRANSPORTD_SERVER_LISTEN_LISTEN_ADDRESS_H_

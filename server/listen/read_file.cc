@@ -1,4 +1,4 @@
-#include "server/ops/read_file.h"
+#include "server/listen/read_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>

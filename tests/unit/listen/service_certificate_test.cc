@@ -1,4 +1,4 @@
-#include "server/ops/service_certificate.h"
+#include "server/listen/service_certificate.h"
 
 #include <chrono>
 #include <string>
@@ -15,6 +15,9 @@ namespace {
 using std::chrono::system_clock;
 using testing::HasSubstr;
 
+// lint: allow date: certificates are valid by the wall clock.
+system_clock::time_point Now() { return system_clock::now(); }
+
 class ServiceCertificateTest : public testing::Test {
  protected:
   // Whoever reads it finds the pair, and the CA, of what was written last.
@@ -25,7 +28,7 @@ class ServiceCertificateTest : public testing::Test {
     if (!ca.empty()) files.client_ca = folder_.WriteFile("ca.crt", ca);
     return files;
   }
-  static std::string Refusal(const ServiceCertificateFiles& files, system_clock::time_point now = system_clock::now()) {
+  static std::string Refusal(const ServiceCertificateFiles& files, system_clock::time_point now = Now()) {
     const auto certificate = ReadServiceCertificate(files, now);
     EXPECT_THAT(certificate, HasReason("BAD_CONFIGURATION"));
     return std::string(certificate.status().message());
@@ -36,12 +39,12 @@ class ServiceCertificateTest : public testing::Test {
 
 TEST_F(ServiceCertificateTest, IsReadWhole) {
   const auto certificate =
-      ReadServiceCertificate(Write(SharedTestIdentity(), SharedTestAuthority().certificate_pem()), system_clock::now());
+      ReadServiceCertificate(Write(SharedTestIdentity(), SharedTestAuthority().certificate_pem()), Now());
   ASSERT_THAT(certificate, IsOk());
   EXPECT_EQ(certificate->certificate_chain_pem, SharedTestIdentity().chain_pem);
   EXPECT_EQ(certificate->private_key_pem, SharedTestIdentity().key_pem);
   EXPECT_EQ(certificate->client_ca_pem, SharedTestAuthority().certificate_pem());
-  EXPECT_GT(certificate->not_after, system_clock::now());
+  EXPECT_GT(certificate->not_after, Now());
 }
 
 TEST_F(ServiceCertificateTest, AFileThatIsNotThereIsNamed) {
@@ -69,8 +72,8 @@ TEST_F(ServiceCertificateTest, HalfAFileIsRefused) {
 
 TEST_F(ServiceCertificateTest, ACertificateIsRefusedOutsideItsTime) {
   const ServiceCertificateFiles files = Write(SharedTestIdentity());
-  EXPECT_THAT(Refusal(files, system_clock::now() + std::chrono::years(200)), HasSubstr("expired on"));
-  EXPECT_THAT(Refusal(files, system_clock::now() - std::chrono::years(20)), HasSubstr("not valid before"));
+  EXPECT_THAT(Refusal(files, Now() + std::chrono::years(200)), HasSubstr("expired on"));
+  EXPECT_THAT(Refusal(files, Now() - std::chrono::years(20)), HasSubstr("not valid before"));
   EXPECT_THAT(Refusal(Write(SharedTestAuthority().Issue({.expired = true}))), HasSubstr("expired on"));
 }
 

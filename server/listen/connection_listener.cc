@@ -1,4 +1,4 @@
-#include "server/ops/connection_listener.h"
+#include "server/listen/connection_listener.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
