@@ -47,11 +47,11 @@ def proto_reasons(text: str) -> dict[str, int]:
 def check() -> list[lint.Finding]:
     listed = table_reasons(lint.read(TABLE))
     findings, used = [], {"UNKNOWN"}  # ToTransportError's, for a status that came without a reason.
-    # What server/ops says about the configuration is read by the operator, never by a client.
+    # What server/ops and server/listen say about the configuration is read by the operator, never by a client.
     product = [
         name
         for name in lint.files_with(lint.CPP_SUFFIXES, ("transports/", "server/", "clients/cpp/"))
-        if not name.startswith("server/ops/")
+        if not name.startswith(("server/ops/", "server/listen/"))
     ]
     for names, reasons_of in ((product, code_reasons), (lint.files_with((".proto",)), proto_reasons)):
         for name in names:
