@@ -2,10 +2,10 @@
 #ifndef TRANSPORTD_SERVER_POLICY_IP_ADDRESS_H_
 #define TRANSPORTD_SERVER_POLICY_IP_ADDRESS_H_
 
-#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <tuple>
 
 #include "transports/api/address.h"
 
@@ -31,7 +31,10 @@ struct IpAddress {
 
   static constexpr IpAddress V4(uint32_t bits) { return {.is_v4 = true, .high = 0, .low = bits}; }
 
-  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+  friend bool operator==(const IpAddress&, const IpAddress&) = default;
+  friend bool operator<(const IpAddress& a, const IpAddress& b) {
+    return std::tie(a.is_v4, a.high, a.low) < std::tie(b.is_v4, b.high, b.low);
+  }
 };
 
 // The addresses that begin with the same bits. Threading: a value.

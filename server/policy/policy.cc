@@ -89,7 +89,7 @@ struct Admin {
 
 // Each list is in the order of the names: the order of the file means nothing.
 struct Role {
-  const v1::Role* message;
+  const v1::Role* message = nullptr;
   std::vector<Connect> connect;
   std::vector<Listen> listen;
   std::vector<Run> run;

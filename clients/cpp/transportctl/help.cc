@@ -131,10 +131,12 @@ constexpr Paragraph kOptionHelp[] = {
      R"(  --policy FILE           the policy
   --as PRINCIPAL          who asks
   --udp                   connect, listen: datagrams, and not streams
-  --resolve               connect: resolve HOST here, and explain every address; -4, -6: of this family
+  --resolve               connect: resolve HOST here, and explain every address
+  -4, -6, --family 4|6    with --resolve: only addresses of this family
   --at ADDRESS            connect: as if HOST led to this address; may be repeated
   --own-port PORT         a port of the service itself, class SELF; may be repeated
-  --env NAME=VALUE, --cwd DIR  run: what it is given, and where it begins (default: /)
+  -e, --env NAME=VALUE    run: a variable that it is given; may be repeated. Stands before PROGRAM
+  --cwd DIR               run: the folder to begin in (default: /). Stands before PROGRAM
 )"},
     {"Options of token", Of(Command::kToken),
      R"(  --principal NAME        who presents it: 1 to 256 printable ASCII characters (default: to be filled in)

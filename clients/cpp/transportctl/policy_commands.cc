@@ -22,7 +22,7 @@
 namespace transportd::ctl {
 namespace {
 
-int Write(std::string_view text) {
+int WriteOut(std::string_view text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (!written) PrintToStderr("standard output cannot be written");
   return written ? kOk : kFailed;
@@ -45,7 +45,7 @@ int Check(const PolicyArguments& arguments) {
   const auto policy = LoadPolicy(arguments.file, {});
   if (!policy.ok()) return Refuse(policy.status(), kBadFile);
   const v1::Policy& message = (*policy)->message();
-  return Write(StrCat(arguments.file, ": valid: ", message.role_size(),
+  return WriteOut(StrCat(arguments.file, ": valid: ", message.role_size(),
                       message.role_size() == 1 ? " role, " : " roles, ", message.binding_size(),
                       message.binding_size() == 1 ? " binding, " : " bindings, ", message.deny_size(),
                       message.deny_size() == 1 ? " denial" : " denials", "; SHA-256 ", (*policy)->sha256(), "\n"));
@@ -61,7 +61,7 @@ int Test(const PolicyArguments& arguments) {
   const auto policy = LoadPolicy(PolicyPathOf(*test, arguments.file), own_ports);
   if (!policy.ok()) return Refuse(policy.status(), kBadFile);
   const PolicyTestReport report = RunPolicyTest(*test, **policy);
-  const int written = Write(report.tap);
+  const int written = WriteOut(report.tap);
   return written == kOk && report.failure_count > 0 ? kFailed : written;
 }
 
@@ -216,7 +216,7 @@ int ExplainQuestions(const Arguments& arguments) {
     const bool is_first_step = question.kind == ActionKind::kResolve && questions->size() > 1;
     (is_first_step ? is_resolved : is_allowed) = decision.allowed || (!is_first_step && is_allowed);
   }
-  const int written = Write(FormatTable(rows));
+  const int written = WriteOut(FormatTable(rows));
   return written == kOk && !(is_resolved && is_allowed) ? kFailed : written;
 }
 

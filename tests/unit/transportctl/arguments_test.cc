@@ -46,6 +46,58 @@ TEST(Arguments, ListenTakesAPortAlone) {
   EXPECT_TRUE(arguments->keep);
 }
 
+TEST(Arguments, PolicyHasItsOwnWords) {
+  const auto check = Parse({"policy", "check", "p.txtpb"});
+  ASSERT_THAT(check, IsOk());
+  EXPECT_EQ(check->command, Command::kPolicy);
+  EXPECT_EQ(check->policy.what, PolicyArguments::What::kCheck);
+  EXPECT_EQ(check->policy.file, "p.txtpb");
+  EXPECT_EQ(Parse({"policy", "test", "t"})->policy.what, PolicyArguments::What::kTest);
+  const auto explain = Parse({"policy", "explain", "--policy", "p", "--as=me", "connect", "db:80", "--udp", "--resolve",
+                              "--at", "10.0.0.1", "--own-port", "7", "-6"});
+  ASSERT_THAT(explain, IsOk());
+  EXPECT_EQ(explain->policy.what, PolicyArguments::What::kExplain);
+  EXPECT_EQ(explain->policy.file, "p");
+  EXPECT_EQ(explain->policy.principal, "me");
+  EXPECT_THAT(explain->policy.words, testing::ElementsAre("connect", "db:80"));
+  EXPECT_TRUE(explain->policy.udp);
+  EXPECT_TRUE(explain->policy.resolve);
+  EXPECT_THAT(explain->policy.addresses, testing::ElementsAre("10.0.0.1"));
+  EXPECT_THAT(explain->policy.own_ports, testing::ElementsAre(7));
+  EXPECT_EQ(explain->family, AddressFamily::kInet6);
+}
+
+TEST(Arguments, PolicyLeavesTheProgramItsOptions) {
+  const auto run =
+      Parse({"policy", "explain", "--policy=p", "--as=me", "--env=A=b", "--cwd", "/x", "run", "/bin/ls", "-l", "--as"});
+  ASSERT_THAT(run, IsOk());
+  EXPECT_THAT(run->policy.words, testing::ElementsAre("run", "/bin/ls", "-l", "--as"));
+  EXPECT_EQ(run->policy.principal, "me");
+  EXPECT_EQ(run->exec.cwd, "/x");
+}
+
+TEST(Arguments, PolicySaysWhatItNeeds) {
+  constexpr char kForms[] = "policy needs check FILE, test FILE, or explain --policy FILE --as PRINCIPAL QUESTION";
+  EXPECT_EQ(ErrorOf({"policy"}), kForms);
+  EXPECT_EQ(ErrorOf({"policy", "check"}), kForms);
+  EXPECT_EQ(ErrorOf({"policy", "check", "a", "b"}), kForms);
+  EXPECT_EQ(ErrorOf({"policy", "check", "a", "--as", "me"}), "--as has no meaning for policy check");
+  EXPECT_EQ(ErrorOf({"policy", "explain", "session"}), "policy explain needs --policy FILE");
+  EXPECT_EQ(ErrorOf({"policy", "explain", "--policy=p", "session"}), "policy explain needs --as PRINCIPAL");
+  const auto error_of = [](std::vector<std::string_view> words) {
+    words.insert(words.begin(), {"policy", "explain", "--policy=p", "--as=me"});
+    return ErrorOf(words);
+  };
+  EXPECT_THAT(error_of({}), HasSubstr("one of connect, listen, run, path, option, tls, resolve, admin, session"));
+  EXPECT_THAT(error_of({"dance"}), HasSubstr("policy explain needs what is asked"));
+  EXPECT_EQ(error_of({"connect"}), "policy explain: write connect HOST:PORT");
+  EXPECT_EQ(error_of({"path", "/x"}), "policy explain: write path connect|listen|read|write PATH");
+  EXPECT_EQ(error_of({"session", "x"}), "policy explain: write session");
+  EXPECT_EQ(error_of({"--resolve", "session"}), "--resolve and --at are for policy explain connect");
+  EXPECT_EQ(error_of({"--own-port=0", "session"}), "--own-port must be a port, 1 to 65535");
+  EXPECT_EQ(ErrorOf({"policy", "check", "a", "--target", "x"}), "--target has no meaning for policy");
+}
+
 TEST(Arguments, HelpNeedsNothingElse) {
   EXPECT_EQ(Parse({"--help"})->command, Command::kHelp);
   EXPECT_EQ(Parse({"connect", "-h"})->command, Command::kHelp);
