@@ -46,9 +46,9 @@ int Check(const PolicyArguments& arguments) {
   if (!policy.ok()) return Refuse(policy.status(), kBadFile);
   const v1::Policy& message = (*policy)->message();
   return WriteOut(StrCat(arguments.file, ": valid: ", message.role_size(),
-                      message.role_size() == 1 ? " role, " : " roles, ", message.binding_size(),
-                      message.binding_size() == 1 ? " binding, " : " bindings, ", message.deny_size(),
-                      message.deny_size() == 1 ? " denial" : " denials", "; SHA-256 ", (*policy)->sha256(), "\n"));
+                         message.role_size() == 1 ? " role, " : " roles, ", message.binding_size(),
+                         message.binding_size() == 1 ? " binding, " : " bindings, ", message.deny_size(),
+                         message.deny_size() == 1 ? " denial" : " denials", "; SHA-256 ", (*policy)->sha256(), "\n"));
 }
 
 int Test(const PolicyArguments& arguments) {

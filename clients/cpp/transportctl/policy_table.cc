@@ -43,8 +43,9 @@ absl::StatusOr<PathUse> UseOf(v1::PathGrant::Use use) {
 // Sets `out`, or says what is wrong.
 template <typename T>
 absl::Status Take(absl::StatusOr<T> from, T& out) {
-  if (from.ok()) out = *std::move(from);
-  return from.status();
+  if (!from.ok()) return from.status();
+  out = *std::move(from);
+  return absl::OkStatus();
 }
 
 absl::Status TakeConnect(const v1::PolicyTest::Destination& from, PolicyQuestion& out) {

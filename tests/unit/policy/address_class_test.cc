@@ -7,7 +7,7 @@
 namespace transportd {
 namespace {
 
-SocketAddress AddressOf(const std::string& host, uint16_t port = 0) {
+SocketAddress NumericAddress(const std::string& host, uint16_t port = 0) {
   SocketAddress address;
   address.family = host.find(':') == std::string::npos ? AddressFamily::kInet : AddressFamily::kInet6;
   address.host = host;
@@ -15,7 +15,7 @@ SocketAddress AddressOf(const std::string& host, uint16_t port = 0) {
   return address;
 }
 
-AddressClass ClassOf(const std::string& host) { return Classify(AddressOf(host), ActionProtocol::kTcp, {}); }
+AddressClass ClassOf(const std::string& host) { return Classify(NumericAddress(host), ActionProtocol::kTcp, {}); }
 
 struct Row {
   const char* host;
@@ -118,7 +118,7 @@ TEST(AddressClass, WhatInetPtonDoesNotTakeIsNone) {
   }
   EXPECT_EQ(ClassOf(std::string("127.0.0.1\0", 10)), AddressClass::kNone);
   EXPECT_EQ(ClassOf(std::string(1000, ':')), AddressClass::kNone);
-  SocketAddress crossed = AddressOf("127.0.0.1");
+  SocketAddress crossed = NumericAddress("127.0.0.1");
   crossed.family = AddressFamily::kInet6;
   EXPECT_EQ(Classify(crossed, ActionProtocol::kTcp, {}), AddressClass::kNone);
   crossed.family = AddressFamily::kUnix;
@@ -128,7 +128,7 @@ TEST(AddressClass, WhatInetPtonDoesNotTakeIsNone) {
 TEST(AddressClass, ScopeChangesNothing) {
   EXPECT_EQ(ClassOf("fe80::1%2"), AddressClass::kLinkLocal);
   EXPECT_EQ(ClassOf("fd00:ec2::254%eth0"), AddressClass::kMetadata);
-  SocketAddress scoped = AddressOf("fd00:ec2::254");
+  SocketAddress scoped = NumericAddress("fd00:ec2::254");
   scoped.scope_id = 7;
   EXPECT_EQ(Classify(scoped, ActionProtocol::kTcp, {}), AddressClass::kMetadata);
 }
@@ -139,7 +139,7 @@ TEST(AddressClass, OwnPortIsSelfAtEveryAddressOfTheHost) {
   self.AddLocal(*IpAddress::Parse("10.1.2.3"));
   self.AddLocal(*IpAddress::Parse("2606:4700::5"));
   const auto class_of = [&](const char* host, uint16_t port, ActionProtocol protocol = ActionProtocol::kTcp) {
-    return Classify(AddressOf(host, port), protocol, self);
+    return Classify(NumericAddress(host, port), protocol, self);
   };
   for (const char* host : {"127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "::", "10.1.2.3", "::ffff:10.1.2.3",
                            "2606:4700::5", "64:ff9b::10.1.2.3", "2002:a01:203::1"}) {
@@ -161,10 +161,10 @@ TEST(AddressClass, ClusterAndNodeAreSelfAsTheEnvironmentNamesThem) {
     if (text == "NODE_IP") return "fd00::10";
     return nullptr;
   });
-  EXPECT_EQ(Classify(AddressOf("10.96.0.1", 443), ActionProtocol::kTcp, self), AddressClass::kSelf);
-  EXPECT_EQ(Classify(AddressOf("10.96.0.1", 80), ActionProtocol::kTcp, self), AddressClass::kPrivate);
-  EXPECT_EQ(Classify(AddressOf("fd00::10", 10250), ActionProtocol::kTcp, self), AddressClass::kSelf);
-  EXPECT_EQ(Classify(AddressOf("fd00::11", 10250), ActionProtocol::kTcp, self), AddressClass::kPrivate);
+  EXPECT_EQ(Classify(NumericAddress("10.96.0.1", 443), ActionProtocol::kTcp, self), AddressClass::kSelf);
+  EXPECT_EQ(Classify(NumericAddress("10.96.0.1", 80), ActionProtocol::kTcp, self), AddressClass::kPrivate);
+  EXPECT_EQ(Classify(NumericAddress("fd00::10", 10250), ActionProtocol::kTcp, self), AddressClass::kSelf);
+  EXPECT_EQ(Classify(NumericAddress("fd00::11", 10250), ActionProtocol::kTcp, self), AddressClass::kPrivate);
 }
 
 TEST(AddressClass, EnvironmentThatHoldsNoNumbersAddsNothing) {

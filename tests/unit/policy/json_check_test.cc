@@ -9,7 +9,7 @@
 namespace transportd {
 namespace {
 
-std::string ErrorOf(std::string_view text) {
+std::string JsonErrorOf(std::string_view text) {
   const absl::Status status = CheckJson(text, "p.json", *v1::Policy::descriptor());
   return std::string(status.message());
 }
@@ -23,7 +23,7 @@ TEST(JsonCheck, TakesWhatJsonAllows) {
            R"({"role": [{"quota": {"buffered_bytes": "12", "connects": {"per_second": 1.5e1}, "sessionAge": "30s"}}]})",
            R"({"version": "\"\\\/\b\f\n\r\t\u0041"})",
        }) {
-    EXPECT_EQ(ErrorOf(text), "") << text;
+    EXPECT_EQ(JsonErrorOf(text), "") << text;
   }
 }
 
@@ -72,7 +72,7 @@ TEST(JsonCheck, SaysWhereAndWhatIsWrong) {
       {"[]", "p.json:1:1: a Policy is written { … }"},
       {"{", "p.json:1:2: a name must stand in double quotes"},
   };
-  for (const Case& one : kCases) EXPECT_EQ(ErrorOf(one.text), one.error) << one.text;
+  for (const Case& one : kCases) EXPECT_EQ(JsonErrorOf(one.text), one.error) << one.text;
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string ErrorOf(std::string_view text) {
+std::string TableErrorOf(std::string_view text) {
   const auto test = ReadPolicyTest(text, "t");
   return test.ok() ? "" : std::string(test.status().message());
 }
@@ -87,14 +87,14 @@ TEST(PolicyTable, FailuresSayWhatWasDecided) {
 
 TEST(PolicyTable, BadTablesAreRefusedWithEveryOffence) {
   EXPECT_EQ(
-      ErrorOf("own_ports: 0"),
+      TableErrorOf("own_ports: 0"),
       "t: policy: must name the policy's file\nt: expect: must have at least one\nt: own_ports[0]: must be 1 to 65535");
   EXPECT_EQ(
-      ErrorOf("policy: 'x' expect { name: 'n' principal: 'p' }"),
+      TableErrorOf("policy: 'x' expect { name: 'n' principal: 'p' }"),
       "t: expect[0] \"n\": asks nothing; give one of connect, listen, accept, run, path, option, tls, resolve, admin, "
       "session\nt: expect[0] \"n\": outcome must be ALLOWED or DENIED");
   const auto error_of = [](const std::string& action) {
-    return ErrorOf("policy: 'x' expect { outcome: DENIED " + action + " }");
+    return TableErrorOf("policy: 'x' expect { outcome: DENIED " + action + " }");
   };
   EXPECT_EQ(error_of("connect { address: 'db' }"), "t: expect[0]: `db` is no address; write 10.1.2.3 or fd00::1");
   EXPECT_EQ(error_of("connect { address: '::1' port: 65536 }"),
@@ -102,7 +102,7 @@ TEST(PolicyTable, BadTablesAreRefusedWithEveryOffence) {
   EXPECT_EQ(error_of("connect { address: '::1' protocol: 9 }"), "t: expect[0]: protocol must be TCP or UDP");
   EXPECT_EQ(error_of("path { path: '/x' }"), "t: expect[0]: use must be CONNECT, LISTEN, READ or WRITE");
   EXPECT_EQ(error_of("session: false"), "t: expect[0]: session must be true");
-  EXPECT_THAT(ErrorOf("policy: 'x'\nexcept {}"), HasSubstr("t:2:8: "));
+  EXPECT_THAT(TableErrorOf("policy: 'x'\nexcept {}"), HasSubstr("t:2:8: "));
 }
 
 TEST(PolicyTable, PolicyIsSeenFromTheTestsFolder) {
