@@ -115,11 +115,13 @@ void ServeUntilStopped(const Options& options, StopSignals& signals, SessionMana
   }
   LogInfo("stopping: waiting at most ", absl::FormatDuration(absl::FromChrono(options.drain_timeout)),
           " for the open sessions to end; a second signal ends them now");
+  security.Record(AuditEvent::kDrainBegin);
   health.SetNotServing();
   manager.RefuseNewSessions();
   manager.WaitIdle([&signals] { signals.Wake(); });
   const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(options.drain_timeout);
   if (signals.Wait(timeout) != StopSignals::Event::kWoken) LogInfo("stopping: ending the open sessions");
+  security.Record(AuditEvent::kDrainEnd);
 }
 
 void Stop(StopSignals& signals, SessionManager& manager) {
@@ -211,7 +213,7 @@ int Run(const Options& options) {
   if (absl::Status status = (*security)->StartReloading([&manager] { (*manager)->Recheck(); }); !status.ok()) {
     return Fail(status, kExitFailure);
   }
-  (*security)->RecordStart();
+  (*security)->Record(AuditEvent::kServiceStart);
   for (const std::unique_ptr<RpcServer>& server : *servers) server->Serve(router);
 
   int exit_status = EXIT_SUCCESS;
@@ -233,7 +235,7 @@ int Run(const Options& options) {
   Stop(**signals, **manager);
   health.Stop();
   for (const std::unique_ptr<RpcServer>& server : *servers) server->Shutdown(kShutdownGrace);
-  (*security)->RecordStop();
+  (*security)->Record(AuditEvent::kServiceStop);
   LogInfo("stopped");
   return exit_status;
 }

@@ -32,8 +32,7 @@ class DevSecurity final : public Security {
   absl::Status SetOwnAddresses(std::span<const SocketAddress> /*addresses*/) override { return absl::OkStatus(); }
   absl::Status StartReloading(absl::AnyInvocable<void()> /*on_policy*/) override { return absl::OkStatus(); }
   void Reload() override {}
-  void RecordStart() override {}
-  void RecordStop() override {}
+  void Record(AuditEvent /*event*/) override {}
 
  private:
   const DevIdentifier identifier_;
@@ -106,8 +105,7 @@ class PolicySecurity final : public Security {
     }
   }
 
-  void RecordStart() override { Record(AuditEvent::kServiceStart, "", absl::OkStatus()); }
-  void RecordStop() override { Record(AuditEvent::kServiceStop, "", absl::OkStatus()); }
+  void Record(AuditEvent event) override { Write(event, "", absl::OkStatus()); }
 
  private:
   absl::Status Open() {
@@ -181,9 +179,9 @@ class PolicySecurity final : public Security {
   void Tell(const absl::Status& status, AuditEvent loaded, AuditEvent rejected, const std::string& file,
             bool is_another) {
     if (!status.ok()) LogError(file, " cannot be used, the last good one stays: ", ToTransportError(status).message);
-    if (!status.ok() || (is_another && !file.empty())) Record(status.ok() ? loaded : rejected, file, status);
+    if (!status.ok() || (is_another && !file.empty())) Write(status.ok() ? loaded : rejected, file, status);
   }
-  void Record(AuditEvent event, const std::string& file, const absl::Status& status) {
+  void Write(AuditEvent event, const std::string& file, const absl::Status& status) {
     const std::string message = status.ok() ? std::string() : ToTransportError(status).message;
     const std::shared_ptr<const Policy> policy = policies_->current();
     AuditRecord record;

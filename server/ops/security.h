@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "server/listen/service_certificate.h"
 #include "server/ops/options.h"
+#include "server/policy/audit_events.h"
 #include "server/policy/authorizer.h"
 #include "server/policy/identifier.h"
 #include "transports/api/address.h"
@@ -39,9 +40,8 @@ class Security {
   virtual absl::Status StartReloading(absl::AnyInvocable<void()> on_policy) = 0;
   // As if every file had changed; the audit log's file is opened again. Returns at once.
   virtual void Reload() = 0;
-  // The last records.
-  virtual void RecordStart() = 0;
-  virtual void RecordStop() = 0;
+  // Something that concerns the whole service.
+  virtual void Record(AuditEvent event) = 0;
 };
 
 }  // namespace transportd

@@ -216,6 +216,18 @@ class PolicyGate final : public OperationGate {
     });
   }
 
+  void NotConfined(std::span<const ConfinementStep> steps) override {
+    std::string names;
+    for (const ConfinementStep step : steps) names += StrCat(names.empty() ? "" : ", ", ConfinementStepName(step));
+    AuditRecord record;
+    record.event = AuditEvent::kProcessUnconfined;
+    FillSession(record, context_->caller, &context_->audit);
+    record.action = operation_.method;
+    record.resource.requested = operation_.requested;
+    record.confinement = names;
+    context_->services.audit->Write(record).IgnoreError();  // Its grant allows it.
+  }
+
   void Closed(const OperationEnd& end) override {
     AuditRecord record;
     FillSession(record, context_->caller, &context_->audit);

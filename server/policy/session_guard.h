@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "server/policy/action.h"
 #include "transports/api/address.h"
+#include "transports/api/confinement.h"
 #include "transports/api/socket_gate.h"
 #include "transports/api/subprocess_gate.h"
 
@@ -49,6 +51,8 @@ class OperationGate : public SocketGate, public SubprocessGate {
   // By the policy of now: may what was made still be there? `sockname` and `peername`: its own; null: it has none.
   // `accepted`: by the server whose gate this is.
   virtual bool StillAllows(const SocketAddress* sockname, const SocketAddress* peername, bool accepted) const = 0;
+  // The program runs without these parts of its confinement: `process.unconfined`.
+  virtual void NotConfined(std::span<const ConfinementStep> steps) = 0;
   // What was made is over: `transport.close`, `server.close` or `process.exit`.
   virtual void Closed(const OperationEnd& end) = 0;
 };

@@ -188,6 +188,9 @@ void StartSubprocess(const CommandContext& context, const v1::SubprocessOptions&
     if (!subprocess.ok()) return call->Fail(subprocess.status());
     const auto& handle = static_cast<const SubprocessHandle&>(*subprocess->protocol);
     if (handle.id() == 0) return call->Fail(NoRoom());
+    if (handle.gate() != nullptr && !subprocess->not_confined.empty()) {
+      handle.gate()->NotConfined(subprocess->not_confined);
+    }
     v1::Reply reply;
     Response& out = *(reply.*response)();
     out.set_transport_id(handle.id());
