@@ -17,8 +17,6 @@
 namespace transportd {
 namespace {
 
-using TimePoint = std::chrono::time_point<std::chrono::steady_clock, std::chrono::nanoseconds>;
-
 absl::Status Exceeded(std::string_view message) {
   return MakeError(absl::StatusCode::kResourceExhausted, "QUOTA_EXCEEDED", message);
 }

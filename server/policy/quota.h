@@ -139,8 +139,6 @@ class QuotaTable final {
   QuotaUsage Usage() const;
 
  private:
-  using TimePoint = std::chrono::time_point<std::chrono::steady_clock, std::chrono::nanoseconds>;
-
   // Tokens of one rate. Threading: as an int.
   struct Bucket {
     RateLimit limit = {};

@@ -5,7 +5,9 @@ import signal
 import socket
 import stat
 import subprocess
+import tempfile
 import unittest
+from pathlib import Path
 
 import grpc
 from transportd.v1 import admin_pb2, types_pb2
@@ -29,7 +31,16 @@ class FlagsTest(unittest.TestCase):
 
     def test_nobody_would_be_allowed_anything(self):
         self.assertIn("--dev", self.refused(BAD_CONFIGURATION))
-        self.assertIn("--dev", self.refused(BAD_CONFIGURATION, "--policy=/etc/policy.yaml"))
+
+    def test_a_policy_needs_to_be_there_and_callers_to_be_known(self):
+        self.assertIn("--tls-certificate", self.refused(BAD_CONFIGURATION, "--policy=/nowhere/policy"))
+        with tempfile.TemporaryDirectory(prefix="integration-") as folder:
+            listen = f"--listen=unix:{folder}/socket,principal=me"
+            self.assertIn("/nowhere/policy", self.refused(BAD_CONFIGURATION, "--policy=/nowhere/policy", listen))
+            policy = Path(folder, "policy")
+            policy.write_text('version: "v1"\nrole {')
+            self.assertIn(f"{policy}:2:", self.refused(BAD_CONFIGURATION, f"--policy={policy}", listen))
+            self.assertFalse(Path(folder, "socket").exists())
 
     def test_dev_is_for_this_machine_only(self):
         for address in ("0.0.0.0:0", "[::]:0", "192.0.2.1:0"):

@@ -80,8 +80,8 @@ class Echo(threading.Thread):
         self.received = bytearray()
 
     def run(self) -> None:
-        peer, _ = self._listener.accept()
-        with peer, contextlib.suppress(OSError):
+        # The listener may be gone first, when the conversation was interrupted.
+        with contextlib.suppress(OSError), self._listener.accept()[0] as peer:
             peer.settimeout(LIMIT_SECONDS)
             while data := peer.recv(1 << 16):
                 self.received += data
