@@ -35,8 +35,8 @@ class DevSecurity final : public Security {
   void Record(AuditEvent /*event*/) override {}
 
  private:
-  const DevIdentifier identifier_;
-  const DevAuthorizer authorizer_;
+  DevIdentifier identifier_;
+  DevAuthorizer authorizer_;
 };
 
 absl::StatusOr<SelfAddresses> NamedSelf(const Options& options) {

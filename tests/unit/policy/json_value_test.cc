@@ -8,7 +8,7 @@
 namespace transportd {
 namespace {
 
-std::string JsonErrorOf(std::string_view text) {
+std::string JsonValueErrorOf(std::string_view text) {
   const auto value = ParseJson(text);
   EXPECT_FALSE(value.ok()) << text;
   return std::string(value.status().message());
@@ -41,7 +41,7 @@ TEST(JsonValue, EscapesMeanCharacters) {
 TEST(JsonValue, NumbersAreAsRfc8259HasThem) {
   for (const char* good : {"0", "-0", "10", "1.0", "1e5", "1E-5", "0.0e+0"})
     EXPECT_THAT(ParseJson(good), IsOk()) << good;
-  for (const char* bad : {"01", "+1", ".5", "1.", "1e", "1e+", "-", "0x1", "NaN", "Infinity", "--1"}) JsonErrorOf(bad);
+  for (const char* bad : {"01", "+1", ".5", "1.", "1e", "1e+", "-", "0x1", "NaN", "Infinity", "--1"}) JsonValueErrorOf(bad);
 }
 
 TEST(JsonValue, WhatIsNoJsonIsRefused) {
@@ -72,21 +72,21 @@ TEST(JsonValue, WhatIsNoJsonIsRefused) {
                           "'a'",
                           "/**/1",
                           "\xef\xbb\xbfnull"}) {
-    JsonErrorOf(bad);
+    JsonValueErrorOf(bad);
   }
   EXPECT_FALSE(ParseJson(std::string_view("\0", 1)).ok());
   EXPECT_FALSE(ParseJson(std::string_view("1\0", 2)).ok());
 }
 
 TEST(JsonValue, ANameIsThereOnce) {
-  EXPECT_EQ(JsonErrorOf("{\"a\": 1,\n \"b\": 2, \"\\u0061\": 3}"), "2:10: `a` is there twice");
+  EXPECT_EQ(JsonValueErrorOf("{\"a\": 1,\n \"b\": 2, \"\\u0061\": 3}"), "2:10: `a` is there twice");
   EXPECT_THAT(ParseJson(R"([{"a": 1}, {"a": {"a": 1}}])"), IsOk());
 }
 
 TEST(JsonValue, DepthHasABound) {
   const auto nested = [](size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
   EXPECT_THAT(ParseJson(nested(32)), IsOk());
-  EXPECT_EQ(JsonErrorOf(nested(33)), "1:33: at most 32 values may be inside each other");
+  EXPECT_EQ(JsonValueErrorOf(nested(33)), "1:33: at most 32 values may be inside each other");
 }
 
 }  // namespace

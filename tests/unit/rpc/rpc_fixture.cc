@@ -16,7 +16,7 @@
 namespace transportd {
 namespace {
 
-const DevIdentifier kDev;
+const DevIdentifier kDev{};
 
 // Keeps the library, and the descriptors that it opens once, from before the first test to after the last.
 class GrpcEnvironment final : public testing::Environment {

@@ -67,8 +67,8 @@ class TlsCredentialsTest : public testing::Test {
   void WriteKey(const TestIdentity& identity) { folder_.WriteFile("tls.key", identity.key_pem); }
 
   const TempDir folder_;
-  const DevIdentifier identifier_;
-  const Router router_;
+  DevIdentifier identifier_;
+  Router router_;
   std::unique_ptr<ServiceCertificateStore> store_;
   std::unique_ptr<RpcServer> server_;
 };
