@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_format.h"
 #include "transports/api/error.h"
+#include "transports/api/time.h"
 #include "transports/base/check.h"
 #include "transports/base/sockaddr.h"
 #include "transports/base/str_cat.h"

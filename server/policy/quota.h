@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "transportd/v1/policy.pb.h"
+#include "transports/api/time.h"
 #include "transports/base/clock.h"
 #include "transports/base/mutex.h"
 

@@ -41,7 +41,8 @@ TEST(JsonValue, EscapesMeanCharacters) {
 TEST(JsonValue, NumbersAreAsRfc8259HasThem) {
   for (const char* good : {"0", "-0", "10", "1.0", "1e5", "1E-5", "0.0e+0"})
     EXPECT_THAT(ParseJson(good), IsOk()) << good;
-  for (const char* bad : {"01", "+1", ".5", "1.", "1e", "1e+", "-", "0x1", "NaN", "Infinity", "--1"}) JsonValueErrorOf(bad);
+  for (const char* bad : {"01", "+1", ".5", "1.", "1e", "1e+", "-", "0x1", "NaN", "Infinity", "--1"})
+    JsonValueErrorOf(bad);
 }
 
 TEST(JsonValue, WhatIsNoJsonIsRefused) {
