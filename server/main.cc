@@ -85,14 +85,22 @@ absl::StatusOr<RpcServers> Listen(const Options& options, const Security& securi
   return servers;
 }
 
-// Where each listener can be dialled: in the order of --listen, for scripts that read --address-file.
+// Where each listener can be dialled: in the order of --listen, for scripts that read --address-file. Each server has
+// its own in that order.
 std::vector<std::string> DialAddresses(const Options& options, const RpcServers& servers) {
   std::vector<std::string> addresses;
+  std::vector<size_t> taken_counts(servers.size());
   for (const ListenAddress& address : options.listen) {
-    for (const std::unique_ptr<RpcServer>& server : servers) {
-      for (size_t i = 0; i < server->listeners().size(); ++i) {
-        if (server->listeners()[i].target == address.target) addresses.push_back(server->addresses()[i]);
+    for (size_t i = 0; i < servers.size(); ++i) {
+      const std::vector<ListenAddress>& listeners = servers[i]->listeners();
+      size_t& taken_count = taken_counts[i];
+      if (taken_count == listeners.size()) continue;
+      const ListenAddress& next = listeners[taken_count];
+      if (next.target != address.target || next.principal != address.principal || next.plaintext != address.plaintext) {
+        continue;
       }
+      addresses.push_back(servers[i]->addresses()[taken_count++]);
+      break;
     }
   }
   return addresses;

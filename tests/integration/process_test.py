@@ -58,6 +58,15 @@ class FlagsTest(unittest.TestCase):
             address = f"127.0.0.1:{taken.getsockname()[1]}"
             self.assertIn(address, self.refused(FAILURE, "--dev", f"--listen={address}"))
 
+    def test_each_listener_has_its_line(self):
+        service = Service("--listen=127.0.0.1:0", "--listen=127.0.0.2:0")
+        try:
+            self.assertEqual(len(set(service.targets)), 3, service.targets)
+            hosts = [target.rsplit(":", 1)[0] for target in service.targets]
+            self.assertEqual(hosts, ["127.0.0.1", "127.0.0.1", "127.0.0.2"])
+        finally:
+            service.stop()
+
     def test_help_and_version(self):
         for flag in ("--help", "--version"):
             out = subprocess.run([os.environ["TRANSPORTD_BIN"], flag], capture_output=True, timeout=harness.TIMEOUT)
