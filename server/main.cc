@@ -240,6 +240,7 @@ int Run(const Options& options) {
       ServeUntilStopped(options, **signals, **manager, health, **security);
     }
   }
+  (*security)->StopReloading();  // What it tells the manager of ends with the manager.
   Stop(**signals, **manager);
   health.Stop();
   for (const std::unique_ptr<RpcServer>& server : *servers) server->Shutdown(kShutdownGrace);

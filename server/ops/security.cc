@@ -31,6 +31,7 @@ class DevSecurity final : public Security {
   bool certificates_only() const override { return false; }
   absl::Status SetOwnAddresses(std::span<const SocketAddress> /*addresses*/) override { return absl::OkStatus(); }
   absl::Status StartReloading(absl::AnyInvocable<void()> /*on_policy*/) override { return absl::OkStatus(); }
+  void StopReloading() override {}
   void Reload() override {}
   void Record(AuditEvent /*event*/) override {}
 
@@ -65,11 +66,7 @@ class PolicySecurity final : public Security {
     return security;
   }
 
-  ~PolicySecurity() override {
-    if (thread_ == nullptr) return;
-    // The watcher is the loop's.
-    thread_->PostAndWait([this] { watcher_.reset(); });
-  }
+  ~PolicySecurity() override { PolicySecurity::StopReloading(); }
 
   const Identifier& identifier() const override { return *identifier_; }
   const Authorizer& authorizer() const override { return *authorizer_; }
@@ -94,6 +91,13 @@ class PolicySecurity final : public Security {
     absl::Status status;
     thread_->PostAndWait([&] { status = Watch(); });
     return status;
+  }
+
+  void StopReloading() override {
+    if (thread_ == nullptr) return;
+    // The watcher is the loop's.
+    thread_->PostAndWait([this] { watcher_.reset(); });
+    thread_.reset();
   }
 
   void Reload() override {

@@ -18,8 +18,8 @@
 
 namespace transportd {
 
-// With --dev everybody is `dev` and may do everything; else the policy decides. Threading: Create, StartReloading and
-// the destructor one thread; Reload any thread; what it hands out as they say.
+// With --dev everybody is `dev` and may do everything; else the policy decides. Threading: one thread, but what it
+// hands out, which is as that says, and Record: any thread.
 class Security {
  public:
   // Reads every file. INVALID_ARGUMENT with what is wrong in which; the kernel's error.
@@ -38,6 +38,8 @@ class Security {
   // From now on files that change are read again. What cannot be used changes nothing, and is recorded. `on_policy`, on
   // a thread of its own: there is another policy, and what it does not allow is to end.
   virtual absl::Status StartReloading(absl::AnyInvocable<void()> on_policy) = 0;
+  // No file is read any more, and `on_policy` is not called behind this. Idempotent; not on its thread.
+  virtual void StopReloading() = 0;
   // As if every file had changed; the audit log's file is opened again. Returns at once.
   virtual void Reload() = 0;
   // Something that concerns the whole service.

@@ -196,10 +196,14 @@ class PolicyGate final : public OperationGate {
     const std::vector<std::string_view> args(operation_.args.begin(), operation_.args.end());
     const std::vector<std::string_view> env_names(operation_.env_names.begin(), operation_.env_names.end());
     MutexLock lock(mutex_);
+    const auto is_peer = [peername](const Granted& granted) {
+      return granted.kind == ActionKind::kConnect && peername != nullptr && granted.address == *peername;
+    };
+    // Where the peer calls itself otherwise than it was dialled, as 0.0.0.0 does, every attempt must be allowed.
+    const bool knows_peer = std::any_of(granted_.begin(), granted_.end(), is_peer);
     return std::all_of(granted_.begin(), granted_.end(), [&](const Granted& granted) {
       // An attempt that led nowhere.
-      const bool is_attempt = granted.kind == ActionKind::kConnect && granted.address.family != AddressFamily::kUnix;
-      if (is_attempt && peername != nullptr && granted.address != *peername) return true;
+      if (knows_peer && granted.kind == ActionKind::kConnect && !is_peer(granted)) return true;
       Action action;
       action.kind = granted.kind;
       action.protocol = operation_.protocol;

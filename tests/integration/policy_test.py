@@ -435,6 +435,17 @@ class ReloadTest(PolicyTestCase):
         self.assert_code(DENIED, caller.connect, "127.0.0.1", self.port)
         self.assertIn("transport.revoke", {record["event"] for record in self.audit()})
 
+    def test_a_connection_whose_peer_has_another_name_ends_too(self) -> None:
+        """Who connects to 0.0.0.0 is told that its peer is 127.0.0.1."""
+        self.start(role(GRANTS.replace("classes: LOOPBACK any_port", "classes: WILDCARD any_port")))
+        caller = self.callers()["token"].open()
+        caller.connect("0.0.0.0", self.port)
+        peer = self.enterContext(self.listener.accept()[0])
+        peer.settimeout(TIMEOUT)
+        self.write_policy(role(OTHER_GRANTS))
+        self.assertEqual(peer.recv(1), b"")
+        caller.close()
+
     def test_a_bad_file_changes_nothing(self) -> None:
         service = self.start(role(GRANTS))
         caller = self.callers()["token"].open()
