@@ -57,7 +57,7 @@ int Fail(const absl::Status& status, int exit_status) {
 // A gRPC server for each kind of listener: with TLS and without, and for each principal that one stands for.
 using RpcServers = std::vector<std::unique_ptr<RpcServer>>;
 
-absl::StatusOr<RpcServers> Listen(const Options& options, const Security& security) {
+absl::StatusOr<RpcServers> Listen(const Options& options, Security& security) {
   std::map<std::pair<bool, std::optional<std::string>>, RpcServer::Options> groups;
   for (const ListenAddress& address : options.listen) {
     const bool is_unix = address.address.family == AddressFamily::kUnix;
@@ -66,6 +66,8 @@ absl::StatusOr<RpcServers> Listen(const Options& options, const Security& securi
     rpc.listen.push_back(address);
     rpc.identifier = &security.identifier();
     rpc.principal = address.principal;
+    rpc.guard = security.connection_guard();
+    rpc.authentication_timeout = options.authentication_timeout;
     if (has_tls && rpc.credentials == nullptr) {
       rpc.credentials =
           TlsCredentials(*security.certificate(), security.certificates_only() ? ClientCertificateUse::kRequired
@@ -257,6 +259,9 @@ int main(int argc, char** argv) {
   // A thread of gRPC's that has nothing to do here. Before any other thread, so that nobody reads the environment.
   // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet.
   setenv("GRPC_EXPERIMENTS", "-posix_event_engine_enable_polling", /*overwrite=*/0);
+  // It writes what strangers send, a line for each bad header.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): as above.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   const auto options = transportd::ParseOptions({argv + (argc > 0 ? 1 : 0), argv + argc});
   if (!options.ok()) return transportd::Fail(options.status(), transportd::kExitBadConfiguration);
   if (options->help) {

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -33,11 +34,16 @@ absl::StatusOr<BoundSocket> Bind(const ListenAddress& address) {
 }
 
 // Whether the process behind a Unix socket is one of these users'; `uids` empty: whoever it is.
-bool MayEnter(int fd, const std::vector<uint32_t>& uids) {
-  if (uids.empty()) return true;
+bool MayEnter(int fd, const std::vector<uint32_t>& uids, bool refuses_self) {
+  if (uids.empty() && !refuses_self) return true;
   ucred peer{};
   socklen_t length = sizeof(peer);
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
+  if (refuses_self && peer.pid == ::getpid()) {
+    LogWarning("a connection of a client's through this service to its own Unix socket was refused");
+    return false;
+  }
+  if (uids.empty()) return true;
   if (std::find(uids.begin(), uids.end(), peer.uid) != uids.end()) return true;
   LogWarning("a connection of user ", peer.uid, ", process ", peer.pid, ", was refused: see --listen, uid=");
   return false;
@@ -52,7 +58,8 @@ std::string DialTarget(const ListenAddress& address, const SocketAddress& bound)
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ConnectionListener>> ConnectionListener::Create(LoopContext& context,
-                                                                               const ListenAddress& address) {
+                                                                               const ListenAddress& address,
+                                                                               bool refuses_self) {
   absl::StatusOr<BoundSocket> bound = Bind(address);
   if (!bound.ok()) return bound.status();
   auto listener = std::unique_ptr<ConnectionListener>(new ConnectionListener());
@@ -63,12 +70,12 @@ absl::StatusOr<std::unique_ptr<ConnectionListener>> ConnectionListener::Create(L
   const bool is_tcp = address.address.family != AddressFamily::kUnix;
   listener->acceptor_ = std::make_unique<Acceptor>(
       context, /*server=*/nullptr, std::move(bound->fd), bound->address, Acceptor::Options{.backlog = kBacklog},
-      [listener = listener.get(), is_tcp, uids = address.uids](Acceptor::Accepted accepted) {
+      [listener = listener.get(), is_tcp, refuses_self, uids = address.uids](Acceptor::Accepted accepted) {
         if (is_tcp) {
           const int on = 1;
           // It can only be slow without it.
           (void)::setsockopt(accepted.fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-        } else if (!MayEnter(accepted.fd.get(), uids)) {
+        } else if (!MayEnter(accepted.fd.get(), uids, refuses_self)) {
           return;
         }
         listener->on_connection_(std::move(accepted.fd), accepted.peername);

@@ -24,8 +24,10 @@ class ConnectionListener final {
   using OnConnection = absl::AnyInvocable<void(UniqueFd, const SocketAddress& peer)>;
 
   // Binds and listens: connections wait in the kernel until Start. The kernel's error; EADDRINUSE also when somebody
-  // answers at a Unix path. `context` must outlive this.
-  static absl::StatusOr<std::unique_ptr<ConnectionListener>> Create(LoopContext& context, const ListenAddress& address);
+  // answers at a Unix path. `context` must outlive this. With `refuses_self` no connection of this process enters
+  // through a Unix socket: one that it makes for a client would be taken for the principal that the socket stands for.
+  static absl::StatusOr<std::unique_ptr<ConnectionListener>> Create(LoopContext& context, const ListenAddress& address,
+                                                                    bool refuses_self = false);
   ~ConnectionListener();
 
   // Where it can be dialled, in gRPC's notation, with the real port.

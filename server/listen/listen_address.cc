@@ -13,8 +13,10 @@
 #include <system_error>
 #include <utility>
 
+#include "server/policy/principal.h"
 #include "transports/api/error.h"
 #include "transports/base/sockaddr.h"
+#include "transports/base/stale_socket.h"
 #include "transports/base/str_cat.h"
 #include "transports/base/unique_fd.h"
 
@@ -109,7 +111,6 @@ std::optional<uint32_t> ParseNumber(std::string_view text, int base, uint32_t ma
 
 // What is wrong with `option`; null: nothing, and it is set.
 const char* SetOption(std::string_view option, ListenAddress& address) {
-  constexpr size_t kMaxPrincipalBytes = 256;
   const bool is_unix = address.address.family == AddressFamily::kUnix;
   const size_t equals = option.find('=');
   const std::string_view name = option.substr(0, equals);
@@ -122,10 +123,7 @@ const char* SetOption(std::string_view option, ListenAddress& address) {
   }
   if (name == "principal") {
     if (!is_unix) return "is for Unix sockets only";
-    const auto is_plain = [](char c) { return c > ' ' && c < 0x7f; };
-    if (value.empty() || value.size() > kMaxPrincipalBytes || !std::all_of(value.begin(), value.end(), is_plain)) {
-      return "must name 1 to 256 printable ASCII characters";
-    }
+    if (!IsPrincipal(value)) return "must name 1 to 256 printable ASCII characters, no space";
     address.principal = std::string(value);
     return nullptr;
   }
@@ -150,8 +148,8 @@ absl::Status SyscallError(const char* operation, const ListenAddress& address, i
   return ErrnoToStatus(error_number, operation, address.target);
 }
 
-// gRPC removes whatever socket it finds at the path.
-absl::Status CheckPath(const ListenAddress& address, int fd, const RawAddress& raw) {
+// Who binds removes whatever socket is at the path.
+absl::Status CheckPath(const ListenAddress& address, const RawAddress& raw) {
   const std::string& path = address.address.path;
   struct stat info {};
   if (lstat(path.c_str(), &info) == 0) {
@@ -159,8 +157,10 @@ absl::Status CheckPath(const ListenAddress& address, int fd, const RawAddress& r
       return MakeError(absl::StatusCode::kAlreadyExists, "EEXIST",
                        StrCat("bind ", address.target, ": the path exists and is no socket"));
     }
-    if (connect(fd, raw.get(), raw.length) == 0) return SyscallError("bind", address, EADDRINUSE);
-    return absl::OkStatus();  // Left behind by a service that is gone.
+    const absl::StatusOr<bool> is_in_use = IsSocketInUse(raw, address.target);
+    if (!is_in_use.ok()) return is_in_use.status();
+    // If not: left behind by a service that is gone.
+    return *is_in_use ? SyscallError("bind", address, EADDRINUSE) : absl::OkStatus();
   }
   int error_number = errno;
   if (error_number != ENOENT) return SyscallError("bind", address, error_number);
@@ -204,7 +204,7 @@ absl::Status CheckListenAddress(const ListenAddress& address) {
     return SyscallError("socket", address, error_number);
   }
   const std::string& path = address.address.path;
-  if (!path.empty() && path.front() != '\0') return CheckPath(address, fd.get(), *raw);
+  if (!path.empty() && path.front() != '\0') return CheckPath(address, *raw);
   const int on = 1;
   // As gRPC does; cannot fail on a socket of ours.
   (void)setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));

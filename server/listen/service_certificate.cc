@@ -9,7 +9,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "server/listen/read_file.h"
+#include "server/policy/config_file.h"
 #include "transports/api/error.h"
 #include "transports/api/tls_options.h"
 #include "transports/base/str_cat.h"
@@ -54,7 +54,7 @@ absl::StatusOr<ServiceCertificate> ReadServiceCertificate(const ServiceCertifica
                                        {&files.key, &certificate.private_key_pem},
                                        {&files.client_ca, &certificate.client_ca_pem}}) {
     if (path->empty()) continue;
-    absl::StatusOr<std::string> read = ReadSmallFile(*path);
+    absl::StatusOr<std::string> read = ReadConfigFile(*path, kMaxPemFileBytes);
     if (!read.ok()) return BadFile(*path, read.status().message());
     *contents = *std::move(read);
   }

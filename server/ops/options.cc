@@ -98,6 +98,13 @@ void AddFlags(Raw& raw, FlagTable& flags) {
              "Where each decision is recorded, as JSON Lines: stdout, stderr, a path, fd:N, or off.");
   flags.Choice("audit-on-failure", {"refuse", "continue"}, raw.audit_on_failure,
                "What happens to new work while the audit log cannot be written.");
+  flags.Time("authentication-timeout", options.authentication_timeout, seconds(1), hours(1),
+             "How long a TCP connection may go without a call of somebody known; then it is closed.");
+  flags.Count("max-unauthenticated-count", options.per_source.max_open_count, 1, 1024,
+              "Such connections at once of one address (of IPv6: of one /64); all addresses have 1024.");
+  flags.Switch("refuse-after-failures", options.per_source.refuse_after_failures,
+               "Refuse an address for 15 s, up to 10 min if it goes on, after three calls with wrong credentials. Give "
+               "=false behind a proxy, where all clients have one address.");
   flags.List("tls-identity", "NAME=CERTFILE,KEYFILE", options.tls_identity,
              "A certificate and its key (PEM files) that clients may name in TlsOptions.identity; may be given several "
              "times.");

@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/listen/listen_address.h"
+#include "server/policy/per_source_limiter.h"
 #include "server/session/session_limits.h"
 #include "transports/base/logging.h"
 
@@ -30,6 +31,8 @@ struct Options {
   std::string tls_client_ca;  // Empty: clients are not asked for certificates.
   std::string audit_log = "stdout";
   bool refuse_without_audit = true;
+  PerSourceOptions per_source;
+  std::chrono::nanoseconds authentication_timeout = std::chrono::seconds(60);
   std::vector<std::string> self_addresses;  // ADDRESS:PORT each, besides those that the service knows of.
   bool reflection = false;
   int loops = 1;

@@ -1,10 +1,13 @@
 #include "server/ops/security.h"
 
+#include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <utility>
 #include <vector>
 
 #include "server/listen/listen_address.h"
+#include "server/ops/address_watcher.h"
 #include "server/ops/file_watcher.h"
 #include "server/policy/audit_log.h"
 #include "server/policy/dev_authorizer.h"
@@ -23,12 +26,21 @@
 namespace transportd {
 namespace {
 
+// When a file could not be read for want of what others may give back.
+constexpr std::chrono::seconds kRetry(1);
+
+bool IsWant(const absl::Status& status) {
+  const int error = status.ok() ? 0 : ToTransportError(status).errno_number;
+  return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 class DevSecurity final : public Security {
  public:
   const Identifier& identifier() const override { return identifier_; }
   const Authorizer& authorizer() const override { return authorizer_; }
   const ServiceCertificateStore* certificate() const override { return nullptr; }
   bool certificates_only() const override { return false; }
+  ConnectionGuard* connection_guard() override { return nullptr; }
   absl::Status SetOwnAddresses(std::span<const SocketAddress> /*addresses*/) override { return absl::OkStatus(); }
   absl::Status StartReloading(absl::AnyInvocable<void()> /*on_policy*/) override { return absl::OkStatus(); }
   void StopReloading() override {}
@@ -72,6 +84,7 @@ class PolicySecurity final : public Security {
   const Authorizer& authorizer() const override { return *authorizer_; }
   const ServiceCertificateStore* certificate() const override { return certificate_.get(); }
   bool certificates_only() const override { return options_.identities.empty(); }
+  ConnectionGuard* connection_guard() override { return connection_guard_.get(); }
 
   absl::Status SetOwnAddresses(std::span<const SocketAddress> addresses) override {
     absl::StatusOr<SelfAddresses> self = NamedSelf(options_);
@@ -95,15 +108,18 @@ class PolicySecurity final : public Security {
 
   void StopReloading() override {
     if (thread_ == nullptr) return;
-    // The watcher is the loop's.
-    thread_->PostAndWait([this] { watcher_.reset(); });
+    // The watchers are the loop's.
+    thread_->PostAndWait([this] {
+      watcher_.reset();
+      address_watcher_.reset();
+    });
     thread_.reset();
   }
 
   void Reload() override {
     if (thread_ != nullptr) {
       thread_->Post([this] {
-        if (absl::Status status = audit_->Reopen(); !status.ok()) LogError("the audit log: ", status.ToString());
+        reopen_audit_ = true;
         ReadAgain();
       });
     }
@@ -137,38 +153,67 @@ class PolicySecurity final : public Security {
       if (status.ok()) {
         LogInfo("the audit log can be written again");
       } else {
-        LogError("the audit log cannot be written: ", status.ToString());
+        LogError("the audit log cannot be written: ", ToTransportError(status).message);
       }
     };
     absl::StatusOr<std::unique_ptr<AuditLog>> log = AuditLog::Create(std::move(audit));
     if (!log.ok()) return log.status();
     audit_ = *std::move(log);
-    quotas_ = std::make_unique<QuotaTable>(Quota());  // The service's own bounds are ServiceLimits.
-    authorizer_ = std::make_unique<PolicyAuthorizer>(PolicyServices{.policies = policies_.get(),
-                                                                    .audit = audit_.get(),
-                                                                    .quotas = quotas_.get(),
-                                                                    .default_quota = DefaultPrincipalQuota()});
+    connection_guard_ = std::make_unique<ConnectionGuard>(options_.per_source, *audit_);
+    quotas_ = std::make_unique<QuotaTable>(ServiceQuota());
+    authorizer_ = std::make_unique<PolicyAuthorizer>(
+        PolicyServices{.policies = policies_.get(), .audit = audit_.get(), .quotas = quotas_.get()});
     return absl::OkStatus();
   }
 
-  absl::Status Watch() {
+  // Besides ServiceLimits, which are flags.
+  Quota ServiceQuota() const {
+    const std::shared_ptr<const Policy> policy = policies_->current();
+    const v1::Quota* const all[] = {&policy->message().service_quota()};
+    return MergeQuotas(all, Quota());
+  }
+
+  std::vector<std::string> Files() const {
     std::vector<std::string> files = identifier_->Files();
     for (const std::string* file : {&options_.policy, &options_.shadow_policy, &options_.tls_certificate,
                                     &options_.tls_key, &options_.tls_client_ca}) {
       if (!file->empty()) files.push_back(*file);
     }
-    auto watcher = FileWatcher::Create(thread_->loop().reactor(), files, [this] { ReadAgain(); });
+    return files;
+  }
+
+  absl::Status Watch() {
+    auto watcher = FileWatcher::Create(thread_->loop().reactor(), Files(), [this] { ReadAgain(); });
     if (!watcher.ok()) return watcher.status();
     watcher_ = *std::move(watcher);
+    auto addresses = AddressWatcher::Create(thread_->loop().reactor(), [this] {
+      if (absl::Status status = policies_->RefreshSelf(); !status.ok())
+        LogError("SELF: ", ToTransportError(status).message);
+    });
+    if (addresses.ok()) {
+      address_watcher_ = *std::move(addresses);
+    } else {
+      LogWarning("addresses that this host gets later are not class SELF before the policy is read again: ",
+                 ToTransportError(addresses.status()).message);
+    }
     return absl::OkStatus();
   }
 
   void ReadAgain() {
+    if (std::exchange(reopen_audit_, false)) {
+      const absl::Status status = audit_->Reopen();
+      reopen_audit_ = IsWant(status);
+      wants_again_ = reopen_audit_;
+      if (!status.ok() && !(wants_again_ && wants_)) LogError("the audit log: ", ToTransportError(status).message);
+    }
     const std::string before(policies_->current()->sha256());
     const absl::Status policy = policies_->Reload();
     const bool is_another = policies_->current()->sha256() != before;
+    if (is_another) quotas_->SetService(ServiceQuota());
     Tell(policy, AuditEvent::kPolicyLoad, AuditEvent::kPolicyReject, options_.policy, is_another);
     Tell(identifier_->Reload(), AuditEvent::kIdentitiesLoad, AuditEvent::kIdentitiesReject, options_.identities, true);
+    // Identities name files of their own; and SIGHUP is for what went unnoticed.
+    if (watcher_ != nullptr) watcher_->SetFiles(Files());
     if (certificate_ != nullptr) {
       const std::shared_ptr<const ServiceCertificate> old = certificate_->current();
       const absl::Status certificate = certificate_->Reload();
@@ -176,12 +221,22 @@ class PolicySecurity final : public Security {
            certificate_->current()->certificate_chain_pem != old->certificate_chain_pem ||
                certificate_->current()->client_ca_pem != old->client_ca_pem);
     }
+    wants_ = std::exchange(wants_again_, false);
+    if (wants_ && retry_timer_ == 0) {
+      retry_timer_ = thread_->loop().CallLater(kRetry, [this] {
+        retry_timer_ = 0;
+        ReadAgain();
+      });
+    }
     if (!options_.keep_on_reload && is_another) on_policy_();
   }
 
   // Of a file that was read again. `is_another`: it was not the same as before.
   void Tell(const absl::Status& status, AuditEvent loaded, AuditEvent rejected, const std::string& file,
             bool is_another) {
+    const bool is_want = IsWant(status);
+    wants_again_ |= is_want;
+    if (is_want && wants_) return;
     if (!status.ok()) LogError(file, " cannot be used, the last good one stays: ", ToTransportError(status).message);
     if (!status.ok() || (is_another && !file.empty())) Write(status.ok() ? loaded : rejected, file, status);
   }
@@ -202,11 +257,18 @@ class PolicySecurity final : public Security {
   std::unique_ptr<FileIdentifier> identifier_;
   std::unique_ptr<ServiceCertificateStore> certificate_;
   std::unique_ptr<AuditLog> audit_;
+  std::unique_ptr<ConnectionGuard> connection_guard_;
   std::unique_ptr<QuotaTable> quotas_;
   std::unique_ptr<PolicyAuthorizer> authorizer_;
 
   absl::AnyInvocable<void()> on_policy_;
-  std::unique_ptr<FileWatcher> watcher_;  // The thread's.
+  bool reopen_audit_ = false;
+  // The thread's: a file could not be read for want of descriptors or memory, which was told; and so this time.
+  bool wants_ = false;
+  bool wants_again_ = false;
+  TimerId retry_timer_ = 0;
+  std::unique_ptr<FileWatcher> watcher_;             // The thread's.
+  std::unique_ptr<AddressWatcher> address_watcher_;  // The thread's; null where the kernel tells nothing.
   std::unique_ptr<LoopThread> thread_;
 };
 

@@ -13,6 +13,7 @@
 #include "server/ops/options.h"
 #include "server/policy/audit_events.h"
 #include "server/policy/authorizer.h"
+#include "server/policy/connection_guard.h"
 #include "server/policy/identifier.h"
 #include "transports/api/address.h"
 
@@ -32,6 +33,8 @@ class Security {
   virtual const ServiceCertificateStore* certificate() const = 0;
   // Whether a client could only be known by its certificate.
   virtual bool certificates_only() const = 0;
+  // Null: everybody may connect.
+  virtual ConnectionGuard* connection_guard() = 0;
 
   // The service listens: at these addresses nobody may reach it through itself.
   virtual absl::Status SetOwnAddresses(std::span<const SocketAddress> addresses) = 0;

@@ -4,7 +4,7 @@
 #include <tuple>
 #include <utility>
 
-#include "server/listen/read_file.h"
+#include "server/policy/config_file.h"
 #include "transports/api/error.h"
 #include "transports/base/str_cat.h"
 #include "transports/tls/tls_context.h"
@@ -36,7 +36,7 @@ absl::StatusOr<TlsIdentities> ReadTlsIdentities(std::span<const std::string> fla
     TlsOptions options;
     for (const auto& [begin, end, pem] : {std::tuple{equals + 1, comma, &options.certificate_chain_pem},
                                           {comma + 1, flag.size(), &options.private_key_pem}}) {
-      absl::StatusOr<std::string> contents = ReadSmallFile(flag.substr(begin, end - begin));
+      absl::StatusOr<std::string> contents = ReadConfigFile(flag.substr(begin, end - begin), kMaxPemFileBytes);
       if (!contents.ok()) return BadFlag(flag, std::string(contents.status().message()));
       *pem = *std::move(contents);
     }

@@ -52,6 +52,10 @@ class Authorizer {
                                                                   std::string_view /*session_id*/) const {
     return nullptr;
   }
+
+  // The caller named a session that is another principal's. To be recorded; it is told that there is none. On a loop's
+  // thread.
+  virtual void NamedForeignSession(const Caller& /*caller*/) const {}
 };
 
 }  // namespace transportd

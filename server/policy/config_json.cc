@@ -1,220 +1,178 @@
 #include "server/policy/config_json.h"
 
-#include <algorithm>
 #include <charconv>
-#include <cmath>
+#include <cstdint>
+#include <limits>
 #include <set>
-#include <string_view>
+#include <string>
 #include <system_error>
+#include <type_traits>
+#include <utility>
 
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "google/protobuf/util/time_util.h"
+#include "re2/re2.h"
+#include "server/policy/json_value.h"
 #include "transports/base/check.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd {
 namespace {
 
+using google::protobuf::Descriptor;
+using google::protobuf::DynamicCastToGenerated;
+using google::protobuf::EnumDescriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 using google::protobuf::util::TimeUtil;
-using ConversionResult = std::optional<JsonConversionError>;
 
-ConversionResult ConversionError(const JsonValue& value, std::string_view message) {
-  return JsonConversionError{value.offset_bytes, std::string(message)};
+// Reflection's two functions that put a value into a field, or add it to a repeated one.
+template <typename Value>
+using Setter = void (Reflection::*)(Message*, const FieldDescriptor*, Value) const;
+
+std::string FieldNames(const Descriptor& type) {
+  std::string names;
+  for (int i = 0; i < type.field_count(); ++i) names += StrCat(i == 0 ? "" : ", ", type.field(i)->name());
+  return names;
 }
 
-template <typename Number>
-bool ParseWhole(std::string_view text, Number& out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-// Whole numbers may be written as 1e6, which some programs do for no need; up to 2^53 that is exact.
-template <typename Integer>
-bool ParseInteger(const JsonValue& value, Integer& out) {
-  if (value.kind != JsonValue::Kind::kNumber && value.kind != JsonValue::Kind::kString) return false;
-  if (ParseWhole(value.text, out)) return true;
-  double number = 0;
-  if (value.kind != JsonValue::Kind::kNumber || !ParseWhole(value.text, number)) return false;
-  constexpr double kExact = 9007199254740992.0;
-  if (std::trunc(number) != number || std::abs(number) > kExact) return false;
-  char digits[32];
-  const auto [end, error] = std::to_chars(digits, digits + sizeof(digits), static_cast<int64_t>(number));
-  return error == std::errc() && ParseWhole(std::string_view(digits, static_cast<size_t>(end - digits)), out);
-}
-
-// `-1.5s`; google::protobuf::util takes more than that.
-bool IsDuration(std::string_view text) {
-  if (!text.empty() && text.front() == '-') text.remove_prefix(1);
-  if (text.size() < 2 || text.back() != 's') return false;
-  text.remove_suffix(1);
-  const size_t dot = std::min(text.find('.'), text.size());
-  const auto are_digits = [](std::string_view part) {
-    return !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
-  };
-  const bool has_fraction = dot < text.size();
-  return are_digits(text.substr(0, dot)) && dot <= 12 && (!has_fraction || are_digits(text.substr(dot + 1)));
-}
-
-// Sets a field, or adds to a repeated one.
-class FieldSetter final {
+// Recurses as deep as the JSON, which has a bound. Threading: a value.
+class JsonConverter final {
  public:
-  FieldSetter(Message& message, const FieldDescriptor& field)
-      : message_(message), reflection_(*message.GetReflection()), field_(field) {}
+  explicit JsonConverter(std::string_view text) : text_(text) {}
 
-  ConversionResult Set(const JsonValue& value) {
-    switch (field_.cpp_type()) {
-      case FieldDescriptor::CPPTYPE_STRING:
-        CHECK(field_.type() == FieldDescriptor::TYPE_STRING);
-        if (value.kind != JsonValue::Kind::kString) return Wrong(value, "text in quotes");
-        Put(&Reflection::SetString, &Reflection::AddString, value.text);
-        return {};
-      case FieldDescriptor::CPPTYPE_BOOL:
-        if (value.kind != JsonValue::Kind::kTrue && value.kind != JsonValue::Kind::kFalse) {
-          return Wrong(value, "true or false");
-        }
-        Put(&Reflection::SetBool, &Reflection::AddBool, value.kind == JsonValue::Kind::kTrue);
-        return {};
-      case FieldDescriptor::CPPTYPE_ENUM:
-        return SetEnum(value);
-      case FieldDescriptor::CPPTYPE_MESSAGE:
-        return SetMessage(value);
-      case FieldDescriptor::CPPTYPE_INT32:
-        return SetInteger<int32_t>(value, &Reflection::SetInt32, &Reflection::AddInt32, "a whole number");
-      case FieldDescriptor::CPPTYPE_INT64:
-        return SetInteger<int64_t>(value, &Reflection::SetInt64, &Reflection::AddInt64, "a whole number");
-      case FieldDescriptor::CPPTYPE_UINT32:
-        return SetInteger<uint32_t>(value, &Reflection::SetUInt32, &Reflection::AddUInt32,
-                                    "a whole number from 0 to 4294967295");
-      case FieldDescriptor::CPPTYPE_UINT64:
-        return SetInteger<uint64_t>(value, &Reflection::SetUInt64, &Reflection::AddUInt64, "a whole number, 0 or more");
-      case FieldDescriptor::CPPTYPE_DOUBLE:
-      case FieldDescriptor::CPPTYPE_FLOAT:
-        return SetFloating(value);
+  absl::Status ReadObject(const JsonValue& value, Message& out) const {
+    const Descriptor& type = *out.GetDescriptor();
+    if (value.kind != JsonValue::Kind::kObject) {
+      return Fail(value.offset_bytes, StrCat("a ", type.name(), " must be an object: { … }"));
     }
-    CHECK(false);
-    return {};
+    std::set<const void*> seen;  // Fields, and oneofs.
+    for (size_t i = 0; i < value.elements.size(); ++i) {
+      const auto& [name, offset_bytes] = value.names[i];
+      const FieldDescriptor* field = type.FindFieldByName(name);
+      if (field == nullptr) field = type.FindFieldByCamelcaseName(name);
+      if (field == nullptr) {
+        return Fail(offset_bytes, StrCat(type.name(), " has no `", name, "`; it has ", FieldNames(type)));
+      }
+      if (!seen.insert(field).second) return Fail(offset_bytes, StrCat("`", name, "` is there twice"));
+      const auto* const oneof = field->real_containing_oneof();
+      if (oneof != nullptr && !seen.insert(oneof).second) {
+        return Fail(offset_bytes, StrCat("`", name, "` excludes another that is there"));
+      }
+      if (absl::Status status = ReadField(value.elements[i], *field, out); !status.ok()) return status;
+    }
+    return absl::OkStatus();
   }
 
  private:
-  ConversionResult Wrong(const JsonValue& value, std::string_view allowed) const {
-    return ConversionError(value, StrCat(field_.name(), " must be ", allowed));
+  absl::Status Fail(size_t offset_bytes, std::string_view message) const {
+    return absl::InvalidArgumentError(StrCat(LineAndColumn(text_, offset_bytes), ": ", message));
   }
 
-  template <typename Set, typename Add, typename Value>
-  void Put(Set set, Add add, const Value& value) {
-    if (field_.is_repeated()) {
-      (reflection_.*add)(&message_, &field_, value);
-    } else {
-      (reflection_.*set)(&message_, &field_, value);
+  absl::Status MustBe(const JsonValue& value, const FieldDescriptor& field, std::string_view allowed) const {
+    return Fail(value.offset_bytes, StrCat("`", field.name(), "` must be ", allowed));
+  }
+
+  absl::Status ReadField(const JsonValue& value, const FieldDescriptor& field, Message& out) const {
+    if (!field.is_repeated()) return ReadValue(value, field, out);
+    if (value.kind != JsonValue::Kind::kArray) return MustBe(value, field, "a list: [ … ]");
+    for (const JsonValue& element : value.elements) {
+      if (absl::Status status = ReadValue(element, field, out); !status.ok()) return status;
     }
+    return absl::OkStatus();
   }
 
-  template <typename Integer, typename Set, typename Add>
-  ConversionResult SetInteger(const JsonValue& value, Set set, Add add, std::string_view allowed) {
-    Integer number = 0;
-    if (!ParseInteger(value, number)) return Wrong(value, allowed);
-    Put(set, add, number);
-    return {};
-  }
-
-  ConversionResult SetFloating(const JsonValue& value) {
-    double number = 0;
-    if (value.kind != JsonValue::Kind::kNumber || !ParseWhole(value.text, number)) return Wrong(value, "a number");
-    if (field_.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) {
-      Put(&Reflection::SetDouble, &Reflection::AddDouble, number);
-    } else {
-      Put(&Reflection::SetFloat, &Reflection::AddFloat, static_cast<float>(number));
-    }
-    return {};
-  }
-
-  ConversionResult SetEnum(const JsonValue& value) {
-    const auto* const found =
-        value.kind == JsonValue::Kind::kString ? field_.enum_type()->FindValueByName(value.text) : nullptr;
-    if (found != nullptr) {
-      Put(&Reflection::SetEnum, &Reflection::AddEnum, found);
-      return {};
-    }
-    std::string names;
-    for (int i = 0; i < field_.enum_type()->value_count(); ++i) {
-      names += StrCat(i == 0 ? "" : ", ", field_.enum_type()->value(i)->name());
-    }
-    return Wrong(value, StrCat("one of ", names, ", in quotes"));
-  }
-
-  ConversionResult SetMessage(const JsonValue& value) {
-    Message& child = field_.is_repeated() ? *reflection_.AddMessage(&message_, &field_)
-                                          : *reflection_.MutableMessage(&message_, &field_);
-    const std::string& type = child.GetDescriptor()->full_name();
-    if (type == "google.protobuf.Timestamp") {
-      google::protobuf::Timestamp timestamp;
-      if (value.kind != JsonValue::Kind::kString || !TimeUtil::FromString(value.text, &timestamp)) {
-        return Wrong(value, "a time as \"2030-01-31T12:00:00Z\"");
+  absl::Status ReadValue(const JsonValue& value, const FieldDescriptor& field, Message& out) const {
+    const bool is_string = value.kind == JsonValue::Kind::kString;
+    switch (field.cpp_type()) {
+      case FieldDescriptor::CPPTYPE_STRING:
+        CHECK(field.type() == FieldDescriptor::TYPE_STRING);
+        if (!is_string) return MustBe(value, field, "text in double quotes");
+        return Put(&Reflection::SetString, &Reflection::AddString, value.text, field, out);
+      case FieldDescriptor::CPPTYPE_BOOL: {
+        const bool is_true = value.kind == JsonValue::Kind::kTrue;
+        if (!is_true && value.kind != JsonValue::Kind::kFalse) return MustBe(value, field, "true or false");
+        return Put(&Reflection::SetBool, &Reflection::AddBool, is_true, field, out);
       }
-      child.CopyFrom(timestamp);
-      return {};
-    }
-    if (type == "google.protobuf.Duration") {
-      google::protobuf::Duration duration;
-      if (value.kind != JsonValue::Kind::kString || !IsDuration(value.text) ||
-          !TimeUtil::FromString(value.text, &duration)) {
-        return Wrong(value, "a duration as \"1.5s\"");
+      case FieldDescriptor::CPPTYPE_ENUM: {
+        const auto* const named = is_string ? field.enum_type()->FindValueByName(value.text) : nullptr;
+        if (named == nullptr) return MustBe(value, field, "one of " + ValueNames(*field.enum_type()));
+        return Put(&Reflection::SetEnum, &Reflection::AddEnum, named, field, out);
       }
-      child.CopyFrom(duration);
-      return {};
+      case FieldDescriptor::CPPTYPE_UINT32:
+        return ReadNumber(&Reflection::SetUInt32, &Reflection::AddUInt32, value, field, out);
+      case FieldDescriptor::CPPTYPE_UINT64:
+        return ReadNumber(&Reflection::SetUInt64, &Reflection::AddUInt64, value, field, out);
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        return ReadNumber(&Reflection::SetDouble, &Reflection::AddDouble, value, field, out);
+      case FieldDescriptor::CPPTYPE_MESSAGE:
+        return ReadMessage(value, field,
+                           field.is_repeated() ? *out.GetReflection()->AddMessage(&out, &field)
+                                               : *out.GetReflection()->MutableMessage(&out, &field));
+      default:
+        CHECK(false);
+        return absl::OkStatus();
     }
-    if (value.kind != JsonValue::Kind::kObject) return Wrong(value, "an object in braces");
-    return JsonToMessage(value, child);
   }
 
-  Message& message_;
-  const Reflection& reflection_;
-  const FieldDescriptor& field_;
+  template <typename Value>
+  static absl::Status Put(Setter<Value> set, Setter<Value> add, std::type_identity_t<Value> value,
+                          const FieldDescriptor& field, Message& out) {
+    (out.GetReflection()->*(field.is_repeated() ? add : set))(&out, &field, std::move(value));
+    return absl::OkStatus();
+  }
+
+  template <typename Number>
+  absl::Status ReadNumber(Setter<Number> set, Setter<Number> add, const JsonValue& value, const FieldDescriptor& field,
+                          Message& out) const {
+    using Limits = std::numeric_limits<Number>;
+    // 64 bits are more than JavaScript's numbers hold: protobuf writes whole numbers in quotes.
+    const bool is_number =
+        value.kind == JsonValue::Kind::kNumber || (Limits::is_integer && value.kind == JsonValue::Kind::kString);
+    Number number = 0;
+    const char* const text_end = value.text.data() + value.text.size();
+    const auto [end, error] = std::from_chars(value.text.data(), text_end, number);
+    if (!is_number || error != std::errc() || end != text_end) {
+      return MustBe(value, field, Limits::is_integer ? StrCat("a whole number, 0 to ", Limits::max()) : "a number");
+    }
+    return Put(set, add, number, field, out);
+  }
+
+  absl::Status ReadMessage(const JsonValue& value, const FieldDescriptor& field, Message& out) const {
+    const bool is_string = value.kind == JsonValue::Kind::kString;
+    const auto is_like = [&](const char* regex) { return is_string && RE2::FullMatch(value.text, regex); };
+    // TimeUtil takes more than protobuf's JSON has.
+    if (auto* const time = DynamicCastToGenerated<google::protobuf::Timestamp>(&out)) {
+      constexpr char kTime[] = R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d))";
+      if (is_like(kTime) && TimeUtil::FromString(value.text, time)) return absl::OkStatus();
+      return MustBe(value, field, R"(a time as "2030-01-31T12:00:00Z")");
+    }
+    if (auto* const duration = DynamicCastToGenerated<google::protobuf::Duration>(&out)) {
+      if (is_like(R"(-?\d{1,12}(\.\d{1,9})?s)") && TimeUtil::FromString(value.text, duration)) return absl::OkStatus();
+      return MustBe(value, field, R"(a duration as "30s" or "0.5s")");
+    }
+    return ReadObject(value, out);
+  }
+
+  const std::string_view text_;
 };
-
-const FieldDescriptor* FindField(const google::protobuf::Descriptor& descriptor, const std::string& name) {
-  for (int i = 0; i < descriptor.field_count(); ++i) {
-    const FieldDescriptor* const field = descriptor.field(i);
-    if (field->name() == name || field->json_name() == name) return field;
-  }
-  return nullptr;
-}
 
 }  // namespace
 
-// Recurses as deep as the JSON, which has a bound.
-std::optional<JsonConversionError> JsonToMessage(const JsonValue& object, Message& out) {
-  std::set<const void*> seen;  // Fields, and oneofs.
-  for (size_t i = 0; i < object.elements.size(); ++i) {
-    const JsonName& name = object.names[i];
-    const auto error_at_name = [&](std::string_view message) {
-      return JsonConversionError{name.offset_bytes, StrCat("`", name.text, "` ", message)};
-    };
-    const FieldDescriptor* const field = FindField(*out.GetDescriptor(), name.text);
-    if (field == nullptr) return error_at_name(StrCat("is no field of ", out.GetDescriptor()->name()));
-    CHECK(!field->is_map());
-    if (!seen.insert(field).second) return error_at_name("is there twice");
-    const auto* const oneof = field->real_containing_oneof();
-    if (oneof != nullptr && !seen.insert(oneof).second) return error_at_name("excludes another that is there");
-    const JsonValue& value = object.elements[i];
-    FieldSetter setter(out, *field);
-    if (!field->is_repeated()) {
-      if (ConversionResult error = setter.Set(value)) return error;
-      continue;
-    }
-    if (value.kind != JsonValue::Kind::kArray) {
-      return ConversionError(value, StrCat(field->name(), " must be an array in brackets"));
-    }
-    for (const JsonValue& element : value.elements) {
-      if (ConversionResult error = setter.Set(element)) return error;
-    }
+std::string ValueNames(const EnumDescriptor& type) {
+  std::string names;
+  for (int i = 0; i < type.value_count(); ++i) {
+    if (type.value(i)->number() != 0) names += StrCat(names.empty() ? "" : ", ", type.value(i)->name());
   }
-  return {};
+  return names;
+}
+
+absl::Status ReadConfigJson(std::string_view text, Message& out) {
+  const absl::StatusOr<JsonValue> json = ParseJson(text);
+  return json.ok() ? JsonConverter(text).ReadObject(*json, out) : json.status();
 }
 
 }  // namespace transportd

@@ -1,9 +1,7 @@
 #include "server/policy/config_text.h"
 
 #include <algorithm>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "google/protobuf/descriptor.h"
@@ -22,31 +20,26 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::TextFormat;
 
-constexpr size_t kMaxConfigBytes = 4 * 1024 * 1024;
-constexpr int kMaxTextDepth = 32;
+constexpr int kMaxTextDepth = 32;  // No message of ours is half as deep.
 
-absl::Status ConfigError(std::string_view file_name, std::string_view line_and_column, std::string_view message) {
-  return absl::InvalidArgumentError(ToAbsl(StrCat(file_name, ":", line_and_column, ": ", message)));
-}
-
-std::string LineAndColumnFromZero(int line, int column) {
-  return StrCat(std::max(line, 0) + 1, ":", std::max(column, 0) + 1);
-}
-
-class FirstError final : public google::protobuf::io::ErrorCollector {
+// Keeps the first errors, one a line. Threading: a value.
+class TextErrors final : public google::protobuf::io::ErrorCollector {
  public:
+  explicit TextErrors(std::string_view file_name) : file_name_(file_name) {}
+
   void AddError(int line, int column, const std::string& message) override {
-    if (!line_and_column_.empty()) return;
-    line_and_column_ = LineAndColumnFromZero(line, column);
-    message_ = message;
+    if (++count_ > kMaxCount) return;
+    text_ += StrCat(text_.empty() ? "" : "\n", file_name_, ":", std::max(line, 0) + 1, ":", std::max(column, 0) + 1,
+                    ": ", message);
   }
-  absl::Status ToStatus(std::string_view file_name) const {
-    return ConfigError(file_name, line_and_column_.empty() ? "1:1" : line_and_column_, message_);
-  }
+
+  absl::Status ToStatus() const { return text_.empty() ? absl::OkStatus() : absl::InvalidArgumentError(text_); }
 
  private:
-  std::string line_and_column_;
-  std::string message_ = "no textproto";
+  static constexpr int kMaxCount = 20;
+  const std::string_view file_name_;
+  std::string text_;
+  int count_ = 0;
 };
 
 // What protobuf's reader lets through: an enum's number without a name, an escape that makes text no UTF-8.
@@ -56,7 +49,7 @@ std::string OffenceOf(const Message& message, const FieldDescriptor& field, int 
     const int number = field.is_repeated() ? reflection.GetRepeatedEnumValue(message, &field, index)
                                            : reflection.GetEnumValue(message, &field);
     if (field.enum_type()->FindValueByNumber(number) == nullptr) {
-      return StrCat(field.name(), ": ", number, " is no ", field.enum_type()->full_name());
+      return StrCat("`", field.name(), "` must be one of ", ValueNames(*field.enum_type()));
     }
   }
   if (field.type() == FieldDescriptor::TYPE_STRING) {
@@ -64,13 +57,13 @@ std::string OffenceOf(const Message& message, const FieldDescriptor& field, int 
     const std::string& text = field.is_repeated()
                                   ? reflection.GetRepeatedStringReference(message, &field, index, &scratch)
                                   : reflection.GetStringReference(message, &field, &scratch);
-    if (!IsUtf8(text)) return StrCat(field.name(), " must be UTF-8");
+    if (!IsUtf8(text)) return StrCat("`", field.name(), "` must be UTF-8");
   }
   return "";
 }
 
 // Recurses as deep as the text, which has a bound.
-absl::Status CheckText(const Message& message, const TextFormat::ParseInfoTree& places, std::string_view file_name) {
+void CheckText(const Message& message, const TextFormat::ParseInfoTree& places, TextErrors& errors) {
   std::vector<const FieldDescriptor*> fields;
   const google::protobuf::Reflection& reflection = *message.GetReflection();
   reflection.ListFields(message, &fields);
@@ -82,51 +75,51 @@ absl::Status CheckText(const Message& message, const TextFormat::ParseInfoTree& 
         const Message& child = field->is_repeated() ? reflection.GetRepeatedMessage(message, field, i)
                                                     : reflection.GetMessage(message, field);
         const TextFormat::ParseInfoTree* const child_places = places.GetTreeForNested(field, index);
-        if (child_places == nullptr) continue;
-        if (absl::Status status = CheckText(child, *child_places, file_name); !status.ok()) return status;
+        if (child_places != nullptr) CheckText(child, *child_places, errors);
       } else if (const std::string offence = OffenceOf(message, *field, i); !offence.empty()) {
         const TextFormat::ParseLocation place = places.GetLocation(field, index);
-        return ConfigError(file_name, LineAndColumnFromZero(place.line, place.column), offence);
+        errors.AddError(place.line, place.column, offence);
       }
     }
   }
-  return absl::OkStatus();
 }
 
 absl::Status ReadTextproto(std::string_view text, std::string_view file_name, Message& out) {
   TextFormat::Parser parser;
-  FirstError error;
+  TextErrors errors(file_name);
   TextFormat::ParseInfoTree places;
-  parser.RecordErrorsTo(&error);
+  parser.RecordErrorsTo(&errors);
   parser.WriteLocationsTo(&places);
   parser.SetRecursionLimit(kMaxTextDepth);
   google::protobuf::io::ArrayInputStream input(text.data(), static_cast<int>(text.size()));
-  if (!parser.Parse(&input, &out)) return error.ToStatus(file_name);
-  return CheckText(out, places, file_name);
-}
-
-absl::Status ReadJson(std::string_view text, std::string_view file_name, Message& out) {
-  const absl::StatusOr<JsonValue> json = ParseJson(text);
-  if (!json.ok())
-    return absl::InvalidArgumentError(ToAbsl(StrCat(file_name, ":", std::string(json.status().message()))));
-  const std::optional<JsonConversionError> error = JsonToMessage(*json, out);
-  return error ? ConfigError(file_name, LineAndColumn(text, error->offset_bytes), error->message) : absl::OkStatus();
+  if (parser.Parse(&input, &out)) {
+    CheckText(out, places, errors);
+  } else if (errors.ToStatus().ok()) {
+    errors.AddError(0, 0, "no textproto");
+  }
+  return errors.ToStatus();
 }
 
 }  // namespace
 
 absl::Status ReadConfigText(std::string_view text, std::string_view file_name, Message& out) {
+  const auto fail = [&](std::string_view what) { return absl::InvalidArgumentError(StrCat(file_name, ": ", what)); };
   out.Clear();
-  if (text.size() > kMaxConfigBytes) return ConfigError(file_name, "1:1", "the file must be at most 4 MiB");
-  size_t utf8_bytes = 0;
-  while (utf8_bytes < text.size()) {
-    const size_t length = Utf8Length(text.substr(utf8_bytes));
-    if (length == 0) return ConfigError(file_name, LineAndColumn(text, utf8_bytes), "the file must be UTF-8");
-    utf8_bytes += length;
+  if (text.size() > kMaxConfigBytes) return fail(StrCat("it must be at most ", kMaxConfigBytes, " bytes long"));
+  for (size_t i = 0, length = 0; i < text.size(); i += length) {
+    length = Utf8Length(text.substr(i));
+    if (length == 0)
+      return absl::InvalidArgumentError(StrCat(file_name, ":", LineAndColumn(text, i), ": must be UTF-8"));
   }
   const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first != std::string_view::npos && text[first] == '{') return ReadJson(text, file_name, out);
-  return ReadTextproto(text, file_name, out);
+  if (first != std::string_view::npos && text[first] == '{') {
+    const absl::Status status = ReadConfigJson(text, out);
+    if (!status.ok()) return absl::InvalidArgumentError(StrCat(file_name, ":", std::string(status.message())));
+  } else if (absl::Status status = ReadTextproto(text, file_name, out); !status.ok()) {
+    return status;
+  }
+  if (out.ByteSizeLong() > 0) return absl::OkStatus();
+  return fail(StrCat("it says nothing; it must be a ", out.GetTypeName(), " in textproto or JSON"));
 }
 
 }  // namespace transportd

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "server/policy/config_file.h"
+#include "server/policy/config_text.h"
 #include "server/policy/identities_file.h"
 #include "server/policy/identity.h"
 #include "server/policy/jwt.h"
@@ -16,8 +17,6 @@
 
 namespace transportd {
 namespace {
-
-constexpr size_t kMaxIdentitiesBytes = 4 * 1024 * 1024;
 
 absl::Status InvalidCredentials(std::string_view message) {
   return MakeError(absl::StatusCode::kUnauthenticated, "INVALID_CREDENTIALS", message);
@@ -82,7 +81,7 @@ absl::StatusOr<std::shared_ptr<const FileIdentifier::Identities>> FileIdentifier
   auto loaded = std::make_shared<Identities>();
   if (file.empty()) return loaded;
   loaded->files.push_back(file);
-  const absl::StatusOr<std::string> text = ReadConfigFile(file, kMaxIdentitiesBytes);
+  const absl::StatusOr<std::string> text = ReadConfigFile(file, kMaxConfigBytes);
   if (!text.ok()) return text.status();
   const absl::StatusOr<v1::Identities> identities = ReadIdentities(*text, file);
   if (!identities.ok()) return identities.status();

@@ -89,8 +89,12 @@ class JsonReader final {
     }
   }
 
+  bool FailNoValue(std::optional<size_t> offset = {}) {
+    return Fail("here must come a value: text in double quotes, a number, true, false, [ … ] or { … }", offset);
+  }
+
   bool ReadWord(std::string_view word, JsonValue::Kind kind, JsonValue& out) {
-    if (text_.substr(at_, word.size()) != word) return Fail("a JSON value is missing");
+    if (text_.substr(at_, word.size()) != word) return FailNoValue();
     out.kind = kind;
     at_ += word.size();
     return true;
@@ -105,7 +109,7 @@ class JsonReader final {
   bool ReadNumber(JsonValue& out) {
     const size_t begin = at_;
     Take('-');
-    if (!IsDigit(Peek())) return Fail("a JSON value is missing", begin);
+    if (!IsDigit(Peek())) return FailNoValue(begin);
     if (Take('0') ? IsDigit(Peek()) : !ReadDigits()) return Fail("a number does not begin with 0", begin);
     if (Take('.') && !ReadDigits()) return Fail("a digit is missing");
     if (Take('e') || Take('E')) {
@@ -126,7 +130,7 @@ class JsonReader final {
       if (!ReadValue(out.elements.emplace_back(), depth)) return false;
       SkipSpace();
       if (Take(']')) return true;
-      if (!Take(',')) return Fail("`,` or `]` is missing");
+      if (!Take(',')) return Fail("here must come `,` or `]`");
     }
   }
 
@@ -139,14 +143,14 @@ class JsonReader final {
       SkipSpace();
       JsonName& name = out.names.emplace_back();
       name.offset_bytes = at_;
-      if (Peek() != '"') return Fail("a name in quotes is missing");
+      if (Peek() != '"') return Fail("here must come a name in double quotes");
       if (!ReadString(name.text)) return false;
       SkipSpace();
-      if (!Take(':')) return Fail("`:` is missing");
+      if (!Take(':')) return Fail("here must come `:`");
       if (!ReadValue(out.elements.emplace_back(), depth)) return false;
       SkipSpace();
       if (Take('}')) return CheckNames(out);
-      if (!Take(',')) return Fail("`,` or `}` is missing");
+      if (!Take(',')) return Fail("here must come `,` or `}`");
     }
   }
 
@@ -169,9 +173,10 @@ class JsonReader final {
     size_t plain = begin;  // Where what is not yet in `out` begins.
     const auto copy = [&] { out.append(text_.substr(plain, at_ - plain)); };
     for (;;) {
-      if (at_ == text_.size()) return Fail("`\"` is missing");
+      if (at_ == text_.size()) return Fail("this text has no end", begin - 1);
       const char c = text_[at_];
-      if (static_cast<unsigned char>(c) < 0x20) return Fail("a control character must be written as \\uXXXX");
+      if (static_cast<unsigned char>(c) < 0x20)
+        return Fail("a control character, as a line's end, is written \\n or \\u000a");
       if (c == '"') break;
       if (c != '\\') {
         ++at_;
@@ -198,7 +203,8 @@ class JsonReader final {
       return true;
     }
     uint32_t code_point = 0;
-    if (!Take('u') || !ReadHex(code_point)) return Fail("no escape of JSON's", begin);
+    if (!Take('u') || !ReadHex(code_point))
+      return Fail(R"(after \ must come one of " \ / b f n r t, or u and four hexadecimal digits)", begin);
     const bool is_low = code_point >= 0xdc00 && code_point < 0xe000;
     if (code_point >= 0xd800 && code_point < 0xdc00) {
       uint32_t low = 0;

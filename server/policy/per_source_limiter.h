@@ -20,13 +20,15 @@ namespace transportd {
 
 // Threading: a value.
 struct PerSourceOptions {
-  size_t max_open_count = 32;          // Unauthenticated connections of one source.
-  size_t max_total_open_count = 1024;  // Of all.
+  uint32_t max_open_count = 32;        // Unauthenticated connections of one source.
+  size_t max_total_open_count = 1024;  // Of all sources.
   // As OpenSSH's PerSourcePenalties (sshd_config(5)): each failure adds to the source's penalty, which passes with
   // time; from the minimum on the source is refused until it is over.
   std::chrono::nanoseconds failure_penalty = std::chrono::seconds(5);
   std::chrono::nanoseconds min_penalty = std::chrono::seconds(15);
   std::chrono::nanoseconds max_penalty = std::chrono::minutes(10);
+  // False: failures are counted, and nobody is refused for them.
+  bool refuse_after_failures = true;
   // Sources with a penalty; of more, the one that is over first is forgotten.
   size_t max_penalty_count = 65536;
 };
@@ -68,11 +70,22 @@ class PerSourceLimiter final {
   ~PerSourceLimiter();
 
   // RESOURCE_EXHAUSTED / QUOTA_EXCEEDED: the source has too many, all have too many, or it is punished; close the
-  // connection. INVALID_ARGUMENT / INVALID_HOST for what is no numeric address.
-  absl::StatusOr<Lease> Admit(const SocketAddress& peer);
+  // connection. INVALID_ARGUMENT / INVALID_HOST for what is no numeric address. `is_news`, which may be null: it is the
+  // first refusal for this cause, and worth a record.
+  absl::StatusOr<Lease> Admit(const SocketAddress& peer, bool* is_news = nullptr);
 
-  // Its client could not say who it is.
-  void AuthFailed(const SocketAddress& peer);
+  // What a failure led to. Threading: a value.
+  struct Failure {
+    bool is_refused = false;  // The source's connections are from now on.
+    // Set when it is worth a record, so that a source has few of them however often it tries: how many there were since
+    // the last one.
+    std::optional<uint64_t> unrecorded_count = {};
+  };
+  // Its client could not say who it is. Unix sockets are one source here, which is never refused.
+  Failure AuthFailed(const SocketAddress& peer);
+
+  // All places are taken: of all sources together.
+  bool IsFull() const;
 
   // For metrics. Threading: a value.
   struct Counts {

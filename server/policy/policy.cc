@@ -16,7 +16,7 @@
 #include "server/policy/names.h"
 #include "server/policy/policy_file.h"
 #include "server/policy/principal_map.h"
-#include "server/policy/quota_merge.h"
+#include "server/policy/real_paths.h"
 #include "transports/base/check.h"
 #include "transports/base/str_cat.h"
 
@@ -101,9 +101,11 @@ struct Role {
 
 struct Deny {
   std::string rule;
-  const v1::Deny* message;
   std::optional<AddressSet> connect;
   std::optional<AddressSet> listen;
+  // With what they lead to: a program is asked about by its real path, a path is used without following links.
+  std::vector<std::string> run;
+  std::vector<std::string> path;
 };
 
 template <typename T>
@@ -117,7 +119,7 @@ void MergeSorted(const std::vector<T>& from, std::vector<T>& into) {
 struct Subject {
   std::vector<size_t> roles;    // By name.
   std::vector<size_t> denials;  // By name.
-  v1::Quota quota;
+  std::vector<const v1::Quota*> quotas;
 
   void Merge(const Subject& other) {
     MergeSorted(other.roles, roles);
@@ -283,7 +285,8 @@ class Policy::Rules final {
 Policy::Rules::Rules(v1::Policy message) : message_(std::move(message)), sha256_(Sha256Hex(message_)) {
   for (const v1::Role* role : SortedByName(message_.role())) AddRole(*role);
   for (const v1::Deny* deny : SortedByName(message_.deny())) {
-    Deny& compiled = denials_.emplace_back(Deny{StrCat("deny/", deny->name()), deny, std::nullopt, std::nullopt});
+    Deny& compiled = denials_.emplace_back(Deny{StrCat("deny/", deny->name()), std::nullopt, std::nullopt,
+                                                WithRealPaths(deny->run()), WithRealPaths(deny->path())});
     if (deny->has_connect()) compiled.connect.emplace(deny->connect());
     if (deny->has_listen()) compiled.listen.emplace(deny->listen());
     const size_t index = denials_.size() - 1;
@@ -301,7 +304,7 @@ Policy::Rules::Rules(v1::Policy message) : message_(std::move(message)), sha256_
   subjects_.ForEach([](Subject& subject) { subject.Merge({}); });
   subjects_.Complete();
   subjects_.ForEach([&](Subject& subject) {
-    for (const size_t index : subject.roles) MergeQuota(roles_[index].message->quota(), subject.quota);
+    for (const size_t index : subject.roles) subject.quotas.push_back(&roles_[index].message->quota());
   });
 }
 
@@ -356,8 +359,17 @@ Decision Policy::Rules::ConnectOrSend(const Subject& subject, const Action& acti
   if (action.protocol == ActionProtocol::kNone) return Refuse(kBadAction);
   const std::optional<Place> place = PlaceOf(action.address, action.protocol, action.host, self);
   if (!place) return Refuse(kBadAddress);
-  const std::string_view denial =
-      FirstDenial(subject, [&](const Deny& deny) { return deny.connect && deny.connect->Denies(*place, self); });
+  // The kernel takes 0.0.0.0 for 127.0.0.1, and :: for ::1.
+  std::optional<Place> loopback;
+  if (place->address.IsWildcard()) {
+    const bool is_v4 = place->address.is_v4;
+    loopback = *place;
+    loopback->address = is_v4 ? IpAddress::V4(0x7f00'0001) : IpAddress{.is_v4 = false, .high = 0, .low = 1};
+    loopback->address_class = Classify(loopback->address, place->port, action.protocol, self);
+  }
+  const std::string_view denial = FirstDenial(subject, [&](const Deny& deny) {
+    return deny.connect && (deny.connect->Denies(*place, self) || (loopback && deny.connect->Denies(*loopback, self)));
+  });
   if (!denial.empty()) return Refuse(denial, place->address_class);
   const std::string_view grant = FirstGrant(subject, &Role::connect, [&](const Connect& connect) {
     return connect.protocols.Has(action.protocol) && connect.to.Grants(*place);
@@ -480,7 +492,7 @@ Decision Policy::Rules::ToRun(const Subject& subject, const Action& action) cons
   if (!IsCanonicalPath(action.path)) return Refuse(kBadPath);
   if (!action.folder.empty() && !IsCanonicalFolder(action.folder)) return Refuse(kBadPath);
   const std::string_view denial =
-      FirstDenial(subject, [&](const Deny& deny) { return AnyMatches(deny.message->run(), action.path, MatchesPath); });
+      FirstDenial(subject, [&](const Deny& deny) { return AnyMatches(deny.run, action.path, MatchesPath); });
   if (!denial.empty()) return Refuse(denial);
   const Run* best = nullptr;
   for (const size_t index : subject.roles) {
@@ -496,8 +508,8 @@ Decision Policy::Rules::UsePath(const Subject& subject, const Action& action) co
   const std::optional<v1::PathGrant::Use> use = UseOf(action.use);
   if (!use) return Refuse(kBadAction);
   if (!IsPath(action.path)) return Refuse(kBadPath);
-  const std::string_view denial = FirstDenial(
-      subject, [&](const Deny& deny) { return AnyMatches(deny.message->path(), action.path, MatchesPathPattern); });
+  const std::string_view denial =
+      FirstDenial(subject, [&](const Deny& deny) { return AnyMatches(deny.path, action.path, MatchesPathPattern); });
   if (!denial.empty()) return Refuse(denial);
   const std::string_view grant = FirstGrant(subject, &Role::path, [&](const Path& path) {
     const auto& uses = path.grant->uses();
@@ -598,7 +610,9 @@ std::vector<PortRange> Policy::PortsFor(std::string_view principal, const Action
   return rules_->PortsFor(principal, action, self_);
 }
 
-const v1::Quota& Policy::QuotaFor(std::string_view principal) const { return rules_->SubjectOf(principal).quota; }
+std::span<const v1::Quota* const> Policy::QuotasFor(std::string_view principal) const {
+  return rules_->SubjectOf(principal).quotas;
+}
 
 bool Policy::HasRole(std::string_view principal) const { return !rules_->SubjectOf(principal).roles.empty(); }
 

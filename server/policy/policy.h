@@ -3,6 +3,7 @@
 #define TRANSPORTD_SERVER_POLICY_POLICY_H_
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,7 +34,7 @@ struct Decision {
 class Policy final {
  public:
   // INVALID_ARGUMENT with all of ValidatePolicy's sentences when `policy` is not a valid one. `self`: what is class
-  // SELF.
+  // SELF. Looks in the file system where denied programs and paths lead now.
   static absl::StatusOr<std::shared_ptr<const Policy>> Compile(v1::Policy policy, SelfAddresses self = {});
 
   // The same rules with other addresses of class SELF: listeners were opened, an interface has come. Cheap.
@@ -64,9 +65,8 @@ class Policy final {
   // anywhere, if Decide allows it. What denials close is not in it, nor what is SELF.
   std::vector<PortRange> PortsFor(std::string_view principal, const Action& action) const;
 
-  // Of all roles that `principal` has, the largest of each; unset: no role says. The bursts of its rates are at
-  // least 1.
-  const v1::Quota& QuotaFor(std::string_view principal) const;
+  // What the roles of `principal` say of quotas, for MergeQuotas; they live as long as this.
+  std::span<const v1::Quota* const> QuotasFor(std::string_view principal) const;
 
   // Whether a binding has it.
   bool HasRole(std::string_view principal) const;

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "server/policy/audit_record.h"
 #include "server/policy/request_check.h"
 #include "transports/api/error.h"
 
@@ -37,6 +38,13 @@ absl::Status PolicyAuthorizer::Authorize(const Caller& caller, const Access& acc
   // Nothing is recorded when it is allowed: the session that is opened or used says more.
   if (services_.policies->current()->Decide(caller.principal, Action()).allowed) return absl::OkStatus();
   return Judge(services_, caller, /*session=*/nullptr, access.method, Action());
+}
+
+void PolicyAuthorizer::NamedForeignSession(const Caller& caller) const {
+  AuditRecord record;
+  record.event = AuditEvent::kSessionForeign;
+  FillSession(record, caller, /*session=*/nullptr);
+  services_.audit->Write(record).IgnoreError();  // It is refused already.
 }
 
 }  // namespace transportd

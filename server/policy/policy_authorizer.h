@@ -23,6 +23,7 @@ class PolicyAuthorizer final : public Authorizer {
                                                           std::string_view session_id) const override {
     return OpenPolicyGuard(services_, caller, session_id);
   }
+  void NamedForeignSession(const Caller& caller) const override;
 
  private:
   const PolicyServices services_;

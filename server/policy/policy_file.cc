@@ -1,6 +1,7 @@
 #include "server/policy/policy_file.h"
 
-#include "server/policy/message_file.h"
+#include "server/policy/config_file.h"
+#include "server/policy/config_text.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd {
@@ -22,13 +23,13 @@ absl::Status InFile(std::string_view file_name, const absl::Status& status) {
 
 absl::StatusOr<v1::Policy> ReadPolicy(std::string_view text, std::string_view file_name) {
   v1::Policy policy;
-  if (absl::Status status = ReadMessage(text, file_name, policy); !status.ok()) return status;
+  if (absl::Status status = ReadConfigText(text, file_name, policy); !status.ok()) return status;
   if (absl::Status status = ValidatePolicy(policy); !status.ok()) return InFile(file_name, status);
   return policy;
 }
 
 absl::StatusOr<v1::Policy> ReadPolicyFile(const std::string& path) {
-  const absl::StatusOr<std::string> text = ReadTextFile(path);
+  const absl::StatusOr<std::string> text = ReadConfigFile(path, kMaxConfigBytes);
   return text.ok() ? ReadPolicy(*text, path) : text.status();
 }
 

@@ -11,7 +11,7 @@
 
 namespace transportd {
 
-// Text as `--policy` takes it: see ReadMessage; and valid. INVALID_ARGUMENT, one offence a line, each with what is
+// Text as `--policy` takes it: see ReadConfigText; and valid. INVALID_ARGUMENT, one offence a line, each with what is
 // allowed. `file_name` is for the messages. Any thread.
 absl::StatusOr<v1::Policy> ReadPolicy(std::string_view text, std::string_view file_name);
 // The same of a file: the kernel's error when it cannot be read. Blocks.

@@ -63,28 +63,21 @@ struct Granted {
   std::string folder = {};
 };
 
-void FillSession(AuditRecord& record, const Caller& caller, AuditSession* session) {
-  record.session = session;
-  record.principal = caller.principal;
-  record.auth_method = caller.method;
-  record.credential = caller.credential;
-  record.peer = caller.peer;
-}
-
 // What a session's operations share with it.
 struct Context {
   PolicyServices services;
   Caller caller;
   AuditSession audit;
   QuotaTable::Lease session_lease = {};
+  QuotaTable::Lease buffers = {};  // Of the guard's thread.
 
   Context(const PolicyServices& the_services, const Caller& the_caller, std::string_view session_id)
       : services(the_services), caller(the_caller), audit(session_id) {}
 
   Quota QuotaNow() const {
     const std::shared_ptr<const Policy> policy = services.policies->current();
-    const v1::Quota* const roles[] = {&policy->QuotaFor(caller.principal)};
-    return MergeQuotas(roles, services.default_quota);
+    const v1::Quota* const all[] = {&policy->message().principal_quota()};
+    return MergeQuotas(policy->QuotasFor(caller.principal), MergeQuotas(all, DefaultPrincipalQuota()));
   }
 
   absl::Status Reject(const absl::Status& status, std::string_view quota, std::string_view method) {
@@ -339,6 +332,8 @@ class PolicyGate final : public OperationGate {
 class PolicyGuard final : public SessionGuard {
  public:
   explicit PolicyGuard(std::shared_ptr<Context> context) : context_(std::move(context)) {}
+  // What it has opened may be there for longer.
+  ~PolicyGuard() override { context_->buffers.Release(); }
 
   absl::Status Check(std::string_view method, const Action& action) override {
     if (action.kind == ActionKind::kResolve) {
@@ -371,8 +366,15 @@ class PolicyGuard final : public SessionGuard {
 
   Bounds GetBounds() const override {
     const Quota quota = context_->QuotaNow();
-    return {.age = quota.session_age, .idle = quota.session_idle};
+    const uint64_t buffered_bytes = quota[QuotaKind::kBufferedBytes];
+    return {.age = quota.session_age,
+            .idle = quota.session_idle,
+            .buffered_bytes = buffered_bytes,
+            .buffered_share_bytes = buffered_bytes / std::max<uint64_t>(1, quota[QuotaKind::kSessions])};
   }
+
+  void SetBufferedBytes(uint64_t bytes) override { context_->buffers.Set(bytes); }
+  uint64_t PrincipalBufferedBytes() const override { return context_->buffers.PrincipalAmount(); }
 
   void Closed(std::string_view cause, bool expired) override {
     AuditRecord record;
@@ -387,6 +389,14 @@ class PolicyGuard final : public SessionGuard {
 };
 
 }  // namespace
+
+void FillSession(AuditRecord& record, const Caller& caller, AuditSession* session) {
+  record.session = session;
+  record.principal = caller.principal;
+  record.auth_method = caller.method;
+  record.credential = caller.credential;
+  record.peer = caller.peer;
+}
 
 absl::Status Judge(const PolicyServices& services, const Caller& caller, AuditSession* session, std::string_view method,
                    const Action& action, std::string_view requested, Decision* decision_out,
@@ -437,6 +447,10 @@ absl::StatusOr<std::unique_ptr<SessionGuard>> OpenPolicyGuard(const PolicyServic
   absl::StatusOr<QuotaTable::Lease> lease = context->Take(QuotaKind::kSessions, "transportd.v1.EventLoop.OpenSession");
   if (!lease.ok()) return lease.status();
   context->session_lease = *std::move(lease);
+  absl::StatusOr<QuotaTable::Lease> buffers =
+      services.quotas->Take(caller.principal, QuotaKind::kBufferedBytes, Quota(), /*amount=*/0);
+  if (!buffers.ok()) return buffers.status();
+  context->buffers = *std::move(buffers);
   if (absl::Status status = Judge(services, caller, &context->audit, "transportd.v1.EventLoop.OpenSession", Action());
       !status.ok()) {
     return status;

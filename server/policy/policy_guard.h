@@ -19,8 +19,10 @@ struct PolicyServices {
   const PolicyStore* policies = nullptr;
   AuditLog* audit = nullptr;
   QuotaTable* quotas = nullptr;
-  Quota default_quota = {};  // Of a principal, where its roles do not say.
 };
+
+// Who does it, and in which session; null: in none. The record points to both.
+void FillSession(AuditRecord& record, const Caller& caller, AuditSession* session);
 
 // What a decision was, and the record that says so. Threading: any thread.
 //

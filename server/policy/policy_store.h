@@ -34,11 +34,13 @@ class PolicyStore final {
   // Another one whenever one of them has changed.
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
 
-  // What is class SELF from now on, this host's addresses aside.
-  absl::Status SetSelf(SelfAddresses self) ABSL_LOCKS_EXCLUDED(mutex_);
+  // What is class SELF from now on, this host's addresses aside. As RefreshSelf.
+  absl::Status SetSelf(SelfAddresses self);
 
-  // Reads both again, and this host's addresses. An error changes nothing. Blocks as disks do; one call of this or
-  // SetSelf at a time.
+  // This host's addresses may have changed. An error changes nothing. One call of this, SetSelf or Reload at a time.
+  absl::Status RefreshSelf();
+
+  // Reads both again. An error changes nothing. Blocks as disks do.
   absl::Status Reload();
 
  private:
@@ -49,6 +51,9 @@ class PolicyStore final {
 
   PolicyStore(Options options, Policies policies);
   static absl::StatusOr<Policies> Read(const Options& options);
+  // With this host's addresses, as they are now.
+  static absl::StatusOr<SelfAddresses> AllSelf(const Options& options);
+  void Replace(Policies policies);
 
   Options options_;  // Reload's and SetSelf's.
   std::atomic<uint64_t> generation_{1};

@@ -16,6 +16,7 @@
 #include "server/policy/ip_address.h"
 #include "server/policy/names.h"
 #include "server/policy/policy_file.h"
+#include "server/policy/principal.h"
 #include "transportd/v1/admin.pb.h"
 #include "transportd/v1/types.pb.h"
 #include "transports/base/str_cat.h"
@@ -25,10 +26,10 @@ namespace {
 
 constexpr size_t kMaxOffences = 50;
 constexpr size_t kMaxNameBytes = 64;
-constexpr size_t kMaxPrincipalBytes = 256;
 constexpr size_t kMaxQuotedBytes = 80;
 constexpr int64_t kMaxDurationSeconds = 315'576'000'000;
 constexpr double kMaxRate = 1'000'000;
+constexpr uint64_t kMinBufferedBytes = 65536;
 constexpr char kNameRule[] = "a name is 1 to 64 of a-z, 0-9, `-`, `_` and `.`";
 
 bool IsOneOf(char c, std::string_view allowed) { return allowed.find(c) != std::string_view::npos; }
@@ -153,6 +154,7 @@ class Validator final {
   void CheckOption(const v1::OptionGrant& grant, const std::string& path);
   void CheckAdmin(const v1::AdminGrant& grant, const std::string& path);
   void CheckQuota(const v1::Quota& quota, const std::string& path);
+  void CheckServiceQuota(const v1::Quota& quota);
   void CheckRate(const v1::Rate& rate, const std::string& path);
   void CheckDeny(const v1::Deny& deny, const std::string& path);
   void CheckDuration(const google::protobuf::Duration& duration, const std::string& path);
@@ -189,6 +191,8 @@ void Validator::Check(const v1::Policy& policy) {
     CheckName(path, policy.deny(i).name(), denials);
     CheckDeny(policy.deny(i), path);
   }
+  CheckQuota(policy.principal_quota(), "principal_quota");
+  CheckServiceQuota(policy.service_quota());
 }
 
 absl::Status Validator::Result() const {
@@ -201,11 +205,8 @@ void Validator::CheckPrincipals(const std::string& path,
                                 const google::protobuf::RepeatedPtrField<std::string>& principals) {
   for (int i = 0; i < principals.size(); ++i) {
     const std::string& principal = principals[i];
-    const bool is_printable =
-        std::all_of(principal.begin(), principal.end(), [](char c) { return c > ' ' && c < '\x7f'; });
-    if (principal.empty() || principal.size() > kMaxPrincipalBytes || !is_printable) {
-      Add(Item(path, "principals", i),
-          StrCat(Quoted(principal), ": a principal is 1 to 256 printable ASCII characters without spaces"));
+    if (!IsPrincipal(principal)) {
+      Add(Item(path, "principals", i), StrCat(Quoted(principal), ": a principal is ", kPrincipalRule));
     } else if (principal.find('*') < principal.size() - 1) {
       Add(Item(path, "principals", i), StrCat(Quoted(principal), ": `*` may stand at the end only"));
     }
@@ -447,11 +448,23 @@ void Validator::CheckRate(const v1::Rate& rate, const std::string& path) {
 }
 
 void Validator::CheckQuota(const v1::Quota& quota, const std::string& path) {
+  if (quota.has_buffered_bytes() && quota.buffered_bytes() < kMinBufferedBytes) {
+    Add(path + ".buffered_bytes", "must be at least 65536");
+  }
   if (quota.has_connects()) CheckRate(quota.connects(), path + ".connects");
   if (quota.has_spawns()) CheckRate(quota.spawns(), path + ".spawns");
   if (quota.has_resolutions()) CheckRate(quota.resolutions(), path + ".resolutions");
   if (quota.has_session_age()) CheckDuration(quota.session_age(), path + ".session_age");
   if (quota.has_session_idle()) CheckDuration(quota.session_idle(), path + ".session_idle");
+}
+
+void Validator::CheckServiceQuota(const v1::Quota& quota) {
+  CheckQuota(quota, "service_quota");
+  if (quota.has_buffered_bytes()) {
+    Add("service_quota.buffered_bytes", "is of one principal; --buffered-bytes bounds those of all");
+  }
+  if (quota.has_session_age()) Add("service_quota.session_age", "is of one principal; give it in principal_quota");
+  if (quota.has_session_idle()) Add("service_quota.session_idle", "is of one principal; give it in principal_quota");
 }
 
 void Validator::CheckDeny(const v1::Deny& deny, const std::string& path) {

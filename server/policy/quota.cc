@@ -49,13 +49,12 @@ void Raise(std::optional<T>& bound, T other) {
   if (!bound.has_value() || *bound < other) bound = other;
 }
 
-// One is larger when it has the higher average; of two that have the same, the one with the higher burst.
+// Each of its two numbers: no further role takes something away.
 void Raise(std::optional<RateLimit>& bound, const v1::Rate& rate) {
   const RateLimit other = {.per_second = rate.per_second(), .burst = rate.burst()};
-  if (!bound.has_value() || bound->per_second < other.per_second ||
-      (bound->per_second == other.per_second && BurstOf(*bound) < BurstOf(other))) {
-    bound = other;
-  }
+  RateLimit& limit = bound.has_value() ? *bound : bound.emplace(other);
+  limit.burst = static_cast<uint32_t>(std::max(BurstOf(limit), BurstOf(other)));
+  limit.per_second = std::max(limit.per_second, other.per_second);
 }
 
 }  // namespace
@@ -95,12 +94,6 @@ Quota DefaultPrincipalQuota() {
   return quota;
 }
 
-Quota DefaultServiceQuota(uint64_t memory_bytes) {
-  Quota quota;
-  quota.held = {256, 4096, 128, 32, memory_bytes / 4};
-  return quota;
-}
-
 Quota MergeQuotas(std::span<const v1::Quota* const> roles, const Quota& defaults) {
   std::array<std::optional<uint64_t>, kQuotaKindCount> held;
   std::array<std::optional<RateLimit>, kRateKindCount> rates;
@@ -135,9 +128,7 @@ Quota MergeQuotas(std::span<const v1::Quota* const> roles, const Quota& defaults
 // --- What is counted.
 
 struct QuotaTable::Totals {
-  explicit Totals(const Quota& quota) : bounds(quota.held) {}
-
-  const std::array<uint64_t, kQuotaKindCount> bounds;
+  std::array<std::atomic<uint64_t>, kQuotaKindCount> bounds = {};
   std::array<std::atomic<uint64_t>, kQuotaKindCount> held = {};
   std::array<std::atomic<uint64_t>, kQuotaKindCount> rejected_count = {};
   std::array<std::atomic<uint64_t>, kRateKindCount> rate_rejected_count = {};
@@ -151,15 +142,23 @@ struct QuotaTable::Account {
     const char* whose = "";
     if (!TryAdd(held[i], amount, bound)) {
       whose = "of this principal";
-    } else if (!TryAdd(totals->held[i], amount, totals->bounds[i])) {
+    } else if (const uint64_t all = totals->bounds[i].load(std::memory_order_relaxed);
+               !TryAdd(totals->held[i], amount, all)) {
       Subtract(held[i], amount);
       whose = "of the service";
-      bound = totals->bounds[i];
+      bound = all;
     } else {
       return absl::OkStatus();
     }
     totals->rejected_count[i].fetch_add(1, std::memory_order_relaxed);
     return Exceeded(StrCat("quota `", NameOf(kind), "` ", whose, ": at most ", bound));
+  }
+
+  void Change(QuotaKind kind, uint64_t from, uint64_t to) {
+    const auto i = static_cast<size_t>(kind);
+    // Modulo 2^64, as unsigned numbers are.
+    held[i].fetch_add(to - from, std::memory_order_relaxed);
+    totals->held[i].fetch_add(to - from, std::memory_order_relaxed);
   }
 
   void Remove(QuotaKind kind, uint64_t amount) {
@@ -174,37 +173,30 @@ struct QuotaTable::Account {
 };
 
 QuotaTable::Lease::Lease(Lease&& other) noexcept
-    : account_(std::move(other.account_)),
-      kind_(other.kind_),
-      bound_(other.bound_),
-      amount_(std::exchange(other.amount_, 0)) {}
+    : account_(std::move(other.account_)), kind_(other.kind_), amount_(std::exchange(other.amount_, 0)) {}
 
 QuotaTable::Lease& QuotaTable::Lease::operator=(Lease&& other) noexcept {
   if (this == &other) return *this;
   Release();
   account_ = std::move(other.account_);
   kind_ = other.kind_;
-  bound_ = other.bound_;
   amount_ = std::exchange(other.amount_, 0);
   return *this;
 }
 
-absl::Status QuotaTable::Lease::Grow(uint64_t more) {
+void QuotaTable::Lease::Set(uint64_t amount) {
   CHECK(account_ != nullptr);
-  absl::Status status = account_->Add(kind_, more, bound_);
-  if (status.ok()) amount_ += more;
-  return status;
+  account_->Change(kind_, std::exchange(amount_, amount), amount);
 }
 
-void QuotaTable::Lease::Shrink(uint64_t less) {
-  CHECK(less <= amount_);
-  if (less == 0) return;
-  account_->Remove(kind_, less);
-  amount_ -= less;
+uint64_t QuotaTable::Lease::PrincipalAmount() const {
+  CHECK(account_ != nullptr);
+  return account_->held[static_cast<size_t>(kind_)].load(std::memory_order_relaxed);
 }
 
 void QuotaTable::Lease::Release() {
-  Shrink(amount_);
+  if (account_ == nullptr) return;
+  account_->Remove(kind_, std::exchange(amount_, 0));
   account_.reset();
 }
 
@@ -232,12 +224,19 @@ bool QuotaTable::Bucket::IsFull(TimePoint now) const {
 // --- The table.
 
 QuotaTable::QuotaTable(const Quota& service, Clock& clock, size_t max_principal_count)
-    : service_(service),
-      clock_(clock),
-      max_principal_count_(max_principal_count),
-      totals_(std::make_shared<Totals>(service)) {}
+    : clock_(clock), max_principal_count_(max_principal_count), totals_(std::make_shared<Totals>()) {
+  SetService(service);
+}
 
 QuotaTable::~QuotaTable() = default;
+
+void QuotaTable::SetService(const Quota& service) {
+  for (size_t i = 0; i < kQuotaKindCount; ++i) {
+    totals_->bounds[i].store(service.held[i], std::memory_order_relaxed);
+  }
+  MutexLock lock(mutex_);
+  service_rates_ = service.rates;
+}
 
 std::shared_ptr<QuotaTable::Account> QuotaTable::Find(std::string_view principal) {
   if (const auto found = accounts_.find(principal); found != accounts_.end()) return found->second;
@@ -272,15 +271,12 @@ absl::StatusOr<QuotaTable::Lease> QuotaTable::Take(std::string_view principal, Q
     account = Find(principal);
   }
   if (account == nullptr) return TooManyPrincipals();
-  Lease lease(std::move(account), kind, quota[kind]);
-  if (absl::Status status = lease.Grow(amount); !status.ok()) return status;
-  return lease;
+  if (absl::Status status = account->Add(kind, amount, quota[kind]); !status.ok()) return status;
+  return Lease(std::move(account), kind, amount);
 }
 
 absl::Status QuotaTable::Spend(std::string_view principal, RateKind kind, const Quota& quota) {
   const RateLimit& limit = quota[kind];
-  const RateLimit& service_limit = service_[kind];
-  if (!IsBounded(limit) && !IsBounded(service_limit)) return absl::OkStatus();
   const auto i = static_cast<size_t>(kind);
   const auto refuse = [&](const RateLimit& exceeded, std::string_view whose, double tokens) {
     totals_->rate_rejected_count[i].fetch_add(1, std::memory_order_relaxed);
@@ -289,6 +285,8 @@ absl::Status QuotaTable::Spend(std::string_view principal, RateKind kind, const 
                                     Seconds((1 - tokens) / exceeded.per_second)));
   };
   MutexLock lock(mutex_);
+  const RateLimit& service_limit = service_rates_[i];
+  if (!IsBounded(limit) && !IsBounded(service_limit)) return absl::OkStatus();
   const TimePoint now = clock_.Now();
   Bucket* bucket = nullptr;
   if (IsBounded(limit)) {

@@ -67,11 +67,8 @@ struct Quota {
 // connects a second (50 at once), 2 spawns (8), 10 resolutions (20).
 Quota DefaultPrincipalQuota();
 
-// What the service has in all: 256 sessions, 4096 transports, 128 listeners, 32 processes, a quarter of `memory_bytes`,
-// which is the service's limit; no rates.
-Quota DefaultServiceQuota(uint64_t memory_bytes);
-
-// Of a principal's roles: each bound is the largest that a role sets; that none sets is the one of `defaults`.
+// Of a principal's roles: each bound, and each number of a rate, is the largest that a role sets; that none sets is the
+// one of `defaults`.
 Quota MergeQuotas(std::span<const v1::Quota* const> roles, const Quota& defaults);
 
 // For metrics. Threading: a value.
@@ -97,8 +94,7 @@ class QuotaTable final {
   struct Totals;
 
  public:
-  // What somebody holds; the destructor gives it back. May outlive the table. Threading: Grow and Shrink of one lease
-  // by one thread at a time.
+  // What somebody holds; the destructor gives it back. May outlive the table. Threading: one thread at a time.
   class Lease final {
    public:
     Lease() = default;
@@ -107,26 +103,26 @@ class QuotaTable final {
     ~Lease() { Release(); }
 
     uint64_t amount() const { return amount_; }
-    // Takes more, or nothing. For buffered bytes: no lock, no allocation when there is room. CHECK-fails on an empty
-    // lease.
-    absl::Status Grow(uint64_t more);
-    // Gives back some; CHECK-fails when it is more than amount().
-    void Shrink(uint64_t less);
+    // Holds so much from now on, be it above the bound: for what is measured and not asked for. No lock, no allocation.
+    // CHECK-fails on an empty lease.
+    void Set(uint64_t amount);
+    // What the principal holds of this kind, by all its leases. CHECK-fails on an empty lease.
+    uint64_t PrincipalAmount() const;
     // Gives back all, and is empty.
     void Release();
 
    private:
     friend class QuotaTable;
-    Lease(std::shared_ptr<Account> account, QuotaKind kind, uint64_t bound)
-        : account_(std::move(account)), kind_(kind), bound_(bound) {}
+    Lease(std::shared_ptr<Account> account, QuotaKind kind, uint64_t amount)
+        : account_(std::move(account)), kind_(kind), amount_(amount) {}
 
     std::shared_ptr<Account> account_;  // Shared with the table and other leases.
     QuotaKind kind_ = QuotaKind::kSessions;
-    uint64_t bound_ = 0;
     uint64_t amount_ = 0;
   };
 
-  // `service` bounds all principals together. `max_principal_count`: how many are remembered.
+  // `service` bounds all principals together; of it `held` and `rates` count. `max_principal_count`: how many are
+  // remembered.
   explicit QuotaTable(const Quota& service, Clock& clock = SystemClock(), size_t max_principal_count = 65536);
   ~QuotaTable();
 
@@ -136,6 +132,9 @@ class QuotaTable final {
 
   // One attempt.
   absl::Status Spend(std::string_view principal, RateKind kind, const Quota& quota);
+
+  // From now on these bound all together. Nobody loses what he has.
+  void SetService(const Quota& service);
 
   QuotaUsage Usage() const;
 
@@ -163,13 +162,13 @@ class QuotaTable final {
   void Sweep(TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status TooManyPrincipals() const;
 
-  const Quota service_;
   Clock& clock_;
   const size_t max_principal_count_;
   const std::shared_ptr<Totals> totals_;  // Shared with every account, so that a lease may outlive this.
 
   mutable Mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<Account>, Hash, std::equal_to<>> accounts_ ABSL_GUARDED_BY(mutex_);
+  std::array<RateLimit, kRateKindCount> service_rates_ ABSL_GUARDED_BY(mutex_);
   size_t sweep_at_count_ ABSL_GUARDED_BY(mutex_) = 64;  // So that sweeping costs each newcomer a constant.
   TimePoint swept_at_ ABSL_GUARDED_BY(mutex_) = {};
   std::array<Bucket, kRateKindCount> service_buckets_ ABSL_GUARDED_BY(mutex_);

@@ -1,10 +1,13 @@
 #include "server/policy/request_check.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
 
+#include <optional>
 #include <string>
 
+#include "server/policy/ip_address.h"
 #include "transportd/v1/datagram.pb.h"
 #include "transportd/v1/event_loop.pb.h"
 #include "transportd/v1/socket.pb.h"
@@ -25,6 +28,8 @@ template <typename T>
 const T* As(const Message& request) {
   return request.GetDescriptor() == T::descriptor() ? static_cast<const T*>(&request) : nullptr;
 }
+
+std::string_view LastComponent(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 // Of one request: the first refusal.
 class Check {
@@ -56,6 +61,22 @@ class Check {
     status_ = MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
                         "the policy allows no program of another user or group");
   }
+  // Programs take what they are from argv[0]: a login shell (`-dash`), another one of several in a file.
+  void NameOfProgram(const v1::SubprocessExecRequest& exec) {
+    if (!status_.ok()) return;
+    const std::string_view name = exec.program();
+    if (exec.options().has_executable()) {
+      const std::string_view executable = exec.options().executable();
+      if (name != executable && name != LastComponent(executable)) {
+        status_ = MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
+                            "the policy allows a program no other name than that of its executable");
+        return;
+      }
+    }
+    if (!name.starts_with('-')) return;
+    status_ = MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
+                        "the policy allows a program no name that begins with '-'");
+  }
 
   absl::Status status() const { return status_; }
 
@@ -82,13 +103,34 @@ std::string OptionName(v1::SocketOption option) {
   return name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : name;
 }
 
+// What a name server is asked for the name of an address (RFC 1035, section 3.5; RFC 3596, section 2.5); empty: it is
+// none.
+std::string ReverseName(std::string_view host) {
+  // A scope names no other name.
+  const std::optional<IpAddress> address = IpAddress::Parse(host.substr(0, host.find('%')));
+  if (!address) return {};
+  std::string name;
+  if (address->is_v4) {
+    for (int shift = 0; shift < 32; shift += 8) name += StrCat(address->low >> shift & 0xff, ".");
+    return name + "in-addr.arpa";
+  }
+  for (const uint64_t half : {address->low, address->high}) {
+    for (int shift = 0; shift < 64; shift += 4) name += {"0123456789abcdef"[half >> shift & 0xf], '.'};
+  }
+  return name + "ip6.arpa";
+}
+
 }  // namespace
 
 std::string_view NameIn(std::string_view host) {
   const std::string text(host.substr(0, host.find('%')));
   in_addr v4{};
   in6_addr v6{};
-  if (host.empty() || inet_aton(text.c_str(), &v4) != 0 || inet_pton(AF_INET6, text.c_str(), &v6) == 1) return {};
+  if (host.empty() || inet_pton(AF_INET6, text.c_str(), &v6) == 1) return {};
+  // getaddrinfo takes no scope behind IPv4, and nothing behind a blank, where inet_aton stops reading: all that is a
+  // name.
+  const bool is_whole = text.size() == host.size() && host.find_first_of(" \t\n\v\f\r") == std::string_view::npos;
+  if (is_whole && inet_aton(text.c_str(), &v4) != 0) return {};
   return host;
 }
 
@@ -121,8 +163,11 @@ absl::Status CheckRequest(SessionGuard& guard, std::string_view method, const Me
     check.Option("IP_ADD_MEMBERSHIP");
   } else if (const auto* getaddrinfo = As<v1::GetaddrinfoRequest>(request)) {
     check.Name(getaddrinfo->host());
+  } else if (const auto* getnameinfo = As<v1::GetnameinfoRequest>(request)) {
+    if ((getnameinfo->flags() & NI_NUMERICHOST) == 0) check.Name(ReverseName(getnameinfo->address().host()));
   } else if (const auto* exec = As<v1::SubprocessExecRequest>(request)) {
     check.Account(exec->options());
+    check.NameOfProgram(*exec);
   } else if (const auto* shell = As<v1::SubprocessShellRequest>(request)) {
     check.Account(shell->options());
   }

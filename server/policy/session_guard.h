@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -61,8 +62,10 @@ class OperationGate : public SocketGate, public SubprocessGate {
 class SessionGuard {
  public:
   struct Bounds {
-    std::optional<std::chrono::nanoseconds> age = {};   // Unset: none.
-    std::optional<std::chrono::nanoseconds> idle = {};  // Unset: none.
+    std::optional<std::chrono::nanoseconds> age = {};                // Unset: none.
+    std::optional<std::chrono::nanoseconds> idle = {};               // Unset: none.
+    uint64_t buffered_bytes = std::numeric_limits<uint64_t>::max();  // Of all sessions of the principal.
+    uint64_t buffered_share_bytes = buffered_bytes;                  // What each of them may hold in any case.
   };
 
   virtual ~SessionGuard() = default;
@@ -77,6 +80,10 @@ class SessionGuard {
   // Whether the session may be there at all, by the policy of now.
   virtual bool MayStay() const = 0;
   virtual Bounds GetBounds() const = 0;
+  // The session holds so much in buffers now.
+  virtual void SetBufferedBytes(uint64_t bytes) = 0;
+  // What all sessions of the principal hold.
+  virtual uint64_t PrincipalBufferedBytes() const = 0;
   // The session is over: `session.close`, or `session.expire`.
   virtual void Closed(std::string_view cause, bool expired) = 0;
 };

@@ -11,8 +11,21 @@
 namespace transportd {
 
 absl::StatusOr<Caller> CallIdentity::Identify(const grpc::ServerContextBase& context) const {
+  const std::string peer = context.peer();
+  absl::StatusOr<Caller> caller = Ask(context, peer);
+  if (connections_ != nullptr) {
+    if (caller.ok()) {
+      connections_->Identified(*caller);
+    } else {
+      connections_->Failed(peer, caller.status());
+    }
+  }
+  return caller;
+}
+
+absl::StatusOr<Caller> CallIdentity::Ask(const grpc::ServerContextBase& context, const std::string& peer) const {
   Credentials credentials;
-  credentials.peer = context.peer();
+  credentials.peer = peer;
   credentials.listener_principal = listener_principal_;
   const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
   // What gRPC itself reads of the certificate leaves out names: whether there is a second one decides.

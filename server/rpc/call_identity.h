@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "server/listen/unauthenticated_connections.h"
 #include "server/policy/authorizer.h"
 #include "server/policy/identifier.h"
 
@@ -17,17 +18,22 @@ namespace transportd {
 // Of one server. Threading: immutable; any thread.
 class CallIdentity final {
  public:
-  // `identifier` outlives this. `listener_principal`: whom the server's listeners stand for; unset: for nobody.
-  explicit CallIdentity(const Identifier& identifier, std::optional<std::string> listener_principal = std::nullopt)
-      : identifier_(identifier), listener_principal_(std::move(listener_principal)) {}
+  // `identifier` and `connections` outlive this. `listener_principal`: whom the server's listeners stand for; unset:
+  // for nobody. `connections`: is told; may be null.
+  explicit CallIdentity(const Identifier& identifier, std::optional<std::string> listener_principal = std::nullopt,
+                        UnauthenticatedConnections* connections = nullptr)
+      : identifier_(identifier), listener_principal_(std::move(listener_principal)), connections_(connections) {}
 
   // Collects what the caller has shown, the certificate of its connection and the metadata of its call, and asks. As
   // Identifier::Identify.
   absl::StatusOr<Caller> Identify(const grpc::ServerContextBase& context) const;
 
  private:
+  absl::StatusOr<Caller> Ask(const grpc::ServerContextBase& context, const std::string& peer) const;
+
   const Identifier& identifier_;
   const std::optional<std::string> listener_principal_;
+  UnauthenticatedConnections* const connections_;
 };
 
 }  // namespace transportd

@@ -99,27 +99,28 @@ HealthService::HealthService(const std::vector<std::string>& services) : service
 HealthService::~HealthService() = default;
 
 void HealthService::AddRoutes(Router& router) {
-  router.Add(
-      kServiceName, "Check",
-      ServeUnary([this](const Caller&, const grpc::ByteBuffer& bytes, UnaryDone done) -> absl::AnyInvocable<void()> {
-        HealthCheckRequest request;
-        if (!Parse(bytes, request)) {
-          done({ToGrpcStatus(BadRequest(request)), {}});
-        } else if (services_.count(request.service()) == 0) {
-          done({ToGrpcStatus(MakeError(absl::StatusCode::kNotFound, "UNKNOWN_SERVICE",
-                                       StrCat("there is no service ", request.service()))),
-                {}});
-        } else {
-          State state;
-          {
-            MutexLock lock(mutex_);
-            state = state_;
-          }
-          done({grpc::Status::OK, Serialize(Response(state))});
-        }
-        return nullptr;
-      }));
+  // Nobody is asked who they are: whoever watches over the service need not be one of its principals.
+  router.Add(kServiceName, "Check", [this](const std::shared_ptr<ServerCall>& call) {
+    call->Read([this, call](bool ok) { Check(*call, ok); });
+  });
   router.Add(kServiceName, "Watch", [this](std::shared_ptr<ServerCall> call) { Serve(std::move(call)); });
+}
+
+void HealthService::Check(ServerCall& call, bool ok) {
+  HealthCheckRequest request;
+  if (!ok || !Parse(call.message(), request)) {
+    call.Finish(ToGrpcStatus(BadRequest(request)));
+  } else if (services_.count(request.service()) == 0) {
+    call.Finish(ToGrpcStatus(
+        MakeError(absl::StatusCode::kNotFound, "UNKNOWN_SERVICE", StrCat("there is no service ", request.service()))));
+  } else {
+    State state;
+    {
+      MutexLock lock(mutex_);
+      state = state_;
+    }
+    call.WriteAndFinish(Serialize(Response(state)), grpc::Status::OK);
+  }
 }
 
 void HealthService::Serve(std::shared_ptr<ServerCall> call) {

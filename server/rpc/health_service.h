@@ -36,6 +36,8 @@ class HealthService final {
   using State = grpc::health::v1::HealthCheckResponse::ServingStatus;
   class Watch;
 
+  // The request has come, if `ok`.
+  void Check(ServerCall& call, bool ok);
   void Serve(std::shared_ptr<ServerCall> call);
   void Remove(const std::shared_ptr<Watch>& watch);
   std::vector<std::shared_ptr<Watch>> Watches();

@@ -57,8 +57,19 @@ void RunQueue(grpc::ServerCompletionQueue& queue) {
 
 }  // namespace
 
+RpcServer::RpcServer(const Options& options, std::unique_ptr<LoopThread> accept_thread)
+    : accept_thread_(std::move(accept_thread)),
+      unauthenticated_(options.guard == nullptr
+                           ? nullptr
+                           : std::make_unique<UnauthenticatedConnections>(
+                                 accept_thread_->loop().reactor(), *options.guard, options.authentication_timeout)),
+      identity_(*options.identifier, options.principal, unauthenticated_.get()),
+      listen_(options.listen) {}
+
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Create(const Options& options) {
-  auto server = std::unique_ptr<RpcServer>(new RpcServer(options));
+  absl::StatusOr<std::unique_ptr<LoopThread>> accept_thread = LoopThread::Create({}, "accept");
+  if (!accept_thread.ok()) return accept_thread.status();
+  auto server = std::unique_ptr<RpcServer>(new RpcServer(options, *std::move(accept_thread)));
   if (absl::Status status = server->Listen(); !status.ok()) return status;
   grpc::ServerBuilder builder;
   SetChannelArguments(options, builder);
@@ -87,11 +98,9 @@ RpcServer::~RpcServer() {
 }
 
 absl::Status RpcServer::Listen() {
-  absl::StatusOr<std::unique_ptr<LoopThread>> thread = LoopThread::Create({}, "accept");
-  if (!thread.ok()) return thread.status();
-  accept_thread_ = *std::move(thread);
   for (const ListenAddress& address : listen_) {
-    auto listener = ConnectionListener::Create(accept_thread_->loop().context(), address);
+    auto listener = ConnectionListener::Create(accept_thread_->loop().context(), address,
+                                               /*refuses_self=*/unauthenticated_ != nullptr);
     if (!listener.ok()) return listener.status();
     addresses_.push_back((*listener)->target());
     sockets_.push_back((*listener)->address());
@@ -102,11 +111,15 @@ absl::Status RpcServer::Listen() {
 
 void RpcServer::CloseListeners() {
   if (accept_thread_ == nullptr) return;
-  accept_thread_->PostAndWait([this] { listeners_.clear(); });
+  accept_thread_->PostAndWait([this] {
+    listeners_.clear();
+    if (unauthenticated_ != nullptr) unauthenticated_->Close();
+  });
   accept_thread_.reset();
 }
 
-void RpcServer::Accept(UniqueFd connection) {
+void RpcServer::Accept(UniqueFd connection, const SocketAddress& peer) {
+  if (unauthenticated_ != nullptr && !unauthenticated_->Admit(connection.get(), peer)) return;
   // Held while gRPC is told: of a server that is shut down it would leak the connection.
   MutexLock lock(mutex_);
   if (stopping_) return;
@@ -125,7 +138,7 @@ void RpcServer::Serve(const Router& router) {
   }
   accept_thread_->Post([this] {
     for (auto& listener : listeners_) {
-      listener->Start([this](UniqueFd connection, const SocketAddress& /*peer*/) { Accept(std::move(connection)); });
+      listener->Start([this](UniqueFd connection, const SocketAddress& peer) { Accept(std::move(connection), peer); });
     }
   });
 }

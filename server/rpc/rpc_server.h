@@ -20,6 +20,8 @@
 #include "absl/status/statusor.h"
 #include "server/listen/connection_listener.h"
 #include "server/listen/listen_address.h"
+#include "server/listen/unauthenticated_connections.h"
+#include "server/policy/connection_guard.h"
 #include "server/policy/identifier.h"
 #include "server/rpc/call_identity.h"
 #include "server/rpc/live_calls.h"
@@ -39,6 +41,8 @@ class RpcServer final {
     std::shared_ptr<grpc::ServerCredentials> credentials;  // Of all of them; null: plaintext.
     const Identifier* identifier = nullptr;                // Says who calls; outlives the server.
     std::optional<std::string> principal = {};             // Whom the listeners stand for; unset: nobody.
+    ConnectionGuard* guard = nullptr;                      // Who may connect; outlives the server. Null: everybody.
+    std::chrono::nanoseconds authentication_timeout = std::chrono::seconds(60);  // UnauthenticatedConnections'.
     int thread_count = 1;
     int max_concurrent_streams = 1000;  // Of each connection.
     uint64_t max_message_bytes = 4 * 1024 * 1024;
@@ -67,22 +71,22 @@ class RpcServer final {
   void Shutdown(std::chrono::milliseconds grace);
 
  private:
-  explicit RpcServer(const Options& options)
-      : identity_(*options.identifier, options.principal), listen_(options.listen) {}
+  RpcServer(const Options& options, std::unique_ptr<LoopThread> accept_thread);
 
   absl::Status Listen();
   void CloseListeners();
   // From the listeners' thread.
-  void Accept(UniqueFd connection);
+  void Accept(UniqueFd connection, const SocketAddress& peer);
   void RequestCall(grpc::ServerCompletionQueue& queue, const Router& router);
 
+  std::unique_ptr<LoopThread> accept_thread_;
+  std::unique_ptr<UnauthenticatedConnections> unauthenticated_;  // Null without a guard.
   const CallIdentity identity_;
   const std::vector<ListenAddress> listen_;
   grpc::AsyncGenericService service_;
   LiveCalls live_calls_;
   std::vector<std::unique_ptr<grpc::ServerCompletionQueue>> queues_;
   std::unique_ptr<grpc::Server> server_;
-  std::unique_ptr<LoopThread> accept_thread_;
   std::vector<std::unique_ptr<ConnectionListener>> listeners_;  // The accept thread's, but for their making.
   std::vector<std::string> addresses_;
   std::vector<SocketAddress> sockets_;

@@ -113,6 +113,13 @@ absl::Status Session::Open(const v1::Open& open) {
   state_ = State::kOpen;
   open_at_ = active_at_ = loop_.Time();
   StartBounds();
+  // A client that keeps to its windows is not held up by its principal's quota.
+  SessionLimits& limits = options_.limits;
+  for (uint64_t* const window :
+       {&limits.receive_window_bytes, &limits.max_receive_window_bytes, &limits.session_receive_window_bytes,
+        &limits.send_window_bytes, &limits.session_send_window_bytes}) {
+    *window = std::min(*window, bounds_.buffered_bytes / 2);
+  }
 
   v1::Opened opened;
   opened.set_revision(kRevision);
@@ -144,15 +151,15 @@ void Session::StartBounds() {
   loop_.CancelTimer(std::exchange(age_timer_, 0));
   loop_.CancelTimer(std::exchange(idle_timer_, 0));
   if (options_.guard == nullptr || state_ != State::kOpen) return;
-  const SessionGuard::Bounds bounds = options_.guard->GetBounds();
-  if (bounds.age) {
-    age_timer_ = loop_.CallAt(open_at_ + *bounds.age, [this] {
+  bounds_ = options_.guard->GetBounds();
+  if (bounds_.age) {
+    age_timer_ = loop_.CallAt(open_at_ + *bounds_.age, [this] {
       age_timer_ = 0;
       Expire("is as old as its quota allows");
     });
   }
-  if (bounds.idle) {
-    idle_timer_ = loop_.CallAt(active_at_ + *bounds.idle, [this] {
+  if (bounds_.idle) {
+    idle_timer_ = loop_.CallAt(active_at_ + *bounds_.idle, [this] {
       idle_timer_ = 0;
       CheckIdle();
     });
@@ -161,8 +168,8 @@ void Session::StartBounds() {
 
 void Session::CheckIdle() {
   if (!handles_.empty() || !calls_.empty()) active_at_ = loop_.Time();
-  const SessionGuard::Bounds bounds = options_.guard->GetBounds();
-  if (bounds.idle && loop_.Time() - active_at_ >= *bounds.idle) return Expire("was idle as long as its quota allows");
+  bounds_ = options_.guard->GetBounds();
+  if (bounds_.idle && loop_.Time() - active_at_ >= *bounds_.idle) return Expire("was idle as long as its quota allows");
   StartBounds();
 }
 
@@ -191,6 +198,10 @@ void Session::Recheck() {
 }
 
 void Session::AttachCallbacks(std::shared_ptr<FrameStream> stream) {
+  if (state_ == State::kEnded) {
+    stream->Finish(MakeError(StatusCode::kNotFound, "UNKNOWN_SESSION", "the session has ended"));
+    return;
+  }
   if (options_.streaming || stream_ != nullptr) {
     stream->Finish(MakeError(StatusCode::kFailedPrecondition, "CALLBACKS_ATTACHED",
                              "another stream is reading this session's callbacks; one may at a time"));
@@ -208,8 +219,13 @@ bool Session::MayReadFrame() const {
   return stream_ != nullptr && options_.streaming && !half_closed_ && state_ <= State::kOpen &&
          over_send_window_count_ == 0 &&
          write_buffer_bytes_ <= static_cast<int64_t>(options_.limits.session_send_window_bytes) &&
-         OutboxBytes() <= options_.limits.session_receive_window_bytes && !frame_unfinished_ &&
-         !options_.budget->OverBufferedBytes();
+         OutboxBytes() <= options_.limits.session_receive_window_bytes && !frame_unfinished_ && !IsOverBudget();
+}
+
+bool Session::IsOverBudget() const {
+  if (options_.budget->OverBufferedBytes()) return true;
+  return static_cast<uint64_t>(accounted_bytes_) > bounds_.buffered_share_bytes &&
+         options_.guard->PrincipalBufferedBytes() > bounds_.buffered_bytes;
 }
 
 void Session::AskForFrame() {
@@ -411,7 +427,9 @@ void Session::AddWriteBuffer(int64_t delta_bytes) {
 void Session::AccountBuffers() {
   // What is unacknowledged may still be in the outbox, and what is in the outbox may be of transports that are lost.
   const int64_t held_bytes = write_buffer_bytes_ + std::max(unacknowledged_bytes_, static_cast<int64_t>(OutboxBytes()));
+  if (held_bytes == accounted_bytes_) return;
   options_.budget->AddBufferedBytes(held_bytes - std::exchange(accounted_bytes_, held_bytes));
+  if (options_.guard != nullptr) options_.guard->SetBufferedBytes(static_cast<uint64_t>(held_bytes));
 }
 
 void Session::ScheduleFlush() {
@@ -501,7 +519,7 @@ void Session::OnFrameSent() {
 void Session::UpdateReceiving() {
   const auto limit_bytes = static_cast<int64_t>(options_.limits.session_receive_window_bytes);
   const auto outbox_limit_bytes = std::min(limit_bytes, kMostOutboxBytes);
-  const bool over_budget = options_.budget->OverBufferedBytes();
+  const bool over_budget = IsOverBudget();
   // Once stopped, each begins again only when a quarter is free.
   window_is_open_ = unacknowledged_bytes_ < limit_bytes / 4 * (window_is_open_ ? 4 : 3) && !over_budget;
   outbox_has_room_ = static_cast<int64_t>(OutboxBytes()) < outbox_limit_bytes / 4 * (outbox_has_room_ ? 4 : 3);
@@ -561,9 +579,14 @@ void Session::EndStream(absl::Status status) {
 }
 
 void Session::End(absl::Status status, std::optional<EndCause> cause, absl::AnyInvocable<void()> ended) {
+  if (state_ == State::kEnded) {
+    // It was still found when this was asked for.
+    if (ended != nullptr) ended();
+    return;
+  }
   if (ended != nullptr) end_waiters_.push_back(std::move(ended));
   ScheduleFlush();
-  if (state_ >= State::kEnding) return;
+  if (state_ == State::kEnding) return;
   state_ = State::kEnding;
   end_status_ = std::move(status);
   end_cause_ = cause;
@@ -601,8 +624,9 @@ void Session::CheckEnded() {
   loop_.CancelTimer(std::exchange(progress_timer_, 0));
   if (options_.guard != nullptr)
     options_.guard->Closed(end_status_.ok() ? "" : ErrorProto(end_status_).reason(), expired_);
-  for (auto& ended : std::exchange(end_waiters_, {})) ended();
+  // Whoever hears that it has ended does not find it any more.
   std::exchange(options_.on_ended, nullptr)();
+  for (auto& ended : std::exchange(end_waiters_, {})) ended();
 }
 
 // --- The table -------------------------------------------------------------------------------------------------------

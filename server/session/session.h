@@ -170,13 +170,15 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void Expire(std::string_view what);
   void AskForFrame();
   bool MayReadFrame() const;
+  // The service holds too much, or the principal does and this session more than its share.
+  bool IsOverBudget() const;
   void UpdateReceiving();
   // Of those that wait as many as there is room for, first come, first served.
   void ResumeReceiving();
   void CheckEnded();
   // The lease runs while a unary session has neither an unanswered call nor a reader of its callbacks.
   void RestartLease();
-  // Tells the service's budget what the session holds now.
+  // Tells the service's budget and the guard what the session holds now.
   void AccountBuffers();
   uint64_t OutboxBytes() const { return outbox_ == nullptr ? 0 : outbox_->size_bytes(); }
 
@@ -221,6 +223,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   TimePoint data_frame_time_;
   uint64_t acknowledged_data_frame_ = 0;  // The last that the client has; others than those with data, too.
   TimerId hold_timer_ = 0;
+  SessionGuard::Bounds bounds_;  // As they were when the policy last changed.
   TimerId budget_timer_ = 0;
 
   absl::flat_hash_map<uint32_t, std::shared_ptr<Handle>> handles_;
@@ -245,7 +248,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   std::deque<uint32_t> waiting_to_receive_;
   int64_t unacknowledged_bytes_ = 0;
   int64_t write_buffer_bytes_ = 0;
-  int64_t accounted_bytes_ = 0;  // What the service's budget was told.
+  int64_t accounted_bytes_ = 0;  // What the budget and the guard were told.
   int over_send_window_count_ = 0;
   bool server_exception_told_ = false;
 

@@ -199,8 +199,7 @@ void Session::AnswerHot(uint32_t request_id, const absl::Status& status) {
 
 bool Session::SendWindowIsFull(const FlowHandle& handle) const {
   return handle.write_buffer_bytes() > options_.limits.send_window_bytes ||
-         write_buffer_bytes_ > static_cast<int64_t>(options_.limits.session_send_window_bytes) ||
-         options_.budget->OverBufferedBytes();
+         write_buffer_bytes_ > static_cast<int64_t>(options_.limits.session_send_window_bytes) || IsOverBudget();
 }
 
 void Session::CancelRequest(uint32_t request_id) {

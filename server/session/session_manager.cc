@@ -330,15 +330,22 @@ class SessionManagerImpl final : public SessionManager {
   }
 
   absl::StatusOr<Pinned> Open(Caller caller, bool streaming) {
-    std::string session_id = NewSessionId();
-    absl::StatusOr<std::unique_ptr<SessionGuard>> guard = options_.authorizer->OpenGuard(caller, session_id);
-    if (!guard.ok()) return guard.status();
-    MutexLock lock(mutex_);
-    if (refusing_) return ServiceStopping();
     if (!budget_.TakeSession()) {
       return MakeError(
           StatusCode::kResourceExhausted, "TOO_MANY_SESSIONS",
           StrCat("the service has ", options_.service_limits.max_session_count, " sessions, the most that it may"));
+    }
+    std::string session_id = NewSessionId();
+    absl::StatusOr<std::unique_ptr<SessionGuard>> guard = options_.authorizer->OpenGuard(caller, session_id);
+    if (!guard.ok()) {
+      budget_.ReturnSession();
+      return guard.status();
+    }
+    MutexLock lock(mutex_);
+    if (refusing_) {
+      if (*guard != nullptr) (*guard)->Closed("SERVICE_STOPPING", /*expired=*/false);
+      budget_.ReturnSession();
+      return ServiceStopping();
     }
     const auto loop = std::min_element(loops_.begin(), loops_.end(),
                                        [](const Loop& a, const Loop& b) { return a.session_count < b.session_count; });
@@ -366,12 +373,20 @@ class SessionManagerImpl final : public SessionManager {
 
   // Another principal's session does not exist.
   absl::StatusOr<Pinned> Find(const Caller& caller, const std::string& id) const {
-    MutexLock lock(mutex_);
-    const auto found = sessions_.find(id);
-    if (found == sessions_.end() || found->second.session->caller().principal != caller.principal) {
-      return UnknownSession();
+    bool is_foreign = false;
+    {
+      MutexLock lock(mutex_);
+      const auto found = sessions_.find(id);
+      if (found != sessions_.end()) {
+        if (found->second.session->caller().principal == caller.principal) return found->second;
+        is_foreign = true;
+      }
     }
-    return found->second;
+    // The same work for both, so that the answer's time does not tell them apart.
+    loops_.front().thread->Post([authorizer = options_.authorizer, caller, is_foreign] {
+      if (is_foreign) authorizer->NamedForeignSession(caller);
+    });
+    return UnknownSession();
   }
 
   // On the session's loop.

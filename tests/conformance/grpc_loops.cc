@@ -30,7 +30,9 @@ class GrpcLoop final : public RemoteLoop {
 
  private:
   v1::ListTransportsResponse ListTransports() override {
-    const auto stub = v1::Admin::NewStub(CreateServiceChannel(options_));
+    const auto channel = CreateServiceChannel(options_);
+    CHECK(channel.ok());
+    const auto stub = v1::Admin::NewStub(*channel);
     grpc::ClientContext context;
     v1::ListTransportsResponse response;
     const grpc::Status status = stub->ListTransports(&context, {}, &response);

@@ -22,28 +22,34 @@ namespace transportd::conformance {
 
 namespace {
 constexpr int kStartMilliseconds = 30'000;
+
+std::string MakeDirectory() {
+  std::string directory = (std::filesystem::temp_directory_path() / "conformance-XXXXXX").string();
+  CHECK(mkdtemp(directory.data()) != nullptr);
+  return directory;
+}
+
 }  // namespace
 
-ServiceProcess::ServiceProcess() {
-  directory_ = (std::filesystem::temp_directory_path() / "conformance-XXXXXX").string();
-  CHECK(mkdtemp(directory_.data()) != nullptr);
-  const std::string address_file = directory_ + "/address";
-  const UniqueFd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  CHECK(inotify_add_watch(watch.get(), directory_.c_str(), IN_MOVED_TO) >= 0);
-
+ServiceProcess::ServiceProcess() : directory_(MakeDirectory()) {
   const std::string chain_file = directory_ + "/chain.pem";
   const std::string key_file = directory_ + "/key.pem";
   std::ofstream(chain_file) << SharedTestIdentity().chain_pem;
   std::ofstream(key_file) << SharedTestIdentity().key_pem;
+  Start({"--dev", "--listen=127.0.0.1:0", StrCat("--tls-identity=", kTlsIdentity, "=", chain_file, ",", key_file)});
+}
+
+ServiceProcess::ServiceProcess(const std::vector<std::string>& flags) : directory_(MakeDirectory()) { Start(flags); }
+
+void ServiceProcess::Start(const std::vector<std::string>& flags) {
+  const std::string address_file = directory_ + "/address";
+  const UniqueFd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  CHECK(inotify_add_watch(watch.get(), directory_.c_str(), IN_MOVED_TO) >= 0);
 
   // A test that crashes takes it along.
-  std::string words[] = {"setpriv",
-                         "--pdeathsig=KILL",
-                         CONFORMANCE_SERVICE,
-                         "--dev",
-                         "--listen=127.0.0.1:0",
-                         "--address-file=" + address_file,
-                         StrCat("--tls-identity=", kTlsIdentity, "=", chain_file, ",", key_file)};
+  std::vector<std::string> words = {"setpriv", "--pdeathsig=KILL", CONFORMANCE_SERVICE,
+                                    "--address-file=" + address_file};
+  words.insert(words.end(), flags.begin(), flags.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 namespace transportd::conformance {
 
@@ -12,7 +13,10 @@ namespace transportd::conformance {
 // Threading: the test's thread, with which it dies.
 class ServiceProcess final {
  public:
+  // With --dev, on loopback.
   ServiceProcess();
+  // With these flags alone. What it says first of its addresses is its target.
+  explicit ServiceProcess(const std::vector<std::string>& flags);
   ~ServiceProcess();
   ServiceProcess(const ServiceProcess&) = delete;
   ServiceProcess& operator=(const ServiceProcess&) = delete;
@@ -21,6 +25,8 @@ class ServiceProcess final {
   const std::string& target() const { return target_; }
 
  private:
+  void Start(const std::vector<std::string>& flags);
+
   std::string directory_;
   pid_t pid_ = 0;
   std::string target_;

@@ -420,7 +420,7 @@ void WriteIdentitiesSeeds(const Folder& folder) {
              " quota { connects { per_second: 0.5 } session_age { seconds: 5 } } }");
   folder.Add("policy_json",
              "{\"role\": [{\"listen\": [{\"protocols\": [\"TCP\"], \"on\": {\"any_port\": true}}], \"quota\": "
-             "{\"sessions\": 1e1,"
+             "{\"sessions\": 10,"
              " \"connects\": {\"per_second\": 0.5}, \"session_age\": \"1.5s\", \"bufferedBytes\": \"5\"}}]}");
 }
 

@@ -6,7 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "server/policy/message_file.h"
 #include "server/policy/policy.h"
 #include "server/policy/policy_file.h"
 #include "transports/base/check.h"

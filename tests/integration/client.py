@@ -95,6 +95,8 @@ class Seen:
     data_count: int = 0
     lost: object = None
     names: list = field(default_factory=list)  # The callbacks in order; data_received once for a run of them.
+    datagrams: list = field(default_factory=list)
+    errors: list = field(default_factory=list)  # Of error_received.
     progress: int = 0
     consumes: bool = True  # False: nothing is acknowledged any more.
     keeps: bool = True  # False: data is counted and thrown away.
@@ -205,6 +207,12 @@ class Session:
             seen.made = callback.connection_made
         elif name == "connection_lost":
             seen.lost = callback.connection_lost
+        elif name == "datagram_received":
+            seen.received += len(callback.datagram_received.data)
+            seen.data_count += 1
+            seen.datagrams.append(callback.datagram_received)
+        elif name == "error_received":
+            seen.errors.append(callback.error_received.error)
         if name != "data_received" or seen.names[-1] != name:
             seen.names.append(name)
 
@@ -220,7 +228,7 @@ class Session:
 class StreamSession(Session):
     """A session on the `Session` stream."""
 
-    def __init__(self, target: str, acknowledged: bool = True, channel=None, **open_fields):
+    def __init__(self, target: str, acknowledged: bool = True, channel=None, metadata=(), **open_fields):
         super().__init__()
         self._acknowledged = acknowledged
         self._owns_channel = channel is None
@@ -247,7 +255,7 @@ class StreamSession(Session):
             request_serializer=lambda frame: frame if isinstance(frame, bytes) else frame.SerializeToString(),
             response_deserializer=event_loop_pb2.SessionResponse.FromString,
         )
-        self._stream = method(self._requests())
+        self._stream = method(self._requests(), metadata=metadata)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.wait(lambda: self.opened or self.status, "opened")

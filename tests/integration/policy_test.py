@@ -8,14 +8,13 @@ import hashlib
 import json
 import signal
 import socket
-import subprocess
 import tempfile
 import time
-import unittest
 from pathlib import Path
 
 import grpc
 import harness
+from certificates import CertificatesTestCase
 from harness import TIMEOUT, Service, eventually
 from transportd.v1 import (
     admin_pb2, admin_pb2_grpc, event_loop_pb2, event_loop_pb2_grpc, subprocess_pb2, transport_pb2, transport_pb2_grpc,
@@ -104,13 +103,12 @@ class Caller:
         self.call(self.transport.Setsockopt, request)
 
 
-class PolicyTestCase(unittest.TestCase):
+class PolicyTestCase(CertificatesTestCase):
     """Certificates for the class; a folder and a service for the test."""
 
     @classmethod
     def setUpClass(cls) -> None:
-        harness.need("openssl")
-        cls.certificates = Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="integration-")))
+        super().setUpClass()
         cls.make_ca("ca")
         cls.make_ca("other")
         cls.make_certificate("server", "ca", "IP:127.0.0.1")
@@ -119,31 +117,6 @@ class PolicyTestCase(unittest.TestCase):
         cls.make_certificate("nameless", "ca", "DNS:client.test")
         cls.make_certificate("stranger", "other", f"URI:{ID}")
         cls.openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "jwt.key")
-
-    @classmethod
-    def openssl(cls, *arguments: str, data: bytes = b"") -> bytes:
-        return subprocess.run(
-            ["openssl", *arguments], input=data, check=True, capture_output=True, cwd=cls.certificates
-        ).stdout
-
-    @classmethod
-    def make_ca(cls, name: str) -> None:
-        cls.openssl(
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "2",
-        )  # fmt: skip
-
-    @classmethod
-    def make_certificate(cls, name: str, ca: str, names: str) -> None:
-        cls.openssl(
-            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}",
-        )  # fmt: skip
-        (cls.certificates / "extensions").write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
-        cls.openssl(
-            "x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial",
-            "-out", f"{name}.pem", "-days", "2", "-extfile", "extensions",
-        )  # fmt: skip
 
     @classmethod
     def jwt(cls, **claims) -> str:
@@ -301,9 +274,22 @@ class MatrixTest(PolicyTestCase):
         self.powerless(role(""))
 
 
+class ProgramNameTest(PolicyTestCase):
+    def test_a_program_is_called_what_its_executable_is(self) -> None:
+        self.start(role(GRANTS))
+        caller = Caller(self.unix_channel()).open()
+        for name in ("true", "/usr/bin/true"):
+            with self.subTest(name):
+                caller.run(name, executable=b"/usr/bin/true")
+        for name in ("-true", "", "false", "/bin/true"):
+            with self.subTest(name):
+                error = self.assert_code(DENIED, lambda name=name: caller.run(name, executable=b"/usr/bin/true"))
+                self.assertIn("executable", error.details())
+
+
 class IdentityTest(PolicyTestCase):
     def test_who_is_nobody_or_not_who_they_say(self) -> None:
-        self.start(role(GRANTS))
+        self.start(role(GRANTS), "--refuse-after-failures=false")
         wrong = {
             "nothing": Caller(self.channel()),
             "a wrong token": Caller(self.channel(), TOKEN + "x"),
@@ -325,7 +311,7 @@ class IdentityTest(PolicyTestCase):
 
     def test_every_method_needs_credentials_and_a_role(self) -> None:
         """By the descriptors: a method that is added is tested."""
-        self.start(role(""))
+        self.start(role(""), "--refuse-after-failures=false")
         nobody, powerless = Caller(self.channel()), Caller(self.channel(), TOKEN)
         methods = 0
         for file in (event_loop_pb2, transport_pb2, admin_pb2, subprocess_pb2, unix_pb2):

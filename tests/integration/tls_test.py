@@ -6,21 +6,19 @@ import os
 import re
 import ssl
 import subprocess
-import tempfile
 import threading
 from pathlib import Path
 
 import harness
+from certificates import CertificatesTestCase
 from harness import pattern
 from transportctl_case import FAILED, USAGE, TransportctlTestCase
 
 
-class TlsTestCase(TransportctlTestCase):
+class TlsTestCase(TransportctlTestCase, CertificatesTestCase):
     @classmethod
     def setUpClass(cls) -> None:
-        harness.need("openssl")
-        folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="integration-"))
-        cls.folder_ = Path(folder)
+        super().setUpClass()
         cls.make_ca("ca")
         cls.make_ca("other-ca")
         cls.make_certificate("server", "ca", "DNS:server.test,IP:127.0.0.1")
@@ -30,30 +28,7 @@ class TlsTestCase(TransportctlTestCase):
 
     @classmethod
     def file(cls, name: str) -> str:
-        return str(cls.folder_ / name)
-
-    @classmethod
-    def openssl(cls, *arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=cls.folder_)
-
-    @classmethod
-    def make_ca(cls, name: str) -> None:
-        cls.openssl(
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "2",
-        )  # fmt: skip
-
-    @classmethod
-    def make_certificate(cls, name: str, ca: str, names: str, days: int = 2) -> None:
-        cls.openssl(
-            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/O=Test/CN={name}.test",
-        )  # fmt: skip
-        (cls.folder_ / f"{name}.ext").write_text(f"subjectAltName={names}\n", encoding="ascii")
-        cls.openssl(
-            "x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial",
-            "-days", str(days), "-extfile", f"{name}.ext", "-out", f"{name}.pem",
-        )  # fmt: skip
+        return str(cls.certificates / name)
 
     def identity(self, name: str) -> tuple[str, str, str, str]:
         return "--cert", self.file(f"{name}.pem"), "--key", self.file(f"{name}.key")
@@ -118,10 +93,7 @@ class ConnectTest(TlsTestCase):
         self.assertRegex(err, rb"tls TLSv1\.3, TLS_\w+, peer organizationName=Test, commonName=server\.test\n")
 
     def test_what_a_certificate_says_does_not_drive_the_terminal(self):
-        self.openssl(
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", "evil.key", "-out", "evil.pem", "-subj", "/CN=evil\033[31m\nX", "-days", "2",
-        )  # fmt: skip
+        self.make_ca("evil", "evil\033[31m\nX")
         address = self.server(certificate="evil")
         process = self.transportctl("-v", "connect", "--tls", "--insecure", "--close-at-eof", address)
         _, err = process.communicate(b"", timeout=harness.TIMEOUT)

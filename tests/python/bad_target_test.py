@@ -291,7 +291,7 @@ def test_somebody_who_closes() -> None:
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", "not a gRPC service: its first bytes are b'SSH-2.0-OpenSSH_'"),
         (b"220 mail.test ESMTP\r\n", "not a gRPC service: its first bytes are b'220 mail.test ES'"),
         (bytes(100), "not a gRPC service"),
-        (b"\x15\x03\x01\x00\x02\x02\x46", "a server that wants TLS: give ssl="),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "speaks TLS: give ssl=…, or name a file of the CAs to trust"),
     ],
 )
 @pytest.mark.parametrize("stays", [False, True])
@@ -317,11 +317,22 @@ def test_a_tls_server_without_tls(certificate: Certificate) -> None:
             secured.do_handshake()
 
     with FakeService(serve) as fake:
-        expect_unavailable(fake.target, "before a gRPC service answered: does it want TLS (ssl=…)?")
+        expect_unavailable(fake.target, "speaks TLS: give ssl=…, or name a file of the CAs to trust, or `system`, by")
 
 
-@pytest.mark.parametrize("mistake", ["plain", "untrusted", "silent", "closes"])
-def test_tls_with_what_has_none(certificate: Certificate, mistake: str) -> None:
+@pytest.mark.parametrize(
+    ("mistake", "what"),
+    [
+        ("plain", "does not speak TLS: leave ssl=… and TRANSPORTD_TARGET_CA away"),
+        (
+            "untrusted",
+            "is not signed by a CA that ssl=… trusts: whom to trust is what ssl=… or TRANSPORTD_TARGET_CA says",
+        ),
+        ("silent", "TLS with the service"),
+        ("closes", "TLS with the service"),
+    ],
+)
+def test_tls_with_what_has_none(certificate: Certificate, mistake: str, what: str) -> None:
     context = certificate.server_context()
 
     def serve(peer: socket.socket) -> None:
@@ -339,7 +350,7 @@ def test_tls_with_what_has_none(certificate: Certificate, mistake: str) -> None:
             read_to_the_end(peer)
 
     with FakeService(serve) as fake:
-        expect_unavailable(fake.target, "TLS with the service", ssl=ssl.create_default_context(), connect_timeout=1)
+        expect_unavailable(fake.target, what, ssl=ssl.create_default_context(), connect_timeout=1)
 
 
 class TlsProxy:
@@ -598,7 +609,8 @@ def test_unauthenticated() -> None:
         error = failure(fake.target)
         assert type(error) is transportd.AuthenticationError
         assert isinstance(error, PermissionError)
-        assert "who are you?; give it by token=… or TRANSPORTD_TOKEN" in str(error)
+        assert "who are you?; who calls is what token=…, token_file=… or a client certificate of ssl=…" in str(error)
+        assert "TRANSPORTD_TOKEN_FILE or TRANSPORTD_TARGET_CERTIFICATE" in str(error)
         assert fake.target in str(error)
 
 
@@ -816,9 +828,15 @@ def test_arguments_of_the_loop() -> None:
     for name, wrong in (("connect_timeout", None), ("answer_timeout", "5")):
         with pytest.raises(TypeError, match=f"{name} must be a number of seconds, not"):
             transportd.EventLoop("localhost:1", **{name: wrong})
-    for name, wrong in (("client_name", 5), ("token", b""), ("token", 0)):
+    for name, wrong in (("client_name", 5), ("token", b""), ("token", 0), ("server_hostname", b"localhost")):
         with pytest.raises(TypeError, match=f"{name} must be a str, not"):
             transportd.EventLoop("localhost:1", **{name: wrong})
+    for wrong in (True, 0, "system"):
+        with pytest.raises(TypeError, match=r"ssl must be an ssl\.SSLContext, not"):
+            transportd.EventLoop("localhost:1", ssl=wrong)
+    wrong = 5
+    with pytest.raises(TypeError, match="token_file must be a path, not 'int'"):
+        transportd.EventLoop("localhost:1", token_file=wrong)
 
 
 def test_a_selector_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""A certificate for tests, made by openssl(1), and the terms of TLS that go with it."""
+"""Certificates for tests, made by openssl(1), and the terms of TLS that go with one."""
 
 from __future__ import annotations
 
@@ -48,3 +48,42 @@ class Certificate:
 
     def server_service(self) -> ServiceTls:
         return ServiceTls(certificate_chain=self.path.read_text())
+
+
+NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA: NAME.pem and NAME.key in its folder, and those that it has signed."""
+
+    folder: Path
+    name: str
+
+    @classmethod
+    def make(cls, folder: Path, name: str) -> Authority:
+        authority = cls(folder, name)
+        authority._openssl(
+            *("req", "-x509", *NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2"),
+            *("-subj", f"/CN={name}"),
+        )
+        return authority
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.name}.pem"
+
+    def sign(self, name: str, names: str, days: int = 2) -> tuple[Path, Path]:
+        """A certificate and its key. `names` as openssl writes subjectAltName. -1 days: it expired yesterday."""
+        extensions = self.folder / f"{name}.extensions"
+        extensions.write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
+        request, certificate, key = (self.folder / f"{name}.{suffix}" for suffix in ("csr", "pem", "key"))
+        self._openssl("req", *NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
+        self._openssl(
+            *("x509", "-req", "-in", request, "-CA", self.path, "-CAkey", self.path.with_suffix(".key")),
+            *("-CAcreateserial", "-days", str(days), "-extfile", extensions, "-out", certificate),
+        )
+        return certificate, key
+
+    def _openssl(self, *arguments: str | Path) -> None:
+        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)

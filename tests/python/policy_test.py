@@ -113,12 +113,13 @@ def test_who_is_nobody_is_told_what_to_give(
 
 
 def test_without_tls_the_error_says_so(guarded: harness.Service) -> None:
-    with pytest.raises(transportd.ServiceUnavailableError, match="ssl="):
+    with pytest.raises(transportd.ServiceUnavailableError, match=r"speaks TLS: give ssl=…") as raised:
         transportd.EventLoop(guarded.targets[0], token=TOKEN)
+    assert raised.value.reason == "SERVICE_WANTS_TLS"
 
 
 def test_a_service_that_is_not_trusted_gets_no_token(guarded: harness.Service) -> None:
-    with pytest.raises(transportd.ServiceUnavailableError, match="TLS"):
+    with pytest.raises(transportd.ServiceUnavailableError, match="not signed by a CA that ssl=… trusts"):
         transportd.EventLoop(guarded.targets[0], token=TOKEN, ssl=ssl.create_default_context())
 
 

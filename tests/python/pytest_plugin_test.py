@@ -318,6 +318,12 @@ async def test_ours(transportd_loop):
     result.assert_outcomes(passed=2)
 
 
+def test_service_of_the_run_is_not_what_the_environment_speaks_of(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRANSPORTD_TARGET_CA", "/nowhere/ca.pem")
+    monkeypatch.setenv("TRANSPORTD_TOKEN_FILE", "/nowhere/token")
+    run("def test_loop(transportd_loop): pass").assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("by", ["option", "variable"])
 def test_target_that_is_given_is_used(run: Run, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Service() as service:

@@ -24,16 +24,16 @@ namespace transportd {
 //   no core files, and umask 077 unless another is asked for;
 // - cannot send signals to, trace, read the memory of, or set limits and priorities of a process outside; nor of one of
 //   its threads from another: scheduling calls with a number that is not 0 are EPERM;
-// - has no capability, also as root, and gains none by set-user-ID programs; cannot use the kernel's keyrings or
-// io_uring, or make
-//   system calls of another architecture, for which it is killed (SIGSYS).
+// - has no capability, also as root, and gains none by set-user-ID programs; makes and joins no namespaces(7);
+// - cannot use the kernel's keyrings, System V IPC, POSIX message queues (all EPERM), io_uring or clone3(2) (ENOSYS),
+// or
+//   make system calls of another architecture, for which it is killed (SIGSYS).
 //
-// Not prevented: to see that other processes exist; to change modes, owners and times of files that its user owns, by
-// name (no kernel has that in Landlock); System V shared memory; to use up what is not limited.
+// Not prevented: to see that other processes exist; to look at and to change modes, owners, times and extended
+// attributes of files by name, as its user may (no kernel has that in Landlock); to use up what is not limited.
 struct Confinement {
   enum class Network {
-    kNone,  // socketpair(2), and sockets that nobody can connect. connect(2) and datagrams are EACCES, also of Unix
-            // ones.
+    kNone,  // socketpair(2) of Unix streams and packets. Other pairs, socket(2) and connect(2) are EACCES.
     kHost,  // All that this program may.
   };
   // When the kernel lacks something of it.
@@ -64,7 +64,7 @@ enum class ConfinementStep : uint8_t {
   kNoNewPrivileges,  // PR_SET_NO_NEW_PRIVS; no capabilities.
   kFiles,            // Landlock, ABI 3 (Linux 6.2); with an older one truncate(2) is not kept from files outside.
   kSignals,          // Landlock, ABI 6 (Linux 6.12)
-  kSystemCalls,      // seccomp(2): the network, tracing, priorities, leaving the session.
+  kSystemCalls,      // seccomp(2): the network, tracing, priorities, leaving the session, namespaces, IPC.
 };
 inline constexpr ConfinementStep kConfinementSteps[] = {ConfinementStep::kNoNewPrivileges, ConfinementStep::kFiles,
                                                         ConfinementStep::kSignals, ConfinementStep::kSystemCalls};

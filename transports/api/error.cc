@@ -126,6 +126,18 @@ std::string ErrnoDescription(int error_number) {
   return description != nullptr ? description : absl::StrCat("Unknown error ", error_number);
 }
 
+// What to do about those that are a matter of configuration.
+std::string_view ErrnoRemedy(int error_number) {
+  switch (error_number) {
+    case EMFILE:
+      return " (close some, or raise the limit of the process that has them: ulimit -n)";
+    case ENFILE:
+      return " (close some, or raise the system's limit: sysctl fs.file-max)";
+    default:
+      return "";
+  }
+}
+
 }  // namespace
 
 absl::Status ToStatus(const TransportError& error) {
@@ -162,7 +174,7 @@ absl::Status ErrnoToStatus(int error_number, std::string_view operation, std::st
   error.operation = std::string(operation);
   error.message = operation;
   if (!address.empty()) error.message.append(" ").append(address);
-  error.message.append(": ").append(ErrnoDescription(error_number));
+  error.message.append(": ").append(ErrnoDescription(error_number)).append(ErrnoRemedy(error_number));
   return ToStatus(error);
 }
 

@@ -35,7 +35,7 @@ absl::Status ToStatus(const TransportError& error);
 TransportError ToTransportError(const absl::Status& status);
 
 // The status of a failed system call: code from a table, reason = the errno's name, message
-// "OPERATION ADDRESS: STRERROR". `error_number` is an errno, never 0.
+// "OPERATION ADDRESS: STRERROR", and what to do when descriptors are used up. `error_number` is an errno, never 0.
 absl::Status ErrnoToStatus(int error_number, std::string_view operation, std::string_view address = "");
 
 // A bad argument: INVALID_ARGUMENT, its message "FIELD: MESSAGE", or "MESSAGE" when it is of no field; `message` says

@@ -36,7 +36,7 @@ class SocketGate {
   // bind(2) of a server or a datagram endpoint, or of a connection's own end: a source address or port, a privileged
   // one say, is no less than a listener's. Not when a connection leaves both to the kernel (0.0.0.0 or ::, and port 0).
   // When the port is 0 the answer may name ranges, of which one port is then taken; none: the kernel picks. `local` may
-  // be a Unix socket's; a socket file in its way is removed only when it is allowed.
+  // be a Unix socket's; a socket file in its way goes only when it is allowed, and nobody's.
   virtual absl::StatusOr<std::vector<PortRange>> MayBind(const SocketAddress& local) = 0;
   // A connection that a server has accepted, one over an existing socket included; refused, it is reset, counted, and
   // no protocol hears of it. `local` is the address that it came to. `peer` of a Unix socket is mostly empty.

@@ -3,7 +3,11 @@
 #define TRANSPORTD_TRANSPORTS_BASE_STALE_SOCKET_H_
 
 #include <string>
+#include <string_view>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "transports/base/sockaddr.h"
 #include "transports/base/socket_place.h"
 
 namespace transportd {
@@ -14,6 +18,14 @@ namespace transportd {
 void RemoveStaleSocket(const std::string& path);
 // The same at a place that was found.
 void RemoveStaleSocket(const SocketPlace& place);
+
+// Whether a socket of some process is bound to `address`, a Unix one with a path, whatever its type and whether or not
+// it listens yet: nobody is connected to. Also true when it cannot be told, for want of permission to write there. The
+// kernel's error when there is no descriptor left to ask with; `shown_address` is for that.
+absl::StatusOr<bool> IsSocketInUse(const RawAddress& address, std::string_view shown_address);
+
+// As RemoveStaleSocket, but what belongs to somebody stays: EADDRINUSE when the socket there is in use, as bind's.
+absl::Status RemoveUnusedSocket(const SocketPlace& place, std::string_view shown_address);
 
 }  // namespace transportd
 

@@ -1,5 +1,7 @@
 #include "transports/base/thread_executor.h"
 
+#include <pthread.h>
+
 #include <system_error>
 #include <utility>
 
@@ -68,6 +70,7 @@ bool ThreadExecutor::StartThread() {
 }
 
 void ThreadExecutor::RunThread() {
+  ::pthread_setname_np(::pthread_self(), "executor");  // Else it has the name of whoever needed it first.
   while (true) {
     Work work;
     {

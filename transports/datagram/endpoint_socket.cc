@@ -38,7 +38,11 @@ absl::Status BindUnix(int fd, const SocketAddress& address, SocketGate* gate) {
   }
   const absl::StatusOr<SocketPlace> place = FindSocketPlace(address, SymlinksOf(gate));
   if (!place.ok()) return place.status();
-  RemoveStaleSocket(*place);
+  if (gate == nullptr) {
+    RemoveStaleSocket(*place);
+  } else if (absl::Status status = RemoveUnusedSocket(*place, address.ToString()); !status.ok()) {
+    return status;
+  }
   if (::bind(fd, place->raw.get(), place->raw.length) == 0) return absl::OkStatus();
   const int err = errno;
   return ErrnoToStatus(err, "bind", address.ToString());

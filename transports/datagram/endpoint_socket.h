@@ -28,7 +28,9 @@ struct EndpointSocketOptions {
   bool reuse_port = false;
   bool allow_broadcast = false;  // The socket is then not connected to its remote address.
   int descriptor_limit = 0;      // See AdmitSocket.
-  SocketGate* gate = nullptr;    // Asked before each address is bound or connected to. Null: everything is allowed.
+  // Asked before each address is bound or connected to. Null: everything is allowed, and a Unix socket in the way is
+  // removed, as asyncio does; with a gate one that somebody uses stays: EADDRINUSE.
+  SocketGate* gate = nullptr;
 };
 
 struct EndpointSocket {

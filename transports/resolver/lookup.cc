@@ -116,9 +116,11 @@ absl::StatusOr<std::vector<SocketAddress>> LookUpName(const ResolveRequest& requ
 }
 
 absl::Status GaiToStatus(int gai_code, int error_number, std::string_view operation, std::string_view address) {
-  if (gai_code == EAI_SYSTEM && error_number != 0) {
+  // Without descriptors glibc reads no file and asks no server, and says that there is no such name.
+  const bool is_exhausted = error_number == EMFILE || error_number == ENFILE;
+  if ((gai_code == EAI_SYSTEM && error_number != 0) || is_exhausted) {
     TransportError error = ToTransportError(ErrnoToStatus(error_number, operation, address));
-    error.gai_code = gai_code;
+    error.gai_code = EAI_SYSTEM;
     return ToStatus(error);
   }
   TransportError error;

@@ -23,7 +23,7 @@ std::optional<absl::StatusOr<std::vector<SocketAddress>>> LookUpNumeric(const Re
 absl::StatusOr<std::vector<SocketAddress>> LookUpName(const ResolveRequest& request);
 
 // The status of an EAI_* that `operation` ("getaddrinfo", "getnameinfo") answered about `address`; `error_number` is
-// what EAI_SYSTEM left in errno.
+// what it left in errno: of EAI_SYSTEM, and of any other when descriptors are used up.
 absl::Status GaiToStatus(int gai_code, int error_number, std::string_view operation, std::string_view address);
 
 }  // namespace transportd

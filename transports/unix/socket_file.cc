@@ -47,7 +47,11 @@ absl::StatusOr<BoundSocket> BindUnixSocket(const SocketAddress& address, std::op
   UniqueFd fd = AdmitSocket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), descriptor_limit);
   int err = errno;
   if (!fd.valid()) return ErrnoToStatus(err, "socket", address.ToString());
-  RemoveStaleSocket(*place);
+  if (gate == nullptr) {
+    RemoveStaleSocket(*place);
+  } else if (absl::Status status = RemoveUnusedSocket(*place, address.ToString()); !status.ok()) {
+    return status;
+  }
   if (mode && ::fchmod(fd.get(), *mode) != 0) {
     err = errno;
     return ErrnoToStatus(err, "fchmod", address.ToString());

@@ -18,7 +18,7 @@
 namespace transportd {
 
 // Binds a new stream socket to `address` (UNIX, with a path), when `gate` allows it; null: everything is allowed. A
-// stale socket file is removed first.
+// socket file in its way is removed first; with a gate only one that nobody uses, else it is EADDRINUSE.
 //
 // With `mode`, its permission bits: the file never has more, not even for a moment, and when this returns it has just
 // those. Linux gives a new socket file the mode of the socket's own inode, less the umask; what the umask took is put

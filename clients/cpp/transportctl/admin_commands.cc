@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "clients/cpp/connect_diagnosis.h"
 #include "clients/cpp/grpc_status.h"
 #include "clients/cpp/transportctl/commands.h"
 #include "clients/cpp/transportctl/exit_code.h"
@@ -21,11 +22,17 @@
 namespace transportd::ctl {
 namespace {
 
-// Prepares a call: who calls, and how long it may take.
-void Prepare(const Arguments& arguments, const ConnectOptions& service, grpc::ClientContext& context) {
-  if (!service.token.empty()) context.AddMetadata("authorization", "Bearer " + service.token);
+// Makes one unary call, from the question who calls to its answer. `call` is given a grpc::ClientContext.
+template <typename Call>
+absl::Status Ask(const ConnectOptions& service, Call call) {
+  const absl::StatusOr<std::string> token = TokenToSend(service);
+  if (!token.ok()) return token.status();
+  grpc::ClientContext context;
+  if (!token->empty()) context.AddMetadata("authorization", "Bearer " + *token);
   context.set_deadline(std::chrono::system_clock::now() +
-                       std::chrono::duration_cast<std::chrono::microseconds>(arguments.timeout));
+                       std::chrono::duration_cast<std::chrono::microseconds>(service.timeout));
+  const grpc::Status status = call(context);
+  return ExplainUnavailable(service, FromGrpcStatus(status), service.timeout);
 }
 
 // `question`: the call that failed.
@@ -60,15 +67,16 @@ std::string TimeText(const google::protobuf::Timestamp& timestamp) {
 
 // Every page of a list call, put together in the first answer.
 template <typename Response, typename Request, typename Call, typename Merge>
-absl::StatusOr<Response> ListAll(const Arguments& arguments, const ConnectOptions& service, Request request, Call call,
-                                 Merge merge) {
+absl::StatusOr<Response> ListAll(const ConnectOptions& service, Request request, Call call, Merge merge) {
+  const auto channel = CreateServiceChannel(service);
+  if (!channel.ok()) return channel.status();
+  const auto stub = v1::Admin::NewStub(*channel);
   Response all;
   do {
-    grpc::ClientContext context;
-    Prepare(arguments, service, context);
     Response page;
-    const grpc::Status status = call(context, request, page);
-    if (!status.ok()) return FromGrpcStatus(status);
+    const absl::Status status =
+        Ask(service, [&](grpc::ClientContext& context) { return call(*stub, context, request, page); });
+    if (!status.ok()) return status;
     request.set_page_token(page.next_page_token());
     merge(all, page);
   } while (!request.page_token().empty());
@@ -78,11 +86,10 @@ absl::StatusOr<Response> ListAll(const Arguments& arguments, const ConnectOption
 }  // namespace
 
 int RunSessions(const Arguments& arguments, const ConnectOptions& service) {
-  const auto stub = v1::Admin::NewStub(CreateServiceChannel(service));
   const auto all = ListAll<v1::ListSessionsResponse>(
-      arguments, service, v1::ListSessionsRequest(),
-      [&](grpc::ClientContext& context, const auto& request, auto& page) {
-        return stub->ListSessions(&context, request, &page);
+      service, v1::ListSessionsRequest(),
+      [](v1::Admin::Stub& stub, grpc::ClientContext& context, const auto& request, auto& page) {
+        return stub.ListSessions(&context, request, &page);
       },
       [](auto& to, const auto& page) { to.mutable_sessions()->MergeFrom(page.sessions()); });
   if (!all.ok()) return Fail(all.status(), "ListSessions", service);
@@ -99,13 +106,12 @@ int RunSessions(const Arguments& arguments, const ConnectOptions& service) {
 }
 
 int RunTransports(const Arguments& arguments, const ConnectOptions& service) {
-  const auto stub = v1::Admin::NewStub(CreateServiceChannel(service));
   v1::ListTransportsRequest first;
   first.set_session_prefix(arguments.session_prefix);
   const auto all = ListAll<v1::ListTransportsResponse>(
-      arguments, service, first,
-      [&](grpc::ClientContext& context, const auto& request, auto& page) {
-        return stub->ListTransports(&context, request, &page);
+      service, first,
+      [](v1::Admin::Stub& stub, grpc::ClientContext& context, const auto& request, auto& page) {
+        return stub.ListTransports(&context, request, &page);
       },
       [](auto& to, const auto& page) { to.mutable_transports()->MergeFrom(page.transports()); });
   if (!all.ok()) return Fail(all.status(), "ListTransports", service);
@@ -116,12 +122,14 @@ int RunTransports(const Arguments& arguments, const ConnectOptions& service) {
 }
 
 int RunHealth(const Arguments& arguments, const ConnectOptions& service) {
-  const auto stub = grpc::health::v1::Health::NewStub(CreateServiceChannel(service));
-  grpc::ClientContext context;
-  Prepare(arguments, service, context);
+  const auto channel = CreateServiceChannel(service);
+  if (!channel.ok()) return Fail(channel.status(), "Health.Check", service);
+  const auto stub = grpc::health::v1::Health::NewStub(*channel);
   grpc::health::v1::HealthCheckResponse response;
-  const grpc::Status status = stub->Check(&context, grpc::health::v1::HealthCheckRequest(), &response);
-  if (!status.ok()) return Fail(FromGrpcStatus(status), "Health.Check", service);
+  const absl::Status status = Ask(service, [&](grpc::ClientContext& context) {
+    return stub->Check(&context, grpc::health::v1::HealthCheckRequest(), &response);
+  });
+  if (!status.ok()) return Fail(status, "Health.Check", service);
   const std::string name = grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response.status());
   const int printed = Print(arguments.json ? JsonObject().Add("status", name).ToString() + "\n" : name + "\n");
   const bool is_serving = response.status() == grpc::health::v1::HealthCheckResponse::SERVING;
@@ -129,11 +137,13 @@ int RunHealth(const Arguments& arguments, const ConnectOptions& service) {
 }
 
 int RunVersion(const Arguments& arguments, const ConnectOptions& service) {
-  const auto stub = v1::Admin::NewStub(CreateServiceChannel(service));
-  grpc::ClientContext context;
-  Prepare(arguments, service, context);
+  const auto channel = CreateServiceChannel(service);
+  if (!channel.ok()) return Fail(channel.status(), "GetVersion", service);
+  const auto stub = v1::Admin::NewStub(*channel);
   v1::GetVersionResponse response;
-  const grpc::Status status = stub->GetVersion(&context, v1::GetVersionRequest(), &response);
+  const absl::Status status = Ask(service, [&](grpc::ClientContext& context) {
+    return stub->GetVersion(&context, v1::GetVersionRequest(), &response);
+  });
   if (arguments.json) {
     JsonObject out;
     out.Add("client", TRANSPORTD_VERSION);
@@ -155,7 +165,7 @@ int RunVersion(const Arguments& arguments, const ConnectOptions& service) {
     Print(text);
   }
   // The client's own version is known without a service; that there is none is told all the same.
-  return status.ok() ? kOk : Fail(FromGrpcStatus(status), "GetVersion", service);
+  return status.ok() ? kOk : Fail(status, "GetVersion", service);
 }
 
 }  // namespace transportd::ctl

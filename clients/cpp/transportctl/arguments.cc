@@ -158,6 +158,16 @@ constexpr Option kOptions[] = {
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.target); }},
     {"--token", kOfService, true,
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.token); }},
+    {"--token-file", kOfService, true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.token_file); }},
+    {"--target-ca", kOfService, true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.target_ca_file); }},
+    {"--target-certificate", kOfService, true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.target_certificate_file); }},
+    {"--target-key", kOfService, true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.target_key_file); }},
+    {"--target-name", kOfService, true,
+     [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.target_name); }},
     {"--timeout", kOfService, true,
      [](Name name, Name value, Parsed& out) { return ReadDuration(name, value, out.timeout.emplace()); }},
     {"--json", kOfService & ~kExecOnly, false, Flag<[](Parsed& out) { out.arguments.json = true; }>},
@@ -483,6 +493,9 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> argum
   if (absl::Status status = CheckEndpoint(parsed); !status.ok()) return status;
   if (absl::Status status = CheckTls(parsed); !status.ok()) return status;
   if (absl::Status status = CheckUdp(parsed.arguments.udp); !status.ok()) return status;
+  if (!parsed.arguments.token.empty() && !parsed.arguments.token_file.empty()) {
+    return Usage("--token is a token, --token-file a file with one: give one of them");
+  }
   if (parsed.timeout) ApplyTimeout(*parsed.timeout, parsed.arguments);
   return std::move(parsed.arguments);
 }

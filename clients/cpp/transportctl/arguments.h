@@ -70,6 +70,12 @@ struct Arguments {
   Command help_topic = Command::kHelp;  // help: of which command; kHelp: of all.
   std::string target = {};              // Empty: the environment, then the default.
   std::string token = {};
+  std::string token_file = {};
+  // TLS with the service: ConnectOptions has what they mean.
+  std::string target_ca_file = {};
+  std::string target_certificate_file = {};
+  std::string target_key_file = {};
+  std::string target_name = {};
   // Until the service has answered, and the connection is there.
   Duration timeout = std::chrono::seconds(10);
   bool json = false;

@@ -59,7 +59,15 @@ constexpr Paragraph kOptionHelp[] = {
     {"Options", kOfService,
      R"(  --target TARGET      the service, a gRPC target: 127.0.0.1:50051, unix:/run/transportd.sock
                        (default: $TRANSPORTD_TARGET, else 127.0.0.1:50051)
-  --token TOKEN        who you are (default: $TRANSPORTD_TOKEN, which no other user can see)
+  --token-file FILE    who you are: a file with a token (default: $TRANSPORTD_TOKEN_FILE)
+  --token TOKEN        the token itself, which others on this machine can see here (default: $TRANSPORTD_TOKEN, which
+                       they cannot). Tokens go by TLS, to a Unix socket, or to loopback, and nowhere else
+  --target-ca FILE     TLS with the service: whom to trust, PEM; system: whom this machine trusts
+                       (default: $TRANSPORTD_TARGET_CA, else no TLS)
+  --target-certificate FILE, --target-key FILE
+                       who you are: a certificate and its key, PEM, without a passphrase; without --target-key it is in
+                       the first file, too (default: $TRANSPORTD_TARGET_CERTIFICATE, $TRANSPORTD_TARGET_KEY)
+  --target-name NAME   whom the service's certificate must name (default: $TRANSPORTD_TARGET_NAME, else TARGET's host)
 )"},
     {"", kOfService & ~kExecOnly & ~Of(Command::kUdp),
      R"(  --timeout DURATION   the longest time until the connection or the answer is there: 5s, 250ms, 2m (default: 10s);
@@ -137,6 +145,8 @@ constexpr Paragraph kOptionHelp[] = {
   --own-port PORT         a port of the service itself, class SELF; may be repeated
   -e, --env NAME=VALUE    run: a variable that it is given; may be repeated. Stands before PROGRAM
   --cwd DIR               run: the folder to begin in (default: /). Stands before PROGRAM
+                          run: symbolic links are followed here, as the service does where it is: what is asked, and
+                          denied, is the real path
 )"},
     {"Options of token", Of(Command::kToken),
      R"(  --principal NAME        who presents it: 1 to 256 printable ASCII characters (default: to be filled in)
@@ -152,7 +162,7 @@ constexpr std::string_view kStatusHelp = R"(Exit status:
   0    it worked; the connection ended in order, and everything was sent
   1    it failed: refused, reset, unknown host, input not readable, output lost; health: not serving
   2    the command line is wrong
-  3    no service at the target, or the session with it was lost
+  3    no service at the target, none that can be trusted or understood there, or the session with it was lost
   4    the service refused: who you are, or what you ask
   124  timed out; udp: no answer came
 )";

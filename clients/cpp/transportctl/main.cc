@@ -41,25 +41,35 @@ int Main(int argc, char** argv) {
   FillStandardFds();
   // A reader that goes away is an error of write(2), and told as one.
   std::signal(SIGPIPE, SIG_IGN);
-  ctl::TakeGrpcLog();
   const std::vector<std::string_view> words(argv + 1, argv + argc);
   const absl::StatusOr<ctl::Arguments> arguments = ctl::ParseArguments(words);
   if (!arguments.ok()) {
     ctl::PrintLinesToStderr({std::string(arguments.status().message()), "try `transportctl --help`"});
     return ctl::kUsage;
   }
+  ctl::TakeGrpcLog(arguments->verbose);
   ConnectOptions service = WithEnvironment({.target = arguments->target,
                                             .token = arguments->token,
+                                            .token_file = arguments->token_file,
+                                            .ca_file = arguments->target_ca_file,
+                                            .certificate_file = arguments->target_certificate_file,
+                                            .key_file = arguments->target_key_file,
+                                            .server_name = arguments->target_name,
                                             .client_name = "transportctl",
                                             .timeout = arguments->timeout,
                                             .credentials = nullptr});
   if (NeedsService(arguments->command)) {
-    if (const absl::Status status = CheckToken(service.token); !status.ok()) {
-      ctl::Lines lines = ctl::Explain(status, service.target, "Session", service.timeout);
-      lines.emplace_back("it is what --token or TRANSPORTD_TOKEN says");
-      ctl::PrintLinesToStderr(lines);
+    // What is wrong before anybody is asked is the command line's fault, or the environment's.
+    const absl::StatusOr<std::string> token = TokenToSend(service);
+    absl::Status status = token.status();
+    if (status.ok()) status = CreateServiceChannel(service).status();
+    if (!status.ok()) {
+      ctl::PrintLinesToStderr(ctl::Explain(status, service.target, "Session", service.timeout));
       return ctl::kUsage;
     }
+    // From here on it is not read again: it may be a pipe.
+    service.token = *token;
+    service.token_file.clear();
   }
   switch (arguments->command) {
     case ctl::Command::kConnect:

@@ -14,8 +14,10 @@
 #include "clients/cpp/transportctl/policy_table.h"
 #include "clients/cpp/transportctl/standard_error.h"
 #include "clients/cpp/transportctl/table.h"
+#include "server/policy/config_file.h"
+#include "server/policy/config_text.h"
 #include "server/policy/ip_address.h"
-#include "server/policy/message_file.h"
+#include "server/policy/real_paths.h"
 #include "transports/base/sockaddr.h"
 #include "transports/base/str_cat.h"
 
@@ -52,7 +54,7 @@ int Check(const PolicyArguments& arguments) {
 }
 
 int Test(const PolicyArguments& arguments) {
-  const absl::StatusOr<std::string> text = ReadTextFile(arguments.file);
+  const absl::StatusOr<std::string> text = ReadConfigFile(arguments.file, kMaxConfigBytes);
   if (!text.ok()) return Refuse(text.status(), kBadFile);
   const absl::StatusOr<v1::PolicyTest> test = ReadPolicyTest(*text, arguments.file);
   if (!test.ok()) return Refuse(test.status(), kBadFile);
@@ -164,10 +166,13 @@ absl::StatusOr<std::vector<PolicyQuestion>> QuestionsOf(const Arguments& argumen
     out = *std::move(question);
   } else if (what == "run") {
     out.kind = ActionKind::kRun;
-    out.path = words[1];
+    // The service asks with real paths.
+    out.path = words[1].starts_with('/') ? RealPath(words[1]) : words[1];
+    if (out.path != words[1]) out.asked_path = words[1];
     out.args.assign(words.begin() + 2, words.end());
     for (const auto& [name, value] : arguments.exec.env) out.env_names.push_back(name);
-    out.folder = arguments.exec.cwd.value_or("");
+    if (arguments.exec.cwd)
+      out.folder = arguments.exec.cwd->starts_with('/') ? RealPath(*arguments.exec.cwd) : *arguments.exec.cwd;
   } else if (what == "path") {
     const absl::StatusOr<PathUse> use = ParsePathUse(words[1]);
     if (!use.ok()) return use.status();

@@ -85,7 +85,7 @@ std::string PolicyQuestion::ToString() const {
     case ActionKind::kResolve:
       return StrCat("resolve ", host);
     case ActionKind::kRun:
-      return StrCat("run ", path, words);
+      return StrCat("run ", path, asked_path.empty() ? "" : StrCat(" (", asked_path, ")"), words);
     case ActionKind::kPath:
       return StrCat("path ", UseText(use), " ", path);
     case ActionKind::kOption:

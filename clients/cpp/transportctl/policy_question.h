@@ -21,6 +21,7 @@ struct PolicyQuestion {
   SocketAddress local = {};
   std::string host = {};
   std::string path = {};
+  std::string asked_path = {};  // kRun: as it was asked for, when `path` is what that leads to. For ToString.
   PathUse use = PathUse::kNone;
   std::vector<std::string> args = {};
   std::vector<std::string> env_names = {};
@@ -29,7 +30,7 @@ struct PolicyQuestion {
 
   Decision Ask(const Policy& policy, std::string_view principal) const;
   std::vector<PortRange> Ports(const Policy& policy, std::string_view principal) const;
-  // For people: `connect 10.1.2.3:5432 (db.example)`, `run /bin/ls -l`.
+  // For people: `connect 10.1.2.3:5432 (db.example)`, `run /usr/bin/dash (/bin/sh) -c x`.
   std::string ToString() const;
 };
 

@@ -5,7 +5,7 @@
 
 #include "clients/cpp/transportctl/policy_question.h"
 #include "clients/cpp/transportctl/printable.h"
-#include "server/policy/message_file.h"
+#include "server/policy/config_text.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd::ctl {
@@ -145,7 +145,7 @@ std::string AnswerText(bool allowed, std::string_view rule) {
 
 absl::StatusOr<v1::PolicyTest> ReadPolicyTest(std::string_view text, std::string_view file_name) {
   v1::PolicyTest test;
-  if (absl::Status status = ReadMessage(text, file_name, test); !status.ok()) return status;
+  if (absl::Status status = ReadConfigText(text, file_name, test); !status.ok()) return status;
   std::string offences;
   const auto add = [&](std::string_view path, std::string_view what) {
     offences += StrCat(offences.empty() ? "" : "\n", file_name, ": ", path, ": ", what);

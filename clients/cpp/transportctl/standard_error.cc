@@ -21,8 +21,13 @@ void PrintBareToStderr(std::string_view line) {
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
-void TakeGrpcLog() {
-  gpr_set_log_function([](gpr_log_func_args* entry) { PrintToStderr(StrCat("gRPC: ", entry->message)); });
+void TakeGrpcLog(bool verbose) {
+  static constexpr auto kPrint = [](gpr_log_func_args* entry) { PrintToStderr(StrCat("gRPC: ", entry->message)); };
+  gpr_set_log_function(verbose ? +kPrint : [](gpr_log_func_args* entry) {
+    // Of each handshake that fails.
+    const std::string_view file = entry->file;
+    if (file.find("ssl_transport_security") == std::string_view::npos) kPrint(entry);
+  });
 }
 
 }  // namespace transportd::ctl

@@ -18,8 +18,9 @@ void PrintLinesToStderr(const Lines& lines);
 // One line as it is.
 void PrintBareToStderr(std::string_view line);
 
-// gRPC's log, too, goes through PrintToStderr from now on.
-void TakeGrpcLog();
+// gRPC's log, too, goes through PrintToStderr from now on; unless `verbose`, without what it says of TLS, which
+// ExplainUnavailable tells better.
+void TakeGrpcLog(bool verbose);
 
 }  // namespace transportd::ctl
 

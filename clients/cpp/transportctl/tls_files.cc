@@ -1,49 +1,21 @@
 #include "clients/cpp/transportctl/tls_files.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <string>
 
-#include "transports/api/error.h"
+#include "clients/cpp/file_contents.h"
 #include "transports/base/str_cat.h"
-#include "transports/base/unique_fd.h"
 
 namespace transportd::ctl {
 namespace {
-
-// As much as the service takes.
-constexpr size_t kMaxBytes = 1 << 20;
 
 absl::Status Bad(std::string_view option, std::string_view file, std::string_view what) {
   return absl::InvalidArgumentError(ToAbsl(StrCat(option, " ", file, ": ", what)));
 }
 
-absl::Status BadErrno(int error_number, std::string_view operation, std::string_view option, std::string_view file) {
-  return absl::InvalidArgumentError(
-      ToAbsl(StrCat(option, ": ", std::string(ErrnoToStatus(error_number, operation, file).message()))));
-}
-
 absl::StatusOr<std::string> ReadFile(std::string_view option, const std::string& file) {
-  const UniqueFd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) {
-    int error_number = errno;
-    return BadErrno(error_number, "open", option, file);
-  }
-  std::string content(kMaxBytes + 1, '\0');
-  size_t size = 0;
-  while (size < content.size()) {
-    const ssize_t count = ::read(fd.get(), content.data() + size, content.size() - size);
-    int error_number = errno;
-    if (count < 0 && error_number == EINTR) continue;
-    if (count < 0) return BadErrno(error_number, "read", option, file);
-    if (count == 0) break;
-    size += static_cast<size_t>(count);
-  }
-  if (size > kMaxBytes) return Bad(option, file, "it must be at most 1 MiB long");
-  content.resize(size);
-  return content;
+  absl::StatusOr<std::string> content = ReadFileContents(file);
+  if (content.ok()) return content;
+  return absl::InvalidArgumentError(ToAbsl(StrCat(option, ": ", std::string(content.status().message()))));
 }
 
 // PEM: RFC 7468.

@@ -72,7 +72,11 @@ class Plugin:
         """On the service."""
         import transportd
 
-        return transportd.new_event_loop(self.service().target)
+        service = self.service()
+        if service.pid is None:
+            return transportd.new_event_loop(service.target)
+        # What the environment says of TLS and of who calls is for another.
+        return transportd.new_event_loop(service.target, ssl=False, token="")
 
     def stop_service(self) -> None:
         """All loops are closed. `failure` says what was wrong with a service of our own, if anything was."""

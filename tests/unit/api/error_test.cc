@@ -82,7 +82,8 @@ TEST(ErrnoToStatus, CarriesNameNumberOperationAndAddress) {
   EXPECT_EQ(error.operation, "connect");
   EXPECT_EQ(error.address, "127.0.0.1:80");
   EXPECT_EQ(status.message(), "connect 127.0.0.1:80: Connection refused");
-  EXPECT_EQ(ErrnoToStatus(EMFILE, "accept").message(), "accept: Too many open files");
+  EXPECT_EQ(ErrnoToStatus(EMFILE, "accept").message(),
+            "accept: Too many open files (close some, or raise the limit of the process that has them: ulimit -n)");
 }
 
 TEST(ErrnoToStatus, EveryErrnoOfSocketsHasACodeOfItsOwn) {

@@ -207,6 +207,28 @@ TEST(OpenEndpointSocket, BroadcastIsNotConnectedAndSoNotAskedAbout) {
   EXPECT_THAT(gate.asked(), IsEmpty());
 }
 
+TEST(OpenEndpointSocket, GatedUnixSocketInUseStays) {
+  const TempDir directory;
+  const SocketAddress address = {.family = AddressFamily::kUnix, .path = directory.Path("s")};
+  FakeGate gate;
+  for (const bool forbids_symlinks : {true, false}) {
+    gate.forbids_symlinks = forbids_symlinks;
+    {
+      const auto owner = OpenEndpointSocket({Local(address)}, kPlain);
+      ASSERT_THAT(owner, IsOk());
+      const auto socket = OpenEndpointSocket({Local(address)}, Gated(gate));
+      EXPECT_THAT(socket, HasReason("EADDRINUSE"));
+      EXPECT_EQ(ToTransportError(socket.status()).address, address.path);
+      EXPECT_THAT(OpenEndpointSocket({Remote(address)}, kPlain), IsOk()) << "it is reached as before";
+    }
+    EXPECT_THAT(OpenEndpointSocket({Local(address)}, Gated(gate)), IsOk()) << "what is stale goes";
+    {
+      const auto owner = OpenEndpointSocket({Local(address)}, kPlain);
+      EXPECT_THAT(OpenEndpointSocket({Local(address)}, kPlain), IsOk()) << "without a gate as asyncio does";
+    }
+  }
+}
+
 TEST(OpenEndpointSocket, GatedUnixEndsFollowNoLink) {
   const TempDir directory;
   ASSERT_EQ(::symlink(".", directory.Path("link").c_str()), 0);

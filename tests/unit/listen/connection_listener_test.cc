@@ -76,6 +76,19 @@ TEST_F(ConnectionListenerTest, ConnectionsWaitUntilItStarts) {
   EXPECT_NE(::fcntl(connections_.front().get(), F_GETFD) & FD_CLOEXEC, 0);
 }
 
+TEST_F(ConnectionListenerTest, TheProcessItselfDoesNotEnterWhenItIsToldSo) {
+  const auto address = ParseListenAddress("unix:" + folder_.Path("socket"));
+  ASSERT_THAT(address, IsOk());
+  auto listener = ConnectionListener::Create(*context_, *address, /*refuses_self=*/true);
+  ASSERT_THAT(listener, IsOk());
+  listener_ = *std::move(listener);
+  Start();
+  const UniqueFd client = Connect();
+  char byte = 0;
+  ASSERT_TRUE(RunUntil([&] { return ::recv(client.get(), &byte, 1, MSG_DONTWAIT) == 0; }));
+  EXPECT_TRUE(connections_.empty());
+}
+
 TEST_F(ConnectionListenerTest, AUnixSocketIsTheUsersAloneAndGoesWithIt) {
   Listen("unix:" + folder_.Path("socket"));
   struct stat status {};

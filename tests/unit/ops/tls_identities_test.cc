@@ -78,13 +78,13 @@ TEST_F(TlsIdentitiesTest, FileThatIsNotThereOrNoFileIsNamed) {
   const std::string missing = folder_.Path("missing.pem");
   EXPECT_THAT(Refusal(StrCat("web=", missing, ",", key_)), HasSubstr(missing));
   EXPECT_THAT(Refusal(StrCat("web=", chain_, ",", missing)), HasSubstr(missing));
-  EXPECT_THAT(Refusal(StrCat("web=", folder_.path(), ",", key_)), HasSubstr("Is a directory"));
+  EXPECT_THAT(Refusal(StrCat("web=", folder_.path(), ",", key_)), HasSubstr("it must be a regular file"));
 }
 
 TEST_F(TlsIdentitiesTest, FileThatNobodyWritesIsRefusedAtOnce) {
   const std::string fifo = folder_.Path("fifo");
   ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
-  EXPECT_THAT(Refusal(StrCat("web=", fifo, ",", key_)), HasSubstr("needs its certificate"));
+  EXPECT_THAT(Refusal(StrCat("web=", fifo, ",", key_)), HasSubstr("it must be a regular file"));
 }
 
 TEST_F(TlsIdentitiesTest, WhatNoServerCouldBeMadeOfIsRefused) {
@@ -94,7 +94,7 @@ TEST_F(TlsIdentitiesTest, WhatNoServerCouldBeMadeOfIsRefused) {
   const std::string other_key = folder_.WriteFile("other.key", TestAuthority::SelfSigned().key_pem);
   EXPECT_THAT(Refusal(StrCat("web=", garbage, ",", key_)), HasSubstr("certificate"));
   EXPECT_THAT(Refusal(StrCat("web=", empty, ",", key_)), HasSubstr("certificate"));
-  EXPECT_THAT(Refusal(StrCat("web=", large, ",", key_)), HasSubstr("at most 1 MiB"));
+  EXPECT_THAT(Refusal(StrCat("web=", large, ",", key_)), HasSubstr("at most 1048576 bytes"));
   EXPECT_THAT(Refusal(StrCat("web=", chain_, ",", garbage)), HasSubstr("no key"));
   EXPECT_THAT(Refusal(StrCat("web=", chain_, ",", other_key)), HasSubstr("not the key of the certificate"));
 }

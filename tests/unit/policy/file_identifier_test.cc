@@ -187,7 +187,7 @@ TEST_F(FileIdentifierTest, ReloadKeepsWhatIsGood) {
   dir_.WriteFile("who.txtpb", Text("tokn {}", "new"));
   expect_old(StrCat(dir_.Path("who.txtpb"), ":4:"));
   dir_.WriteFile("who.txtpb", "");
-  expect_old("who.txtpb: version: must be \"v1\"");
+  expect_old("who.txtpb: it says nothing; it must be a transportd.v1.Identities");
   dir_.WriteFile("who.txtpb", Text("", "new"));
   dir_.WriteFile("keys.json", "{\n}");
   expect_old(StrCat(dir_.Path("keys.json"), ":1:1: "));

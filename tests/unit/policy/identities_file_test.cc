@@ -45,7 +45,7 @@ TEST(IdentitiesFile, AGoodFileIsRead) {
 }
 
 TEST(IdentitiesFile, TheVersionMustBeThere) {
-  for (const char* text : {"", "version: \"v2\"", "{}"}) {
+  for (const char* text : {"certificates {}", "version: \"v2\""}) {
     EXPECT_EQ(std::string(ReadIdentities(text, "f").status().message()), "f: version: must be \"v1\"");
   }
 }

@@ -1,5 +1,8 @@
 #include "server/policy/policy.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -10,6 +13,7 @@
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd {
@@ -309,6 +313,15 @@ TEST(PolicyConnect, DenialIsWiderThanAGrant) {
   EXPECT_EQ(Ruling(*with("classes: PRIVATE"), To("2002:a00:1::", 1)), "-deny/d");
   EXPECT_EQ(Ruling(*with("classes: PRIVATE"), To("2002:808:808::", 1)), "+r/g");
   EXPECT_EQ(Ruling(*with("classes: PRIVATE ports { first: 25 }"), To("10.0.0.1", 26)), "+r/g");
+  // The wildcard address leads to loopback.
+  for (const char* deny : {"classes: LOOPBACK", "cidrs: ['127.0.0.0/8', '::1']", "classes: WILDCARD"}) {
+    for (const char* host : {"0.0.0.0", "::", "::ffff:0.0.0.0"}) {
+      EXPECT_EQ(Ruling(*with(deny), To(host, 80)), "-deny/d") << deny << " " << host;
+      EXPECT_EQ(Ruling(*with(deny), To(host, 80, "", ActionProtocol::kUdp, ActionKind::kSend)), "-deny/d") << host;
+    }
+  }
+  EXPECT_EQ(Ruling(*with("cidrs: '127.0.0.1' ports { first: 25 }"), To("0.0.0.0", 80)), "+r/g");
+  EXPECT_EQ(Ruling(*with("cidrs: '127.0.0.1'"), To("::", 80)), "+r/g");
 }
 
 TEST(PolicyConnect, TellsTheClass) {
@@ -493,6 +506,76 @@ TEST(PolicyRun, FolderIsForAllProgramsBelow) {
   EXPECT_EQ(Ruling(*policy, RunOf("/opt/tools/a", {}, {}, "/tmp")), "-builtin/no_grant");
 }
 
+// As /bin is on most systems, and sh: `bin` -> `usr/bin`, `usr/bin/sh` -> `dash`.
+class PolicyLinks : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(::mkdir(folder_.Path("usr").c_str(), 0700), 0);
+    ASSERT_EQ(::mkdir(folder_.Path("usr/bin").c_str(), 0700), 0);
+    folder_.WriteFile("usr/bin/dash", "");
+    folder_.WriteFile("usr/bin/make", "");
+    ASSERT_EQ(::symlink("usr/bin", folder_.Path("bin").c_str()), 0);
+    ASSERT_EQ(::symlink("dash", folder_.Path("usr/bin/sh").c_str()), 0);
+  }
+  // Everything is granted, and `what` (`@` is the folder) denied.
+  std::shared_ptr<const Policy> Denying(std::string what) const {
+    for (size_t at = 0; (at = what.find('@')) != std::string::npos;) what.replace(at, 1, folder_.path());
+    return PolicyWith("run { name: 'g' program: '/' } path { name: 'p' uses: LISTEN paths: '/' }",
+                      StrCat("deny { name: 'd' ", what, " }"));
+  }
+  std::string ToRun(const Policy& policy, std::string_view name) const {
+    return Ruling(policy, RunOf(folder_.Path(name)));
+  }
+  std::string ToListen(const Policy& policy, std::string_view name) const {
+    return Ruling(policy, PathFor(PathUse::kListen, folder_.Path(name)));
+  }
+
+  const TempDir folder_;
+};
+
+TEST_F(PolicyLinks, DeniedProgramIsAlsoWhatItLeadsTo) {
+  for (const char* denied : {"run: '@/bin/dash'", "run: '@/bin/sh'", "run: '@/usr/bin/sh'"}) {
+    const auto policy = Denying(denied);
+    EXPECT_EQ(ToRun(*policy, "usr/bin/dash"), "-deny/d") << denied;
+    EXPECT_EQ(ToRun(*policy, "usr/bin/make"), "+r/g") << denied;
+  }
+  EXPECT_EQ(ToRun(*Denying("run: '@/bin/sh'"), "bin/sh"), "-deny/d") << "as it is written, too";
+  EXPECT_EQ(ToRun(*Denying("run: '@/usr/bin/dash'"), "usr/bin/sh"), "+r/g") << "nobody is asked about a link";
+}
+
+TEST_F(PolicyLinks, DeniedFolderIsAlsoWhatItLeadsTo) {
+  const auto policy = Denying("run: '@/bin/' path: '@/bin/'");
+  EXPECT_EQ(ToRun(*policy, "usr/bin/dash"), "-deny/d");
+  EXPECT_EQ(ToRun(*policy, "bin/dash"), "-deny/d");
+  EXPECT_EQ(ToRun(*policy, "usr/bin2/dash"), "+r/g");
+  EXPECT_EQ(ToListen(*policy, "usr/bin/socket"), "-deny/d");
+  EXPECT_EQ(ToListen(*policy, "bin/socket"), "-deny/d");
+  EXPECT_EQ(ToListen(*policy, "usr/socket"), "+r/p");
+}
+
+TEST_F(PolicyLinks, WhatIsNotThereYetIsDeniedWhereItsFolderLeads) {
+  const auto policy = Denying("path: ['@/bin/socket', '@/none/socket', 'fd:3']");
+  EXPECT_EQ(ToListen(*policy, "usr/bin/socket"), "-deny/d");
+  EXPECT_EQ(ToListen(*policy, "bin/socket"), "-deny/d");
+  EXPECT_EQ(ToListen(*policy, "none/socket"), "-deny/d");
+  EXPECT_EQ(ToListen(*policy, "usr/bin/socket2"), "+r/p");
+}
+
+TEST_F(PolicyLinks, LinksAreFollowedWhenThePolicyIsCompiled) {
+  ASSERT_EQ(::symlink("loop", folder_.Path("loop").c_str()), 0);
+  const auto before = Denying("run: ['@/sh', '@/loop', '@/loop/']");
+  ASSERT_EQ(::symlink("usr/bin/dash", folder_.Path("sh").c_str()), 0);
+  EXPECT_EQ(ToRun(*before, "usr/bin/dash"), "+r/g");
+  const auto after = Denying("run: ['@/sh', '@/loop', '@/loop/']");
+  EXPECT_EQ(ToRun(*after, "usr/bin/dash"), "-deny/d");
+  EXPECT_EQ(after->sha256(), before->sha256());
+}
+
+TEST_F(PolicyLinks, GrantIsNotOfWhatItLeadsTo) {
+  const auto policy = PolicyWith(StrCat("run { name: 'g' program: '", folder_.Path("bin/sh"), "' }"));
+  EXPECT_EQ(ToRun(*policy, "usr/bin/dash"), "-builtin/no_grant");
+}
+
 TEST(PolicyRun, TheGrantIsToldAndOrderDoesNotMatter) {
   constexpr const char* kGrants[] = {
       "run { name: 'any' program: '/bin/' network: HOST }",
@@ -593,30 +676,18 @@ TEST(PolicyPrincipals, HaveTheRolesOfEveryFittingBinding) {
   EXPECT_FALSE(policy->HasRole(""));
 }
 
-TEST(PolicyQuota, LargestOfAllRolesCounts) {
+TEST(PolicyQuota, EachRoleOfThePrincipalHasItsSay) {
   const auto policy = PolicyOf(R"(
-      role { name: 'a' quota { sessions: 4 transports: 1 connects { per_second: 2.5 } session_age { seconds: 10 } } }
-      role { name: 'b' quota { sessions: 2 processes: 0 connects { per_second: 0.5 burst: 9 }
-                               session_age { seconds: 9 nanos: 5 } session_idle { seconds: 1 } } }
-      role { name: 'c' }
-      binding { role: 'a' principals: 'both' } binding { role: 'b' principals: ['both', 'one'] } binding { role: 'c' principals: '*' })");
-  const v1::Quota& both = policy->QuotaFor("both");
-  EXPECT_EQ(both.sessions(), 4u);
-  EXPECT_EQ(both.transports(), 1u);
-  EXPECT_TRUE(both.has_processes());
-  EXPECT_EQ(both.processes(), 0u);
-  EXPECT_FALSE(both.has_listeners());
-  EXPECT_EQ(both.connects().per_second(), 2.5);
-  EXPECT_EQ(both.connects().burst(), 9u);
-  EXPECT_EQ(both.session_age().seconds(), 10);
-  EXPECT_EQ(both.session_idle().seconds(), 1);
-  EXPECT_EQ(policy->QuotaFor("one").sessions(), 2u);
-  EXPECT_EQ(policy->QuotaFor("other").ByteSizeLong(), 0u);
-  EXPECT_EQ(PolicyOf("role { name: 'a' quota { spawns { per_second: 2.5 } } } binding { role: 'a' principals: '*' }")
-                ->QuotaFor("x")
-                .spawns()
-                .burst(),
-            3u);
+      role { name: 'a' quota { sessions: 4 } } role { name: 'b' quota { sessions: 2 } } role { name: 'c' }
+      binding { role: 'a' principals: 'both' } binding { role: 'b' principals: ['both', 'b*'] })");
+  const auto sessions = [&](std::string_view principal) {
+    std::vector<uint32_t> all;
+    for (const v1::Quota* quota : policy->QuotasFor(principal)) all.push_back(quota->sessions());
+    return all;
+  };
+  EXPECT_THAT(sessions("both"), ElementsAre(4, 2));
+  EXPECT_THAT(sessions("bob"), ElementsAre(2));
+  EXPECT_THAT(sessions("other"), ElementsAre());
 }
 
 TEST(PolicyCompile, RefusesWhatIsNotValid) {

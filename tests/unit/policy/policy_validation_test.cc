@@ -47,6 +47,8 @@ TEST(ValidatePolicy, TakesAPolicyThatUsesEverything) {
     }
     role { name: "empty" }
     binding { role: "empty" principals: ["*", "a*", "spiffe://x/y"] }
+    principal_quota { sessions: 1 buffered_bytes: 65536 session_age { seconds: 9 } }
+    service_quota { processes: 7 spawns { per_second: 1 } }
     deny { name: "c" connect { hosts: "a.b" cidrs: "1.1.1.1" classes: GLOBAL } }
     deny { name: "d" principals: "x" listen { classes: LOOPBACK ports { first: 7 } } run: "/bin/sh" path: ["/etc/", "@a*"] })"),
             "");
@@ -76,7 +78,7 @@ TEST(ValidatePolicy, EachOffenceNamesItsFieldAndWhatIsAllowed) {
       {R"(version: "v1" role { name: "a" } binding { role: "a" principals: ["ok", "a*b"] })",
        R"(binding[0] principals[1]: "a*b": `*` may stand at the end only)"},
       {R"(version: "v1" role { name: "a" } binding { role: "a" principals: "a b" })",
-       R"(binding[0] principals[0]: "a b": a principal is 1 to 256 printable ASCII characters without spaces)"},
+       R"(binding[0] principals[0]: "a b": a principal is 1 to 256 printable ASCII characters, no space)"},
       {R"(version: "v1" deny { name: "d" })", R"(deny[0] "d": denies nothing; give connect, listen, run or path)"},
       {R"(version: "v1" deny { name: "d" connect { ports { first: 25 } } })",
        R"(deny[0] "d" connect: has no address in it; give cidrs, classes or, where to connect, hosts)"},
@@ -264,6 +266,7 @@ TEST(ValidatePolicy, OtherGrants) {
       {"quota { connects {} }", " quota.connects.per_second: must be more than 0, and at most 1000000"},
       {"quota { spawns { per_second: nan } }", " quota.spawns.per_second: must be more than 0, and at most 1000000"},
       {"quota { resolutions { per_second: 1 burst: 1000001 } }", " quota.resolutions.burst: must be at most 1000000"},
+      {"quota { buffered_bytes: 65535 }", " quota.buffered_bytes: must be at least 65536"},
       {"quota { session_age {} }", " quota.session_age: must be a time of more than 0; leave it out for none"},
       {"quota { session_idle { seconds: 400000000000 } }",
        " quota.session_idle: must be a time of more than 0; leave it out for none"},
@@ -276,6 +279,15 @@ TEST(ValidatePolicy, OtherGrants) {
   EXPECT_THAT(OffencesOfRole("option { name: 'o' options: 'SO_ERROR' }"), HasSubstr("is none that the service knows"));
   EXPECT_THAT(OffencesOfRole("admin { name: 'a' methods: 'Nothing' }"),
               HasSubstr(R"("Nothing" is no method of Admin; `*` or one of GetVersion, ListSessions, ListTransports)"));
+}
+
+TEST(ValidatePolicy, SomeQuotasAreOfOnePrincipalAlone) {
+  EXPECT_EQ(OffencesOf(R"(version: "v1" principal_quota { connects {} }
+                          service_quota { buffered_bytes: 65536 session_age { seconds: 1 } session_idle { seconds: 1 } })"),
+            "principal_quota.connects.per_second: must be more than 0, and at most 1000000\n"
+            "service_quota.buffered_bytes: is of one principal; --buffered-bytes bounds those of all\n"
+            "service_quota.session_age: is of one principal; give it in principal_quota\n"
+            "service_quota.session_idle: is of one principal; give it in principal_quota");
 }
 
 TEST(ValidatePolicy, TellsAllOffencesUpToFifty) {

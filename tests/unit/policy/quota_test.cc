@@ -84,27 +84,46 @@ TEST(QuotaTable, ALoweredBoundTakesNothingAwayAndGivesNothing) {
   ASSERT_THAT(held, IsOk());
   const Quota lowered = Bound(QuotaKind::kTransports, 3);
   EXPECT_THAT(table.Take("a", QuotaKind::kTransports, lowered), HasReason("QUOTA_EXCEEDED"));
-  held->Shrink(3);
+  held->Set(2);
   EXPECT_THAT(table.Take("a", QuotaKind::kTransports, lowered), IsOk());
 }
 
-TEST(QuotaTable, BufferedBytesGrowAndShrink) {
+TEST(QuotaTable, WhatIsMeasuredIsSummedUpAboveTheBoundToo) {
   QuotaTable table(Bound(QuotaKind::kBufferedBytes, 150));
   const Quota quota = Bound(QuotaKind::kBufferedBytes, 100);
   auto mine = table.Take("a", QuotaKind::kBufferedBytes, quota, 0);
   auto also_mine = table.Take("a", QuotaKind::kBufferedBytes, quota, 0);
   auto others = table.Take("b", QuotaKind::kBufferedBytes, quota, 0);
   ASSERT_THAT(mine, IsOk());
-  EXPECT_THAT(mine->Grow(60), IsOk());
-  EXPECT_THAT(also_mine->Grow(41), HasReason("QUOTA_EXCEEDED"));
-  EXPECT_THAT(also_mine->Grow(40), IsOk());
-  EXPECT_THAT(others->Grow(51), HasReason("QUOTA_EXCEEDED"));
-  EXPECT_THAT(others->Grow(50), IsOk());
-  EXPECT_EQ(table.Usage().held[static_cast<size_t>(QuotaKind::kBufferedBytes)], 150U);
-  mine->Shrink(60);
-  EXPECT_EQ(mine->amount(), 0U);
-  EXPECT_THAT(mine->Grow(kNoBound), HasReason("QUOTA_EXCEEDED"));
-  EXPECT_EQ(table.Usage().held[static_cast<size_t>(QuotaKind::kBufferedBytes)], 90U);
+  mine->Set(90);
+  also_mine->Set(80);
+  others->Set(1);
+  EXPECT_EQ(mine->PrincipalAmount(), 170U);
+  EXPECT_EQ(others->PrincipalAmount(), 1U);
+  EXPECT_EQ(table.Usage().held[static_cast<size_t>(QuotaKind::kBufferedBytes)], 171U);
+  mine->Set(10);
+  EXPECT_EQ(mine->amount(), 10U);
+  EXPECT_EQ(also_mine->PrincipalAmount(), 90U);
+  also_mine->Release();
+  EXPECT_EQ(mine->PrincipalAmount(), 10U);
+}
+
+TEST(QuotaTable, TheServicesBoundsMayChange) {
+  FakeClock clock;
+  QuotaTable table(Quota(), clock);
+  const auto first = table.Take("a", QuotaKind::kListeners, Quota());
+  const auto second = table.Take("b", QuotaKind::kListeners, Quota());
+  Quota service = Bound(QuotaKind::kListeners, 1);
+  service[RateKind::kSpawns] = {.per_second = 1, .burst = 1};
+  table.SetService(service);
+  // Nobody loses what he has.
+  EXPECT_EQ(table.Usage().held[static_cast<size_t>(QuotaKind::kListeners)], 2U);
+  EXPECT_THAT(table.Take("a", QuotaKind::kListeners, Quota()), HasReason("QUOTA_EXCEEDED"));
+  EXPECT_THAT(table.Spend("a", RateKind::kSpawns, Quota()), IsOk());
+  EXPECT_THAT(table.Spend("b", RateKind::kSpawns, Quota()), HasReason("QUOTA_EXCEEDED"));
+  table.SetService(Quota());
+  EXPECT_THAT(table.Take("a", QuotaKind::kListeners, Quota()), IsOk());
+  EXPECT_THAT(table.Spend("b", RateKind::kSpawns, Quota()), IsOk());
 }
 
 TEST(QuotaTable, AMovedLeaseIsGivenBackOnce) {
@@ -124,7 +143,8 @@ TEST(QuotaTable, ALeaseMayOutliveTheTable) {
   auto table = std::make_unique<QuotaTable>(Quota());
   auto lease = table->Take("a", QuotaKind::kSessions, Quota());
   table.reset();
-  EXPECT_THAT(lease->Grow(1), IsOk());
+  lease->Set(2);
+  EXPECT_EQ(lease->PrincipalAmount(), 2U);
 }
 
 TEST(QuotaTable, ARateLetsABurstThroughAndSaysWhenToComeBack) {
@@ -266,12 +286,6 @@ TEST(Quota, TheDefaultsAreFinite) {
   EXPECT_EQ(principal[RateKind::kConnects], (RateLimit{20, 50}));
   EXPECT_EQ(principal[RateKind::kSpawns], (RateLimit{2, 8}));
   EXPECT_EQ(principal[RateKind::kResolutions], (RateLimit{10, 20}));
-  const Quota service = DefaultServiceQuota(1 << 30);
-  EXPECT_EQ(service[QuotaKind::kSessions], 256U);
-  EXPECT_EQ(service[QuotaKind::kTransports], 4096U);
-  EXPECT_EQ(service[QuotaKind::kListeners], 128U);
-  EXPECT_EQ(service[QuotaKind::kProcesses], 32U);
-  EXPECT_EQ(service[QuotaKind::kBufferedBytes], 1U << 28);
 }
 
 TEST(Quota, OfSeveralRolesTheLargestCounts) {
@@ -285,6 +299,7 @@ TEST(Quota, OfSeveralRolesTheLargestCounts) {
   large.set_sessions(3);
   large.set_buffered_bytes(1U << 20);
   large.mutable_connects()->set_per_second(6);
+  large.mutable_spawns()->set_per_second(2.5);
   large.mutable_session_age()->set_seconds(90);
   large.mutable_session_idle()->set_nanos(5);
   const std::array<const v1::Quota*, 2> roles = {&large, &small};
@@ -293,7 +308,8 @@ TEST(Quota, OfSeveralRolesTheLargestCounts) {
   expected[QuotaKind::kSessions] = 3;  // Below the default: it was set.
   expected[QuotaKind::kListeners] = 0;
   expected[QuotaKind::kBufferedBytes] = 1U << 20;
-  expected[RateKind::kConnects] = {.per_second = 6};
+  expected[RateKind::kConnects] = {.per_second = 6, .burst = 100};
+  expected[RateKind::kSpawns] = {.per_second = 2.5, .burst = 3};
   expected.session_age = seconds(90);
   expected.session_idle = std::chrono::nanoseconds(5);
   EXPECT_EQ(merged, expected);

@@ -111,6 +111,12 @@ TEST(GaiToStatus, CarriesCodeReasonAndHost) {
   EXPECT_EQ(error.message, std::string("getaddrinfo host.invalid: ") + gai_strerror(EAI_NONAME));
 }
 
+TEST(GaiToStatus, WantOfDescriptorsIsSaidWhateverTheCode) {
+  const absl::Status status = GaiToStatus(EAI_NONAME, EMFILE, "getaddrinfo", "host.invalid");
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(status, HasReason("EMFILE"));
+}
+
 TEST(GaiToStatus, EveryCodeOfTheManualHasItsName) {
   EXPECT_THAT(GaiToStatus(EAI_AGAIN, 0, "getaddrinfo", "h"), StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_THAT(GaiToStatus(EAI_AGAIN, 0, "getaddrinfo", "h"), HasReason("EAI_AGAIN"));

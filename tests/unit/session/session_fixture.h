@@ -88,6 +88,7 @@ class SessionTest : public testing::Test {
     options.streaming = streaming;
     options.limits = limits_;
     options.authorizer = &authorizer_;
+    options.guard = std::move(guard_);
     options.budget = &budget_;
     options.on_ended = [this] { ended_ = true; };
     session_ = std::make_shared<Session>(*loop_, std::move(options));
@@ -143,6 +144,7 @@ class SessionTest : public testing::Test {
   SessionLimits limits_;
   ServiceBudget budget_{ServiceLimits{}};
   RefusingAuthorizer authorizer_;
+  std::unique_ptr<SessionGuard> guard_;  // The next session's; null: none.
   std::unique_ptr<EpollEventLoop> loop_;
   std::shared_ptr<Session> session_;
   std::shared_ptr<MemoryFrameStream> stream_;

@@ -775,5 +775,22 @@ TEST_F(UnarySessionTest, LostCallbacksStreamLeavesTheSession) {
   stream_ = again;
 }
 
+TEST_F(UnarySessionTest, WhoComesWhenItHasEndedIsAnswered) {
+  StartUnary();
+  bool first = false;
+  session_->End(absl::OkStatus(), std::nullopt, [this, &first] {
+    first = true;
+    EXPECT_TRUE(ended_) << "it can still be found";
+  });
+  EXPECT_TRUE(RunUntil([&] { return first; }));
+  bool second = false;
+  session_->End(absl::OkStatus(), std::nullopt, [&second] { second = true; });
+  EXPECT_TRUE(second);
+  stream_ = std::make_shared<MemoryFrameStream>();
+  session_->AttachCallbacks(stream_);
+  ASSERT_TRUE(stream_->finished().has_value());
+  EXPECT_EQ(ToTransportError(*stream_->finished()).reason, "UNKNOWN_SESSION");
+}
+
 }  // namespace
 }  // namespace transportd

@@ -7,11 +7,17 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <linux/sched.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -97,10 +103,14 @@ void TryNetwork(const Context& context) {
   Tell("unix_abstract_connect", ToUnix(SOCK_STREAM, context.abstract_name, ::connect));
   Tell("unix_bind_inside", ToUnix(SOCK_STREAM, context.inside + "/socket", ::bind));
   Tell("unix_bind_outside", ToUnix(SOCK_STREAM, context.outside + "/other", ::bind));
+  Tell("unix_socket", Socket(AF_UNIX, SOCK_STREAM));
   Tell("unix_datagram", Socket(AF_UNIX, SOCK_DGRAM));
   Tell("unix_raw", Socket(AF_UNIX, SOCK_RAW));
   int pair[2];
   Tell("unix_pair", ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+  char received = 0;
+  Tell("unix_pair_data", ::write(pair[0], "x", 1) == 1 && ::read(pair[1], &received, 1) == 1 ? 0 : -1);
+  Tell("unix_packet_pair", ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
   Tell("unix_datagram_pair", ::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair));
   char ring_parameters[256] = {};
   Tell("io_uring", ::syscall(SYS_io_uring_setup, 1, ring_parameters));
@@ -184,6 +194,71 @@ void TryParent(const Context& context) {
   Tell("parent_trace", ::ptrace(PTRACE_SEIZE, parent, 0, 0));
 }
 
+long Clone(unsigned long flags) {
+  const long child = ::syscall(SYS_clone, flags | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (child == 0) ::_exit(0);
+  return child;
+}
+
+void TryNamespaces() {
+  TellOfChild("unshare_user", [] { return ::unshare(CLONE_NEWUSER); });
+  TellOfChild("unshare_network", [] { return ::unshare(CLONE_NEWNET | CLONE_FS); });
+  TellOfChild("unshare_time", [] { return ::unshare(CLONE_NEWTIME); });
+  TellOfChild("unshare_folder", [] { return ::unshare(CLONE_FS); });
+  TellOfChild("clone_user", [] { return Clone(CLONE_NEWUSER); });
+  TellOfChild("clone_names", [] { return Clone(CLONE_NEWUTS); });
+  TellOfChild("clone_sibling", [] { return Clone(CLONE_PARENT); });
+  // None: EBADF, if anybody looks.
+  Tell("join_namespace", ::setns(-1, 0));
+  Tell("clone3", ::syscall(SYS_clone3, nullptr, 0));
+}
+
+void TryInterprocessObjects() {
+  constexpr int kMode = 0600;
+  const int memory = ::shmget(IPC_PRIVATE, 1, IPC_CREAT | kMode);
+  Tell("shared_memory", memory);
+  Tell("shared_memory_attach",
+       memory >= 0 && ::shmat(memory, nullptr, 0) != nullptr ? 0 : ::shmctl(0, IPC_STAT, nullptr));
+  ::shmctl(memory, IPC_RMID, nullptr);
+  const int messages = ::msgget(IPC_PRIVATE, IPC_CREAT | kMode);
+  Tell("message_queue", messages);
+  ::msgctl(messages, IPC_RMID, nullptr);
+  const int semaphores = ::semget(IPC_PRIVATE, 1, IPC_CREAT | kMode);
+  Tell("semaphores", semaphores);
+  ::semctl(semaphores, 0, IPC_RMID);
+  const std::string name = "transportd-probe-" + std::to_string(::getpid());
+  Tell("posix_message_queue", ::syscall(SYS_mq_open, name.c_str(), O_CREAT | O_RDWR, kMode, nullptr));
+  ::syscall(SYS_mq_unlink, name.c_str());
+}
+
+// By the other entry, which has numbers of its own. SIGSEGV: this kernel has none.
+void TryForeignCall() {
+  std::fflush(stdout);
+  const pid_t child = ::fork();  // lint: allow fork: it has no threads
+  if (child == 0) {
+#ifdef __x86_64__
+    constexpr long kGetpidOfI386 = 20;
+    long result = kGetpidOfI386;
+    asm volatile("int $0x80" : "+a"(result) : : "memory", "r8", "r9", "r10", "r11");
+#else
+    ::raise(SIGSYS);
+#endif
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  TellNumber("foreign_call_signal", static_cast<unsigned long>(WIFSIGNALED(status) ? WTERMSIG(status) : 0));
+}
+
+void TryThread() {
+  pthread_t thread{};
+  const int err = ::pthread_create(
+      &thread, nullptr, [](void*) -> void* { return nullptr; }, nullptr);
+  if (err == 0) ::pthread_join(thread, nullptr);
+  errno = err;
+  Tell("own_thread", err == 0 ? 0 : -1);
+}
+
 void TrySelf() {
   Tell("own_signal", ::kill(::getpid(), 0));
   Tell("own_priority", ::setpriority(PRIO_PROCESS, 0, ::getpriority(PRIO_PROCESS, 0)));
@@ -235,5 +310,9 @@ int main(int argc, char** argv) {
   TrySelf();  // First, while it has no descriptors.
   TryNetwork(context);
   TryFiles(context);
+  TryNamespaces();
+  TryInterprocessObjects();
+  TryForeignCall();
+  TryThread();
   TryParent(context);
 }

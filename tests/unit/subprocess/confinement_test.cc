@@ -119,8 +119,8 @@ class ConfinementTest : public SubprocessFixture {
 };
 
 const std::vector<std::string> kOfNetwork = {"tcp_socket", "udp_socket", "tcp6_socket"};
-const std::vector<std::string> kOfUnixSockets = {"unix_connect", "unix_abstract_connect", "unix_datagram", "unix_raw",
-                                                 "unix_datagram_pair"};
+const std::vector<std::string> kOfUnixSockets = {
+    "unix_connect", "unix_abstract_connect", "unix_socket", "unix_datagram", "unix_raw", "unix_datagram_pair"};
 const std::vector<std::string> kOfFilesOutside = {
     "read_outside",        "list_outside", "execute_outside", "write_outside",  "truncate_outside", "create_outside",
     "make_folder_outside", "link_outside", "rename_outside",  "remove_outside", "read_system",      "list_root"};
@@ -132,15 +132,22 @@ const std::vector<std::string> kOfOtherProcesses = {"parent_descriptor", "parent
                                                     "parent_limits",     "parent_priority",    "parent_io_priority",
                                                     "parent_affinity",   "parent_scheduler",   "parent_trace",
                                                     "keyring",           "user_priority"};
-const std::vector<std::string> kOfItself = {"own_signal",       "own_priority",    "own_affinity",
-                                            "own_affinity_set", "signal_to_child", "unix_pair"};
+const std::vector<std::string> kOfItself = {"own_signal",     "own_priority",    "own_affinity",   "own_affinity_set",
+                                            "own_thread",     "signal_to_child", "unshare_folder", "unix_pair",
+                                            "unix_pair_data", "unix_packet_pair"};
+const std::vector<std::string> kOfNamespaces = {"unshare_user", "unshare_network", "unshare_time", "clone_user",
+                                                "clone_names"};
+const std::vector<std::string> kOfInterprocessObjects = {"shared_memory", "shared_memory_attach", "message_queue",
+                                                         "semaphores", "posix_message_queue"};
 
 // Without confinement all of that works: so what fails with it fails because of it.
 TEST_F(ConfinementTest, UnconfinedMayDoWhatItsUserMay) {
   const Findings findings = Probe({});
-  for (const auto& names : {kOfNetwork, kOfUnixSockets, kOfFilesOutside, kOfFilesInside, kOfSignals, kOfItself}) {
+  for (const auto& names :
+       {kOfNetwork, kOfUnixSockets, kOfFilesOutside, kOfFilesInside, kOfSignals, kOfItself, kOfInterprocessObjects}) {
     ExpectAll(findings, names, "OK");
   }
+  ExpectAll(findings, {"clone_sibling"}, "OK");
   ExpectAll(findings,
             {"tcp_connect", "tcp_bind", "udp_send", "netlink_socket", "unix_bind_inside", "unix_bind_outside"}, "OK");
   ExpectAll(findings,
@@ -148,6 +155,12 @@ TEST_F(ConfinementTest, UnconfinedMayDoWhatItsUserMay) {
              "leave_session", "leave_group", "parent_environment"},
             "OK");
   // The rest is what an administrator may have forbidden to users.
+  if (findings.at("unshare_user") == "OK") {
+    ExpectAll(findings, {"clone_user"}, "OK");
+    if (::geteuid() == 0) ExpectAll(findings, kOfNamespaces, "OK");
+    ExpectAll(findings, {"join_namespace"}, "EBADF");
+    ExpectAll(findings, {"clone3"}, "EINVAL");
+  }
   if (::geteuid() == 0) {
     ExpectAll(findings,
               {"raw_socket", "packet_socket", "parent_descriptor", "parent_memory_file", "parent_memory_read",
@@ -159,7 +172,16 @@ TEST_F(ConfinementTest, UnconfinedMayDoWhatItsUserMay) {
   EXPECT_THAT(loop_->GetCounts().transports, 0u);
 }
 
-class ConfinementLevelTest : public ConfinementTest, public testing::WithParamInterface<Level> {};
+class ConfinementLevelTest : public ConfinementTest, public testing::WithParamInterface<Level> {
+ protected:
+  // Whatever its network is.
+  static void ExpectKernelIsKeptFrom(const Findings& findings) {
+    for (const auto& names : {kOfNamespaces, kOfInterprocessObjects}) ExpectAll(findings, names, "EPERM");
+    ExpectAll(findings, {"clone_sibling", "join_namespace"}, "EPERM");
+    ExpectAll(findings, {"io_uring", "clone3"}, "ENOSYS");
+    EXPECT_THAT(findings.at("foreign_call_signal"), testing::AnyOf(std::to_string(SIGSYS), std::to_string(SIGSEGV)));
+  }
+};
 
 TEST_P(ConfinementLevelTest, NothingOfTheNetworkFilesAndProcessesOutside) {
   if (!IsConfinable()) GTEST_SKIP() << "this kernel cannot confine: transportd-spawn --probe";
@@ -171,9 +193,9 @@ TEST_P(ConfinementLevelTest, NothingOfTheNetworkFilesAndProcessesOutside) {
             "EACCES");
   for (const auto& names : {kOfSignals, kOfOtherProcesses}) ExpectAll(findings, names, "EPERM");
   ExpectAll(findings, {"leave_session", "leave_group"}, "EPERM");
-  ExpectAll(findings, {"io_uring"}, "ENOSYS");
+  ExpectKernelIsKeptFrom(findings);
   for (const auto& names : {kOfFilesInside, kOfItself}) ExpectAll(findings, names, "OK");
-  ExpectAll(findings, {"unix_bind_inside"}, "OK");
+  ExpectAll(findings, {"unix_bind_inside"}, "EACCES");
   EXPECT_EQ(secret_, 42);
 }
 
@@ -185,7 +207,7 @@ TEST_P(ConfinementLevelTest, NetworkOfTheHostAndNothingElse) {
   ExpectAll(findings, kOfFilesOutside, "EACCES");
   for (const auto& names : {kOfSignals, kOfOtherProcesses}) ExpectAll(findings, names, "EPERM");
   ExpectAll(findings, {"leave_session", "leave_group"}, "EPERM");
-  ExpectAll(findings, {"io_uring"}, "ENOSYS");
+  ExpectKernelIsKeptFrom(findings);
 }
 
 TEST_P(ConfinementLevelTest, NothingOfThisProgramIsLeft) {
@@ -199,6 +221,43 @@ TEST_P(ConfinementLevelTest, NothingOfThisProgramIsLeft) {
   ExpectAll(findings, {"descriptors", "variables", "limit_core"}, "0");
   ExpectAll(findings, {"leads_session", "no_new_privileges", "stdin_is_null"}, "1");
   EXPECT_EQ(findings.at("new_file_mode"), std::to_string(0600));
+}
+
+// The socket's file is one that it may open and write, as the service's own listeners may be.
+TEST_P(ConfinementLevelTest, NoUnixListenerIsReached) {
+  if (!IsConfinable()) GTEST_SKIP() << "this kernel cannot confine: transportd-spawn --probe";
+  Confinement confinement = Confined(Network::kNone, GetParam());
+  confinement.write_paths.push_back(std::filesystem::canonical(folder_.Path("outside")).string());
+  ExpectAll(Probe(Options(confinement)), {"unix_connect", "unix_abstract_connect", "unix_socket"}, "EACCES");
+  confinement.network = Network::kHost;
+  ExpectAll(Probe(Options(confinement)), {"unix_connect", "unix_socket"}, "OK");
+}
+
+TEST_P(ConfinementLevelTest, OrdinaryProgramsRun) {
+  if (!IsConfinable()) GTEST_SKIP() << "this kernel cannot confine: transportd-spawn --probe";
+  SubprocessOptions options = Options(Confined(Network::kNone, GetParam()));
+  options.confinement->read_paths = {"/etc", "/dev/urandom"};
+  options.cwd = folder_.Path("inside");
+  options.env = {{{"PATH", "/usr/bin:/bin"}, {"HOME", *options.cwd}}};
+  EXPECT_THAT(OutputOf({"getent", "passwd", "root"}, options), HasSubstr("root:"));
+  EXPECT_EQ(OutputOf({"dash", "-c", "(echo a; echo b) | cat & wait; echo $(echo c)"}, options), "a\nb\nc\n");
+  EXPECT_EQ(OutputOf({"bash", "-c", "cat <(echo a) - <<<b; (exit 3); echo $?"}, options), "a\nb\n3\n");
+  EXPECT_EQ(OutputOf({"/usr/bin/python3", "-c", R"(
+import concurrent.futures, socket, subprocess, tempfile
+with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    print(sum(pool.map(lambda i: int(subprocess.check_output(["echo", str(i)])), range(16))))
+near, far = socket.socketpair()
+near.sendall(b"x")
+print(far.recv(1))
+)"},
+                     options),
+            "120\nb'x'\n");
+  EXPECT_EQ(OutputOf({"git", "init", "--quiet", "repository"}, options), "");
+  EXPECT_EQ(OutputOf({"git", "-C", "repository", "-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet",
+                      "--allow-empty", "--message=m"},
+                     options),
+            "");
+  EXPECT_THAT(OutputOf({"git", "-C", "repository", "log", "--format=%s"}, options), "m\n");
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, ConfinementLevelTest, testing::Values(Level::kRequired, Level::kBestEffort),

@@ -37,6 +37,31 @@ TEST(Arguments, ConnectTakesOptionsBeforeAndAfterTheCommand) {
   EXPECT_FALSE(arguments->half_close);
 }
 
+TEST(Arguments, TheServicesTlsIsNotTheTransports) {
+  const auto arguments =
+      Parse({"connect", "h:1", "--target-ca=ca", "--target-certificate", "me", "--target-key=key", "--target-name=n",
+             "--token-file=t", "--tls", "--cert=cert", "--key=other", "--cacert=roots", "--servername=m"});
+  ASSERT_THAT(arguments, IsOk());
+  EXPECT_EQ(arguments->target_ca_file, "ca");
+  EXPECT_EQ(arguments->target_certificate_file, "me");
+  EXPECT_EQ(arguments->target_key_file, "key");
+  EXPECT_EQ(arguments->target_name, "n");
+  EXPECT_EQ(arguments->token_file, "t");
+  ASSERT_TRUE(arguments->tls.has_value());
+  EXPECT_EQ(arguments->tls->key_file, "other");
+  EXPECT_EQ(arguments->tls->cacert_file, "roots");
+  for (const char* command : {"connect", "listen", "udp", "exec", "sessions", "transports", "health", "version"}) {
+    const bool is_addressed = command == std::string_view("connect") || command == std::string_view("listen") ||
+                              command == std::string_view("udp");
+    const bool is_exec = command == std::string_view("exec");
+    std::vector<std::string_view> words = {"--target-ca=ca", command};
+    if (is_addressed || is_exec) words.emplace_back("h:1");
+    EXPECT_THAT(Parse(words), IsOk()) << command;
+  }
+  EXPECT_THAT(ErrorOf({"token", "new", "--target-ca=ca"}), HasSubstr("--target-ca has no meaning for token"));
+  EXPECT_THAT(ErrorOf({"version", "--token=a", "--token-file=b"}), HasSubstr("give one of them"));
+}
+
 TEST(Arguments, ListenTakesAPortAlone) {
   const auto arguments = Parse({"listen", "0", "--echo", "-k"});
   ASSERT_THAT(arguments, IsOk());

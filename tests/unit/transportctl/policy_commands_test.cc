@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +21,7 @@ constexpr std::string_view kSamplePolicy = R"(
     name: "r"
     connect { name: "lab" protocols: TCP to { hosts: "*.lab.example" hosts: "localhost" classes: PRIVATE any_port: true } }
     listen { name: "l" protocols: UDP on { classes: LOOPBACK ports { first: 7 } ports { first: 20 last: 29 } } }
-    run { name: "ls" program: "/bin/ls" args_regex: "-l" env: "LANG" cwd: "/tmp/" }
+    run { name: "ls" program: "/none/ls" args_regex: "-l" env: "LANG" cwd: "/none/x/" }
   }
   binding { role: "r" principals: "me" }
 )";
@@ -89,10 +91,30 @@ TEST_F(PolicyCommands, ExplainTellsThePortsOfAServer) {
 }
 
 TEST_F(PolicyCommands, ExplainTakesAProgramWithItsArguments) {
-  EXPECT_EQ(Explain({"--cwd", "/tmp", "--env=LANG=C", "run", "/bin/ls", "-l"}).exit_status, kOk);
-  EXPECT_EQ(Explain({"--cwd", "/tmp", "--env=PATH=x", "run", "/bin/ls", "-l"}).exit_status, kFailed);
-  EXPECT_EQ(Explain({"--cwd", "/tmp", "run", "/bin/ls", "-a"}).exit_status, kFailed);
-  EXPECT_EQ(Explain({"run", "/bin/ls", "-l"}).exit_status, kFailed);
+  const Outcome allowed = Explain({"--cwd", "/none/x", "--env=LANG=C", "run", "/none/ls", "-l"});
+  EXPECT_EQ(allowed.exit_status, kOk);
+  EXPECT_THAT(allowed.out, HasSubstr(" run /none/ls -l\n"));
+  EXPECT_EQ(Explain({"--cwd", "/none/x", "--env=PATH=x", "run", "/none/ls", "-l"}).exit_status, kFailed);
+  EXPECT_EQ(Explain({"--cwd", "/none/x", "run", "/none/ls", "-a"}).exit_status, kFailed);
+  EXPECT_EQ(Explain({"run", "/none/ls", "-l"}).exit_status, kFailed);
+}
+
+TEST_F(PolicyCommands, ExplainJudgesTheRealPathOfAProgramAndItsFolder) {
+  const std::string program = folder().WriteFile("dash", "");
+  const std::string link = folder().Path("sh");
+  const std::string here = folder().Path("here");
+  ASSERT_EQ(::symlink("dash", link.c_str()), 0);
+  ASSERT_EQ(::symlink(".", here.c_str()), 0);
+  const auto explain = [&](const std::string& granted, const std::string& denied) {
+    const std::string policy = folder().WriteFile(
+        "real", "version: 'v1' role { name: 'r' run { name: 'g' program: '" + granted + "' cwd: '" + folder().path() +
+                    "' } } binding { role: 'r' principals: 'me' } deny { name: 'd' run: '" + denied + "' }");
+    return RunWords({"policy", "explain", "--policy", policy, "--as", "me", "--cwd", here, "run", link, "-c"});
+  };
+  EXPECT_THAT(explain(program, "/none").out,
+              HasSubstr("allowed   r/g   -      run " + program + " (" + link + ") -c\n"));
+  EXPECT_THAT(explain(link, "/none").out, HasSubstr("denied    builtin/no_grant"));
+  EXPECT_THAT(explain(program, link).out, HasSubstr("denied    deny/d"));
 }
 
 TEST_F(PolicyCommands, ExplainTakesTheOtherQuestions) {

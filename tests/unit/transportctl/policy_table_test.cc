@@ -99,7 +99,7 @@ TEST(PolicyTable, BadTablesAreRefusedWithEveryOffence) {
   EXPECT_EQ(error_of("connect { address: 'db' }"), "t: expect[0]: `db` is no address; write 10.1.2.3 or fd00::1");
   EXPECT_EQ(error_of("connect { address: '::1' port: 65536 }"),
             "t: expect[0]: the port is 65536; it must be 0 to 65535");
-  EXPECT_EQ(error_of("connect { address: '::1' protocol: 9 }"), "t: expect[0]: protocol must be TCP or UDP");
+  EXPECT_EQ(error_of("connect { address: '::1' protocol: 9 }"), "t:1:63: `protocol` must be one of TCP, UDP");
   EXPECT_EQ(error_of("path { path: '/x' }"), "t: expect[0]: use must be CONNECT, LISTEN, READ or WRITE");
   EXPECT_EQ(error_of("session: false"), "t: expect[0]: session must be true");
   EXPECT_THAT(TableErrorOf("policy: 'x'\nexcept {}"), HasSubstr("t:2:8: "));

@@ -120,15 +120,32 @@ class GatedSocketFileTest : public SocketFileTest {
 };
 
 TEST_F(GatedSocketFileTest, RefusedIsNeitherBoundNorClearedAway) {
-  const auto stale = Bind();
+  ASSERT_THAT(Bind(), IsOk());
   gate_.Refuse("bind");
   EXPECT_THAT(BindAt("s"), HasReason("POLICY_DENIED"));
   EXPECT_TRUE(directory_.Exists("s"));
   EXPECT_THAT(gate_.asked(), testing::ElementsAre("bind " + directory_.Path("s")));
 }
 
+TEST_F(GatedSocketFileTest, SocketInUseStays) {
+  for (const bool forbids_symlinks : {true, false}) {
+    gate_.forbids_symlinks = forbids_symlinks;
+    const auto owner = Bind();
+    ASSERT_THAT(owner, IsOk());
+    const auto bound = BindAt("s");
+    EXPECT_THAT(bound, HasReason("EADDRINUSE")) << "bound";
+    EXPECT_EQ(ToTransportError(bound.status()).address, directory_.Path("s"));
+    ASSERT_EQ(::listen(owner->fd.get(), 0), 0);
+    EXPECT_THAT(BindAt("s", 0600), HasReason("EADDRINUSE")) << "listens";
+    const RawPeer first = RawPeer::Connect(UnixAddress(directory_.Path("s")));
+    EXPECT_TRUE(first.valid()) << "it is reached as before";
+    EXPECT_THAT(BindAt("s"), HasReason("EADDRINUSE")) << "its backlog is full";
+  }
+}
+
 TEST_F(GatedSocketFileTest, StaleSocketGoesAndTheNewOneIsReachedByItsPath) {
-  const auto stale = Bind();
+  ASSERT_THAT(Bind(), IsOk());
+  ASSERT_TRUE(directory_.Exists("s"));
   for (const std::optional<uint32_t> mode : {std::optional<uint32_t>(), std::optional<uint32_t>(0640)}) {
     const ScopedUmask umask(027);
     const auto socket = BindAt("s", mode);
@@ -141,13 +158,14 @@ TEST_F(GatedSocketFileTest, StaleSocketGoesAndTheNewOneIsReachedByItsPath) {
 }
 
 TEST_F(GatedSocketFileTest, LinkAnywhereIsRefusedAndNothingChanges) {
-  const auto socket = Bind();
+  auto socket = Bind();
   EXPECT_THAT(BindAt("link/s"), HasReason("ELOOP"));
   EXPECT_THAT(BindAt("link"), HasReason("ELOOP"));
   ASSERT_EQ(::symlink("s", directory_.Path("to_s").c_str()), 0);
   EXPECT_THAT(BindAt("to_s"), HasReason("ELOOP"));
   EXPECT_TRUE(directory_.Exists("s")) << "a link does not lead to what is stale";
   gate_.forbids_symlinks = false;
+  socket->fd.Reset();
   EXPECT_THAT(BindAt("link/s"), IsOk());
 }
 

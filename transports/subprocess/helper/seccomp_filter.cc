@@ -2,6 +2,7 @@
 
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -34,6 +35,10 @@ constexpr uint32_t ArgumentOffset(uint32_t index) {
 
 constexpr uint32_t kIoprioWhoProcess = 1;  // linux/ioprio.h, which is no C++.
 constexpr uint32_t kSocketTypeMask = 0xf;  // The kernel's SOCK_TYPE_MASK: without SOCK_CLOEXEC and SOCK_NONBLOCK.
+
+// Of clone(2), namespaces(7): the numbers that unshare(2) has, too.
+constexpr uint32_t kNamespaces =
+    CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
 // A program of the kernel's packet filter. Between its parts the accumulator holds the system call's number.
 class Filter {
@@ -73,10 +78,19 @@ class Filter {
     Refuse(EPERM);
   }
 
-  // `f(domain, type, …)`: unless it is a Unix socket that sends to nobody but its peer. A datagram socket would send to
-  // any that is given with the data, in memory, where a filter cannot look.
-  void RefuseSockets(long number) {
-    SkipUnless(static_cast<uint32_t>(number), 8);
+  // `f(flags, …)`: when one of these is set.
+  void RefuseFlags(long number, uint32_t flags) {
+    SkipUnless(static_cast<uint32_t>(number), 4);
+    Load(ArgumentOffset(0));
+    Add(BPF_JMP | BPF_JSET | BPF_K, flags, 0, 1);
+    Refuse(EPERM);
+    Allow();
+  }
+
+  // socketpair(2), unless it makes Unix sockets that send to nobody but each other. A datagram socket would send to any
+  // that is given with the data, in memory, where a filter cannot look.
+  void RefuseOtherPairs() {
+    SkipUnless(SYS_socketpair, 8);
     Load(ArgumentOffset(0));
     SkipUnless(AF_UNIX, 5);
     Load(ArgumentOffset(1));
@@ -93,7 +107,7 @@ class Filter {
   }
 
  private:
-  std::array<sock_filter, 128> code_ = {};
+  std::array<sock_filter, 192> code_ = {};
   size_t size_ = 0;
 };
 
@@ -121,6 +135,25 @@ void RefuseOtherProcesses(Filter& filter) {
   filter.RefuseOtherPriorities(SYS_ioprio_set, kIoprioWhoProcess);
 }
 
+// In a namespace of its own it would have every capability, and the parts of the kernel that only those reach.
+void RefuseNamespaces(Filter& filter) {
+  // A child of this one's parent would be nobody's to wait for.
+  filter.RefuseFlags(SYS_clone, kNamespaces | CLONE_PARENT);
+  // clone(2) has no flag for it: there these bits are the signal.
+  filter.RefuseFlags(SYS_unshare, kNamespaces | CLONE_NEWTIME);
+  filter.Refuse(SYS_setns, EPERM);
+  // Its flags are in memory, where a filter cannot look. The C library does without.
+  filter.Refuse(SYS_clone3, ENOSYS);
+}
+
+// What outlives whoever made it, and is in no limit; and what others of this user have there.
+void RefuseInterprocessObjects(Filter& filter) {
+  for (const long number : {SYS_shmget, SYS_shmat, SYS_shmctl, SYS_msgget, SYS_msgsnd, SYS_msgrcv, SYS_msgctl,
+                            SYS_semget, SYS_semop, SYS_semtimedop, SYS_semctl, SYS_mq_open, SYS_mq_unlink}) {
+    filter.Refuse(number, EPERM);
+  }
+}
+
 }  // namespace
 
 bool InstallSeccompFilter(const SeccompFilterOptions& options) {
@@ -129,15 +162,18 @@ bool InstallSeccompFilter(const SeccompFilterOptions& options) {
   // It would make the calls that are looked at here where nobody looks. Programs know that it may not be there.
   filter.Refuse(SYS_io_uring_setup, ENOSYS);
   RefuseOtherProcesses(filter);
+  RefuseNamespaces(filter);
+  RefuseInterprocessObjects(filter);
   // The keyrings are this program's, too.
   for (const long number : {SYS_add_key, SYS_request_key, SYS_keyctl}) filter.Refuse(number, EPERM);
   // The session, and without a terminal the process group, is what is killed in the end.
   filter.Refuse(SYS_setsid, EPERM);
   if (!options.has_terminal) filter.Refuse(SYS_setpgid, EPERM);
   if (options.without_network) {
-    filter.RefuseSockets(SYS_socket);
-    filter.RefuseSockets(SYS_socketpair);
-    // Only of Unix sockets, now: one with a name may be anybody's, this program's own among them.
+    // Unix sockets, too: one with a name may be anybody's, this program's own among them.
+    filter.Refuse(SYS_socket, EACCES);
+    filter.RefuseOtherPairs();
+    // Of one that was handed over.
     filter.Refuse(SYS_connect, EACCES);
   }
   filter.Allow();

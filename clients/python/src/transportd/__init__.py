@@ -10,7 +10,8 @@
 
 Any asyncio program or library runs on it unchanged: `transportd.run(main())` instead of `asyncio.run(main())`, or
 `asyncio.Runner(loop_factory=transportd.new_event_loop)`. The service is found by TRANSPORTD_TARGET (127.0.0.1:50051
-when unset), and told who calls by TRANSPORTD_TOKEN.
+when unset), and told who calls by TRANSPORTD_TOKEN or TRANSPORTD_TOKEN_FILE; TLS with it is what TRANSPORTD_TARGET_CA
+and its like say. README.md has them all.
 """
 
 from __future__ import annotations

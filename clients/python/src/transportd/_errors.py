@@ -34,7 +34,7 @@ class SessionLostError(ServiceError, ConnectionError):
 
 
 class AuthenticationError(ServiceError, PermissionError):
-    """The service does not know who calls: the token is missing, wrong or expired."""
+    """The service does not know who calls: the token or client certificate is missing, wrong or expired."""
 
 
 class PolicyDeniedError(ServiceError, PermissionError):

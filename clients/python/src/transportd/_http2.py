@@ -536,7 +536,8 @@ class GrpcCall:
         if data.startswith(b"HTTP/"):
             what = "an HTTP/1 server, not a gRPC service"
         elif data[:2] in (b"\x15\x03", b"\x16\x03"):
-            what = "a server that wants TLS: give ssl=… to the event loop"
+            what = "a server that wants TLS"
+            self.met_tls = True
         else:
             what = f"something that is not a gRPC service: its first bytes are {data[:16]!r}"
         self._end(Status(14, f"what answers there is {what}"), is_grpc=False)
@@ -549,8 +550,8 @@ class GrpcCall:
             self._refuse_peer(self._rest)
         elif self._is_first_frame:
             what = "closed" if error is None else f"broken ({error})"
-            text = f"the connection was {what} before a gRPC service answered: does it want TLS (ssl=…)?"
-            self._end(Status(14, text), is_grpc=False)
+            self.was_mute = True
+            self._end(Status(14, f"the connection was {what} before a gRPC service answered"), is_grpc=False)
         elif error is not None:
             self._end(Status(14, f"the connection with the service broke: {error}"))
         else:
@@ -562,6 +563,8 @@ class GrpcCall:
             self.is_grpc = is_grpc
 
     is_grpc = True  # False: what ended the call is no gRPC server.
+    met_tls = False  # What came was TLS, and the socket's is plain.
+    was_mute = False  # The connection ended, and nothing had come.
 
     # Waiting
 

@@ -10,7 +10,7 @@ import socket
 import ssl as ssl_module
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from transportd import _connect, _datagram, _pipe, _placeholder, _resolve, _sendfile, _serve, _spawn
 from transportd._interruption import is_inside
@@ -20,8 +20,10 @@ from transportd._session import Session, Unclaimed
 from transportd._socketpair import ServiceSocket
 from transportd._start_tls import start_tls
 from transportd._stream import StreamTransport
-from transportd._target import default_target
+from transportd._target import default_target, parse_target
+from transportd._target_tls import target_tls
 from transportd._tls import ServiceTls, check_local
+from transportd._token import token_to_send
 
 # Of create_connection, besides those that every version has.
 _OTHER_ARGUMENTS = {"all_errors"} if sys.version_info >= (3, 12) else set()
@@ -48,7 +50,9 @@ class EventLoop(asyncio.SelectorEventLoop):
         target: str | None = None,
         *,
         token: str | None = None,
-        ssl: ssl_module.SSLContext | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        ssl: ssl_module.SSLContext | Literal[False] | None = None,
+        server_hostname: str | None = None,
         connect_timeout: float = 10.0,
         answer_timeout: float = 5.0,
         keepalive_time: float | None = 40.0,
@@ -61,9 +65,15 @@ class EventLoop(asyncio.SelectorEventLoop):
         """Connects to the service, and waits for that.
 
         target: a gRPC target (HOST:PORT, dns:///HOST:PORT, unix:PATH, …). None: TRANSPORTD_TARGET, or 127.0.0.1:50051.
-        token: who calls, for the service's policy. None: TRANSPORTD_TOKEN; empty: nobody says. At most 7168 printable
-            ASCII characters.
-        ssl: TLS with the service itself, which is offered HTTP/2 by ALPN whatever the context says. None: plain.
+        token: who calls, for the service's policy: a bearer token of at most 7168 printable ASCII characters. It goes
+            by TLS, to a Unix socket or a loopback address, and nowhere else. Empty: nobody says who calls.
+        token_file: instead, a file with the token, which may end with a line break. None, and no `token`:
+            TRANSPORTD_TOKEN_FILE, TRANSPORTD_TOKEN.
+        ssl: TLS with the service itself, which is offered HTTP/2 by ALPN whatever the context says. It has this side's
+            certificate, too, if the service shall know who calls by that. None: with TRANSPORTD_TARGET_CA, a file of
+            the CAs to trust, or `system`, TLS by TRANSPORTD_TARGET_CERTIFICATE and TRANSPORTD_TARGET_KEY; without it,
+            and to a Unix socket, plain. False: plain, whatever the environment says.
+        server_hostname: whom the service's certificate must name. None: TRANSPORTD_TARGET_NAME, else the target's host.
         connect_timeout: the most seconds, up to 3600, until the session is open.
         answer_timeout: the most seconds, up to 3600, that a call waits in the loop's thread for an answer that asyncio
             gives at once: getsockopt and setsockopt, a subprocess's send_signal, a server's close. Nothing else of the
@@ -80,8 +90,9 @@ class EventLoop(asyncio.SelectorEventLoop):
             `service`.
 
         ServiceUnavailableError: nobody is there, or it is no transportd, or not one that speaks this contract.
-        AuthenticationError, PolicyDeniedError: it does not let the caller in. ValueError: a target or a token that
-        cannot be.
+        AuthenticationError, PolicyDeniedError: it does not let the caller in. Before anything is sent: ValueError for
+        a target, a token or terms of TLS that cannot be, or a token that would go to another machine in plaintext;
+        OSError for a file that cannot be read.
         """
         self._placeholders = _placeholder.Placeholders()
         self._local_files: set[LocalFile] = set()  # That are open.
@@ -96,9 +107,9 @@ class EventLoop(asyncio.SelectorEventLoop):
                 raise ValueError(f"subprocess_context {subprocess_context!r}: allowed are 'client' and 'service'")
             if target is not None and not isinstance(target, str):
                 raise TypeError(f"target must be a str, not {type(target).__name__!r}")
-            if ssl is not None and not isinstance(ssl, ssl_module.SSLContext):
+            if ssl is not None and ssl is not False and not isinstance(ssl, ssl_module.SSLContext):
                 raise TypeError(f"ssl must be an ssl.SSLContext, not {type(ssl).__name__!r}")
-            for name, text in (("token", token), ("client_name", client_name)):
+            for name, text in (("token", token), ("server_hostname", server_hostname), ("client_name", client_name)):
                 if text is not None and not isinstance(text, str):
                     raise TypeError(f"{name} must be a str, not {type(text).__name__!r}")
             for name, number in (("connect_timeout", connect_timeout), ("answer_timeout", answer_timeout)):
@@ -112,11 +123,15 @@ class EventLoop(asyncio.SelectorEventLoop):
                 raise ValueError(f"keepalive_time {keepalive_time!r}: allowed are seconds from 10 on, and None")
             if not keepalive_timeout > 0:
                 raise ValueError(f"keepalive_timeout {keepalive_timeout!r}: allowed are seconds above 0")
+            if token_file is not None and not isinstance(token_file, (str, os.PathLike)):
+                raise TypeError(f"token_file must be a path, not {type(token_file).__name__!r}")
+            place = parse_target(target if target is not None else default_target())
+            tls = target_tls(place, ssl, server_hostname)
             self._session = Session(
                 self,
-                target if target is not None else default_target(),
-                token=token if token is not None else os.environ.get("TRANSPORTD_TOKEN"),
-                ssl_context=ssl,
+                place,
+                token=token_to_send(place, tls is not None, token, token_file),
+                tls=tls,
                 connect_timeout=connect_timeout,
                 answer_timeout=answer_timeout,
                 keepalive_time=keepalive_time,

@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import functools
 import os
-import ssl
+import socket
 import sys
 import time
 import weakref
@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from transportd._diagnosis import certificate_refused, explain_handshake, speaks_tls, wants_tls
 from transportd._errors import (
     AuthenticationError,
     PolicyDeniedError,
@@ -35,11 +36,13 @@ from transportd._errors import (
     transport_error_of,
 )
 from transportd._frames import Frame, LargeData, acknowledgement_entry, command_entry, frame_end
-from transportd._http2 import Buffer, GrpcCall, Status
+from transportd._http2 import Buffer, GrpcCall
 from transportd._interruption import is_inside
 from transportd._keepalive import Keepalive
-from transportd._target import parse_target, seconds_until
+from transportd._target import Target, is_loopback, seconds_until
+from transportd._target_tls import TargetTls
 from transportd._tls import connect_tls
+from transportd._token import token_without_tls
 from transportd.v1 import event_loop_pb2, transport_pb2
 
 if TYPE_CHECKING:
@@ -52,11 +55,13 @@ _FULL_FRAME_BYTES = 256 << 10
 # The largest piece of one write: small enough that the service hands on the first while the next is on its way.
 MAX_WRITE_BYTES = 64 << 10
 _MAX_ENTRIES = 65_000
+_WHO_CALLS = (
+    "who calls is what token=…, token_file=… or a client certificate of ssl=… says, else TRANSPORTD_TOKEN,"
+    " TRANSPORTD_TOKEN_FILE or TRANSPORTD_TARGET_CERTIFICATE"
+)
 # The longest wait for the service's goodbye, in seconds.
 _CLOSE_TIMEOUT = 2.0
 _MAX_CLIENT_NAME_BYTES = 128
-# gRPC's servers take 8 KiB of metadata for certain (grpc_types.h, GRPC_ARG_MAX_METADATA_SIZE): the rest is for others.
-_MAX_TOKEN_CHARACTERS = 7 << 10
 
 Reply = event_loop_pb2.Reply
 Done = Callable[[Reply | None, Exception | None], None]
@@ -139,10 +144,10 @@ class Session:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        target: str,
+        place: Target,
         *,
-        token: str | None,
-        ssl_context: ssl.SSLContext | None,
+        token: str,
+        tls: TargetTls | None,
         connect_timeout: float,
         answer_timeout: float,
         keepalive_time: float | None,
@@ -151,12 +156,12 @@ class Session:
     ):
         """Connects and opens the session, and waits for that: at most `connect_timeout` seconds.
 
-        answer_timeout: the most seconds that call_now waits. keepalive_time, keepalive_timeout: Keepalive's, in
-        seconds; None: there is none.
+        token: as token_to_send answers it. answer_timeout: the most seconds that call_now waits. keepalive_time,
+        keepalive_timeout: Keepalive's, in seconds; None: there is none.
         """
         self._loop = loop
         self._answer_timeout = answer_timeout
-        self.target = target
+        self.target = place.text
         self.handles: dict[int, Handle] = {}
         self.servers: dict[int, RemoteServer] = {}
         self.lost: Exception | None = None
@@ -190,14 +195,16 @@ class Session:
         self._frame_is_due = False  # Even without an entry: it has something to say besides.
 
         deadline = time.monotonic() + connect_timeout
-        self._call = _dial(target, token, ssl_context, deadline)
+        self._call = _dial(place, token, tls, deadline)
         try:
             opened = self._open(client_name, deadline)
+            if opened is None:
+                raise _open_error(place, tls, self._call, deadline)
             limits = opened.limits
             if opened.revision != _REVISION or limits.max_client_frame_bytes < 1024 or not limits.send_window_bytes:
                 raise ServiceUnavailableError(
-                    f"the service at {target} speaks revision {opened.revision} of the contract, this package speaks"
-                    f" {_REVISION}: install the versions that belong together"
+                    f"the service at {self.target} speaks revision {opened.revision} of the contract, this package"
+                    f" speaks {_REVISION}: install the versions that belong together"
                 )
         except BaseException:
             self._call.close()
@@ -225,7 +232,8 @@ class Session:
             )
         _sessions.add(self)
 
-    def _open(self, client_name: str, deadline: float) -> event_loop_pb2.Opened:
+    def _open(self, client_name: str, deadline: float) -> event_loop_pb2.Opened | None:
+        """None: the call has ended."""
         name = client_name.encode(errors="replace")[:_MAX_CLIENT_NAME_BYTES].decode(errors="ignore")
         request = event_loop_pb2.SessionRequest(
             open=event_loop_pb2.Open(revision=_REVISION, acknowledged=True, client_name=name), sequence=1
@@ -251,7 +259,7 @@ class Session:
                 self._drain_later()
                 return frame.opened
             if self._call.status is not None:
-                raise _open_error(self.target, self._call.status)
+                return None
 
     # Frames out
 
@@ -985,60 +993,59 @@ def _forget_sessions() -> None:
 os.register_at_fork(after_in_child=_forget_sessions)
 
 
-def _check_token(token: str) -> None:
-    """TypeError, ValueError: no header can have it (RFC 9113, 8.2.1). What it is, they never say."""
-    allowed = f"allowed are at most {_MAX_TOKEN_CHARACTERS} printable ASCII characters, without a space at either end"
-    if not isinstance(token, str):
-        raise TypeError(f"token must be a str, not {type(token).__name__!r}")
-    if len(token) > _MAX_TOKEN_CHARACTERS:
-        raise ValueError(f"token has {len(token)} characters; {allowed}")
-    if token.endswith(("\n", "\r")):
-        raise ValueError(f"token ends with a line break; {allowed}")
-    for position, character in enumerate(token):
-        if not " " <= character <= "~":
-            raise ValueError(f"token has a character at position {position} that it cannot have; {allowed}")
-    if token != token.strip():
-        raise ValueError(f"token begins or ends with a space; {allowed}")
-
-
-def _dial(target: str, token: str | None, ssl_context: ssl.SSLContext | None, deadline: float) -> GrpcCall:
-    place = parse_target(target)
-    if token is not None and token != "":
-        _check_token(token)
+def _dial(place: Target, token: str, tls: TargetTls | None, deadline: float) -> GrpcCall:
     try:
         sock = place.connect(deadline)
     except OSError as error:
         raise ServiceUnavailableError(
-            f"no service at {target}: {error.strerror or error}. Start one (transportd --listen={target}), or name"
-            " another target: EventLoop(target) or TRANSPORTD_TARGET"
+            f"no service at {place.text}: {error.strerror or error}. Start one (transportd --listen={place.text}), or"
+            " name another target: EventLoop(target) or TRANSPORTD_TARGET"
         ) from error
     try:
-        if ssl_context is not None:
+        if tls is not None:
             sock.settimeout(seconds_until(deadline))
-            sock = connect_tls(ssl_context, sock, place.host, ["h2"])
+            sock = connect_tls(tls.context, sock, tls.server_hostname, ["h2"])
+        elif token and sock.family != socket.AF_UNIX:
+            # Of a name, somebody else may have said what it means.
+            address = sock.getpeername()[0]
+            if not is_loopback(address):
+                raise token_without_tls(place, address)
         metadata = [("user-agent", f"transportd-python/{sys.version_info[0]}.{sys.version_info[1]}")]
         if token:
             metadata.append(("authorization", f"Bearer {token}"))
         return GrpcCall(sock, place.authority, _SESSION_PATH, metadata)
     except OSError as error:
         sock.close()
-        raise ServiceUnavailableError(f"TLS with the service at {target} failed: {error}") from error
+        if tls is not None:
+            raise explain_handshake(place, tls, error) from error
+        raise ServiceUnavailableError(f"the connection with the service at {place.text} broke: {error}") from error
     except BaseException:
         sock.close()
         raise
 
 
-def _open_error(target: str, status: Status) -> Exception:
+def _open_error(place: Target, tls: TargetTls | None, call: GrpcCall, deadline: float) -> Exception:
+    """Why the call ended."""
+    status = call.status
+    assert status is not None
+    if call.met_tls:
+        return wants_tls(place)
+    if call.was_mute:
+        call.close()
+        if tls is not None:
+            return certificate_refused(place, tls)
+        if place.family != socket.AF_UNIX and speaks_tls(place, deadline):
+            return wants_tls(place)
     error = status_error(status)
     told = transport_error_of(error)
     reason = told.reason if told is not None else ""
     failure: ServiceError
     if isinstance(error, (AuthenticationError, PolicyDeniedError)):
-        hint = "; give it by token=… or TRANSPORTD_TOKEN" if isinstance(error, AuthenticationError) else ""
-        failure = type(error)(error.errno, f"the service at {target} refused the session: {error.strerror}{hint}")
+        hint = f"; {_WHO_CALLS}" if isinstance(error, AuthenticationError) else ""
+        failure = type(error)(error.errno, f"the service at {place.text} refused the session: {error.strerror}{hint}")
     else:
         hint = "; install the versions that belong together" if reason == "UNSUPPORTED_REVISION" else ""
         text = told.message if told is not None and told.message else str(error)
-        failure = ServiceUnavailableError(f"the service at {target} did not open a session: {text}{hint}")
+        failure = ServiceUnavailableError(f"the service at {place.text} did not open a session: {text}{hint}")
     failure.reason = reason
     return failure

@@ -5,12 +5,15 @@ https://github.com/grpc/grpc/blob/master/doc/naming.md
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
 from dataclasses import dataclass
 
 DEFAULT_TARGET = "127.0.0.1:50051"
+
+_V4_MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96 (RFC 4291, 2.5.5.2)
 
 _ALLOWED = (
     "allowed are HOST:PORT, dns:///HOST:PORT, ipv4:ADDRESS:PORT, ipv6:[ADDRESS]:PORT, unix:PATH and unix-abstract:NAME"
@@ -25,6 +28,17 @@ class Target:
     family: int  # socket.AF_UNIX, AF_INET, AF_INET6, or AF_UNSPEC: what the name resolves to.
     host: str  # Without brackets. AF_UNIX: the path, or the name after a byte 0.
     port: int  # 0 for AF_UNIX.
+
+    @property
+    def is_local(self) -> bool:
+        """Whether what is sent there stays within this machine. Of a name: by RFC 6761, section 6.3."""
+        name = self.host.lower()
+        return (
+            self.family == socket.AF_UNIX
+            or name == "localhost"
+            or name.endswith(".localhost")
+            or is_loopback(self.host)
+        )
 
     @property
     def authority(self) -> str:
@@ -62,6 +76,16 @@ class Target:
             else:
                 return sock
         raise failure or OSError(f"{self.host} has no address")
+
+
+def is_loopback(address: str) -> bool:
+    """Of a numeric address; False for anything else."""
+    with contextlib.suppress(OSError):
+        return socket.inet_pton(socket.AF_INET, address)[0] == 127
+    with contextlib.suppress(OSError):
+        packed = socket.inet_pton(socket.AF_INET6, address)
+        return packed[12] == 127 if packed[:12] == _V4_MAPPED else packed == bytes(15) + b"\1"
+    return False
 
 
 def seconds_until(deadline: float) -> float:

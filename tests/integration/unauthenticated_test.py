@@ -1,0 +1,226 @@
+"""transportd with a policy, and clients of which it is not known who they are: how many, how long, and what is recorded."""
+
+import socket
+
+import grpc
+import harness
+from harness import TIMEOUT, eventually
+from policy_test import (
+    GRANTS,
+    NOT_FOUND,
+    TOKEN,
+    UNAUTHENTICATED,
+    Caller,
+    PolicyTestCase,
+    role,
+)
+from transportd.v1 import event_loop_pb2, socket_pb2, unix_pb2
+
+EXHAUSTED, UNAVAILABLE = grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE
+
+
+class UnauthenticatedTestCase(PolicyTestCase):
+    def connect(self) -> socket.socket:
+        """A connection to the TLS listener that says nothing."""
+        host, port = self.service.targets[1].rsplit(":", 1)
+        connection = self.enterContext(socket.create_connection((host, int(port)), timeout=TIMEOUT))
+        return connection
+
+    def open(self, caller: Caller) -> Caller:
+        """Its session ends with the test, so that nothing is left open."""
+        caller.open()
+        self.addCleanup(caller.close)
+        return caller
+
+    def is_open(self, connection: socket.socket) -> bool:
+        connection.setblocking(False)
+        try:
+            return connection.recv(1) != b""
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+
+    def records(self, event: str) -> list[dict]:
+        return [record for record in self.audit() if record["event"] == event]
+
+
+class FailureTest(UnauthenticatedTestCase):
+    def fail(self, count: int) -> None:
+        for i in range(count):
+            error = self.assert_code(UNAUTHENTICATED, Caller(self.channel(), f"{TOKEN}{i}").open)
+            self.assertNotIn(TOKEN, error.details())
+
+    def test_after_three_an_address_is_refused_for_a_while(self) -> None:
+        self.start(role(GRANTS))
+        good = self.callers()
+        for caller in good.values():
+            self.open(caller)
+        self.fail(3)
+        self.assert_code(UNAVAILABLE, Caller(self.channel(), TOKEN).open)
+        # Who is in stays in, and Unix sockets are no address.
+        for caller in good.values():
+            caller.connect("127.0.0.1", self.port)
+        self.open(Caller(self.unix_channel()))
+        for _ in range(20):
+            self.assert_code(UNAVAILABLE, Caller(self.channel(), TOKEN).open)
+        eventually(lambda: len(self.records("auth.refused")) == 1, "it is recorded, once")
+        self.assertEqual(len(self.records("auth.fail")), 3)
+        # One of each connection: those of Unix sockets are none that could be told apart.
+        self.assertEqual(
+            sorted(record["principal"] for record in self.records("auth.ok")), ["jwt:test", "spiffe://example.org/ns/lab/sa/test", "token"]
+        )  # fmt: skip
+
+    def test_many_calls_of_one_connection_make_few_records_and_end_it(self) -> None:
+        self.start(role(GRANTS))
+        caller = Caller(self.channel(), "wrong")
+
+        def is_cut_off() -> bool:
+            with self.assertRaises(grpc.RpcError) as raised:
+                caller.open()
+            return raised.exception.code() == UNAVAILABLE
+
+        eventually(is_cut_off, "it is closed")
+        eventually(lambda: len(self.records("auth.fail")) == 3, "three are recorded")
+
+    def test_probes_of_its_health_need_no_credentials(self) -> None:
+        self.start(role(GRANTS))
+        for _ in range(10):
+            check = self.channel().unary_unary("/grpc.health.v1.Health/Check")
+            self.assertEqual(check(b"", timeout=TIMEOUT), b"\x08\x01")  # `status: SERVING`
+        self.open(Caller(self.channel(), TOKEN))
+        self.assertEqual(self.records("auth.fail"), [])
+
+    def test_through_the_service_nobody_becomes_another(self) -> None:
+        """Its own Unix sockets stand for principals: what it connects for a client does not come in there."""
+        path = f"{self.folder}/other"
+        self.start(
+            role(GRANTS) + 'binding { role: "lab" principals: "other" }\n',
+            f"--listen=unix:{path},principal=other",
+            "--listen=unix-abstract:transportd-other,principal=other",
+        )
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        channel = self.enterContext(grpc.insecure_channel(f"unix:{path}", options=options))
+        self.open(Caller(channel))  # From outside it works.
+        caller = self.open(self.callers()["token"])
+        request = unix_pb2.CreateUnixConnectionRequest(session_id=caller.session_id, path=path.encode())
+        stream = caller.loop.Callbacks(
+            event_loop_pb2.CallbacksRequest(session_id=caller.session_id), metadata=caller.metadata, timeout=TIMEOUT
+        )
+        caller.call(caller.loop.CreateUnixConnection, request)
+        callbacks = (callback for frame in stream for callback in frame.callbacks)
+        first = next(callback for callback in callbacks if not callback.HasField("connection_made"))
+        self.assertIn(first.WhichOneof("callback"), ("eof_received", "connection_lost"))  # And no data.
+        stream.cancel()
+
+    def test_it_can_be_switched_off(self) -> None:
+        self.start(role(GRANTS), "--refuse-after-failures=false")
+        self.fail(10)
+        self.open(Caller(self.channel(), TOKEN))
+
+
+class SilenceTest(UnauthenticatedTestCase):
+    def test_an_address_has_so_many_and_no_more(self) -> None:
+        self.start(role(GRANTS), "--max-unauthenticated-count=4")
+        # Those that are known do not count.
+        for _ in range(8):
+            Caller(self.channel("client")).open().close()
+        silent = [self.connect() for _ in range(4)]
+        late = self.connect()
+        self.assertEqual(late.recv(1), b"")
+        self.assertTrue(all(self.is_open(connection) for connection in silent))
+        self.assert_code(UNAVAILABLE, Caller(self.channel("client")).open)
+        silent.pop().close()
+        eventually(lambda: self.is_open(self.connect()), "there is room again")
+        eventually(lambda: len(self.records("auth.refused")) >= 1, "it is recorded")
+
+    def test_who_says_nothing_for_long_is_closed(self) -> None:
+        self.start(role(GRANTS), "--authentication-timeout=1s")
+        known = self.open(Caller(self.channel("client")))
+        silent = self.connect()
+        self.assertEqual(silent.recv(1), b"")
+        known.connect("127.0.0.1", self.port)
+
+    def test_descriptors_come_back(self) -> None:
+        service = self.start(role(GRANTS))
+        Caller(self.channel("client")).open().close()
+        before = len(service.fds())
+        for _ in range(30):
+            self.connect().close()
+        for _ in range(5):
+            with grpc.insecure_channel(service.targets[1], options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+                self.assert_code(UNAVAILABLE, Caller(channel).open)
+        eventually(lambda: len(service.fds()) <= before, "all are closed")
+
+
+class RecordTest(UnauthenticatedTestCase):
+    def test_to_name_anothers_session_is_recorded(self) -> None:
+        self.start(role(GRANTS))
+        callers = self.callers()
+        session_id = self.open(callers["token"]).session_id
+        request = event_loop_pb2.CloseSessionRequest(session_id=session_id)
+        self.assert_code(NOT_FOUND, callers["jwt"].call, callers["jwt"].loop.CloseSession, request)
+        nobodys = event_loop_pb2.CloseSessionRequest(session_id="0" * 32)
+        self.assert_code(NOT_FOUND, callers["jwt"].call, callers["jwt"].loop.CloseSession, nobodys)
+        eventually(lambda: self.records("session.foreign"), "it is recorded")
+        (record,) = self.records("session.foreign")
+        self.assertEqual(record["principal"], "jwt:test")
+        self.assertNotIn(session_id, str(record))
+
+    def test_each_session_that_is_opened_is_closed(self) -> None:
+        self.start(role(GRANTS), "--max-session-count=1")
+        caller = self.callers()["token"]
+        caller.open()
+        for _ in range(3):
+            self.assert_code(EXHAUSTED, Caller(self.channel(), TOKEN).open)
+        caller.close()
+        eventually(lambda: len(self.records("session.close")) == 1, "it is closed")
+        self.assertEqual(len(self.records("session.open")), 1)
+
+
+class ServiceQuotaTest(UnauthenticatedTestCase):
+    def test_it_bounds_all_principals_and_is_read_again(self) -> None:
+        self.start(role(GRANTS) + "service_quota { listeners: 1 }")
+        token, jwt = (self.open(self.callers()[name]) for name in ("token", "jwt"))
+        token.listen("127.0.0.1")
+        error = self.assert_code(EXHAUSTED, jwt.listen, "127.0.0.1")
+        self.assertIn("of the service: at most 1", error.details())
+        self.write_policy(role(GRANTS) + "service_quota { listeners: 2 }")
+
+        def may_listen() -> bool:
+            try:
+                jwt.listen("127.0.0.1")
+            except grpc.RpcError:
+                return False
+            return True
+
+        eventually(may_listen, "the new bound holds")
+
+    def test_principals_without_a_quota_have_the_policys(self) -> None:
+        self.start(role(GRANTS) + "principal_quota { sessions: 1 }")
+        self.open(self.callers()["token"])
+        error = self.assert_code(EXHAUSTED, Caller(self.channel(), TOKEN).open)
+        self.assertIn("quota `sessions` of this principal: at most 1", error.details())
+
+    def test_reverse_lookups_are_resolutions(self) -> None:
+        self.start(role(GRANTS + "quota { resolutions { per_second: 0.001 burst: 2 } }"))
+        caller = self.open(self.callers()["token"])
+
+        def look_up(flags: int) -> None:
+            request = socket_pb2.GetnameinfoRequest(session_id=caller.session_id, flags=flags)
+            request.address.family, request.address.host, request.address.port = (
+                1,
+                "127.0.0.1",
+                80,
+            )
+            caller.call(caller.loop.Getnameinfo, request)
+
+        for _ in range(5):
+            look_up(socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+        look_up(0)
+        look_up(0)
+        self.assert_code(EXHAUSTED, look_up, 0)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,125 @@
+// What a principal may hold in the buffers of all its sessions.
+#include <array>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "server/policy/session_guard.h"
+#include "tests/unit/session/session_fixture.h"
+
+namespace transportd {
+namespace {
+
+constexpr uint64_t kQuotaBytes = 256 * 1024;
+constexpr uint64_t kShareBytes = 32 * 1024;
+
+// What the principal's other sessions hold, and this one says that it holds. Threading: the test's.
+struct Buffers {
+  uint64_t others_bytes = 0;
+  uint64_t bytes = 0;
+};
+
+// Allows everything, and bounds buffers. Threading: the test's.
+class BufferGuard final : public SessionGuard {
+ public:
+  explicit BufferGuard(std::shared_ptr<Buffers> buffers) : buffers_(std::move(buffers)) {}
+
+  absl::Status Check(std::string_view /*method*/, const Action& /*action*/) override { return absl::OkStatus(); }
+  absl::StatusOr<std::shared_ptr<OperationGate>> Begin(GuardedOperation /*operation*/) override { return nullptr; }
+  absl::StatusOr<std::shared_ptr<void>> TakeTransport() override { return nullptr; }
+  bool MayStay() const override { return true; }
+  Bounds GetBounds() const override { return {.buffered_bytes = kQuotaBytes, .buffered_share_bytes = kShareBytes}; }
+  void SetBufferedBytes(uint64_t bytes) override { buffers_->bytes = bytes; }
+  uint64_t PrincipalBufferedBytes() const override { return buffers_->others_bytes + buffers_->bytes; }
+  void Closed(std::string_view /*cause*/, bool /*expired*/) override {}
+
+ private:
+  const std::shared_ptr<Buffers> buffers_;  // Shared with the test.
+};
+
+class BufferQuotaTest : public SessionTest {
+ protected:
+  void SetUp() override {
+    SessionTest::SetUp();
+    guard_ = std::make_unique<BufferGuard>(buffers_);
+  }
+  // Until the peer can send no more; how much it has sent in all.
+  uint64_t Fill(RawPeer& peer, uint64_t offered_bytes = 0) {
+    const std::string block(1 << 16, 'x');
+    int idle_turns = 0;
+    EXPECT_TRUE(RunUntil([&] {
+      const size_t sent_bytes = peer.TrySend(block);
+      offered_bytes += sent_bytes;
+      idle_turns = sent_bytes == 0 ? idle_turns + 1 : 0;
+      return idle_turns > 20;
+    }));
+    return offered_bytes;
+  }
+
+  const std::shared_ptr<Buffers> buffers_ = std::make_shared<Buffers>();  // Shared with the guard.
+};
+
+TEST_F(BufferQuotaTest, WindowsAreAtMostHalfOfIt) {
+  StartOpen();
+  const v1::Limits& limits = stream_->opened()->limits();
+  EXPECT_EQ(limits.session_receive_window_bytes(), kQuotaBytes / 2);
+  EXPECT_EQ(limits.session_send_window_bytes(), kQuotaBytes / 2);
+  EXPECT_EQ(limits.receive_window_bytes(), kQuotaBytes / 2);
+  EXPECT_EQ(limits.send_window_bytes(), kQuotaBytes / 2);
+}
+
+TEST_F(BufferQuotaTest, WhatASessionHoldsIsTold) {
+  RawListener listener;
+  StartOpen();
+  const uint32_t id = Connect(listener.address());
+  RawPeer peer = listener.Accept();
+  Fill(peer);
+  EXPECT_GT(buffers_->bytes, kShareBytes);
+  EXPECT_LE(buffers_->bytes, kQuotaBytes);
+  ASSERT_TRUE(RunUntil([&] {
+    if (stream_->read_asked()) Acknowledge(id);
+    Fill(peer);
+    return buffers_->bytes > 0;
+  }));
+}
+
+TEST_F(BufferQuotaTest, WhileOthersHoldItASessionHasItsShare) {
+  RawListener listener;
+  StartOpen();
+  buffers_->others_bytes = kQuotaBytes;
+  const uint32_t id = Connect(listener.address());
+  RawPeer peer = listener.Accept();
+  uint64_t offered_bytes = Fill(peer);
+  // It has read its share, and the one read that went beyond it.
+  const size_t held_bytes = stream_->Data(id).size();
+  EXPECT_GT(held_bytes, 0u);
+  EXPECT_LE(buffers_->bytes, kQuotaBytes * 3 / 8);
+  EXPECT_LT(held_bytes, offered_bytes);
+
+  // When the others let go it goes on by itself, and nothing is lost.
+  buffers_->others_bytes = 0;
+  ASSERT_TRUE(RunUntil([&] {
+    if (stream_->read_asked()) Acknowledge(id);
+    return stream_->Data(id).size() == offered_bytes;
+  }));
+}
+
+TEST_F(BufferQuotaTest, ASessionBelowItsShareIsReadFromAsEver) {
+  RawListener listener;
+  StartOpen();
+  buffers_->others_bytes = 100 * kQuotaBytes;
+  const uint32_t id = Connect(listener.address());
+  RawPeer peer = listener.Accept();
+  for (int i = 0; i < 100; ++i) {
+    Write(id, "ping");
+    ASSERT_TRUE(RunUntil([&] {
+      peer.Poll();
+      return peer.received().size() == 4u * static_cast<size_t>(i + 1);
+    }));
+    ASSERT_TRUE(peer.Send("pong"));
+    ASSERT_TRUE(RunUntil([&] { return stream_->Data(id).size() == 4u * static_cast<size_t>(i + 1); }));
+  }
+}
+
+}  // namespace
+}  // namespace transportd
