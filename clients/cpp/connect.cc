@@ -15,6 +15,7 @@
 #include "clients/cpp/service_tls.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/support/channel_arguments.h"
+#include "proto/grpc/openssl_at_exit.h"
 #include "transports/api/error.h"
 #include "transports/base/clock.h"
 #include "transports/base/str_cat.h"
@@ -129,6 +130,7 @@ absl::StatusOr<std::string> TokenToSend(const ConnectOptions& options) {
 }
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateServiceChannel(const ConnectOptions& options) {
+  KeepOpenSslAtExit();  // Before OpenSSL is used.
   const absl::StatusOr<std::optional<TlsOptions>> tls = ReadServiceTls(options);
   if (!tls.ok()) return tls.status();
   grpc::ChannelArguments arguments;

@@ -1,6 +1,10 @@
 // A real transportd with TLS, client certificates and tokens, and RemoteEventLoop as its client.
 #include <grpc/grpc.h>
+#include <openssl/crypto.h>
+#include <unistd.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -38,10 +42,18 @@ TestIdentity Issue(const TestAuthority& authority, bool expired = false) {
   return authority.Issue({.alternative_names = {"URI:spiffe://example.org/test"}, .expired = expired});
 }
 
+// Runs after what OpenSSL does at exit(3), which is registered later: gRPC's threads may still use it.
+void ExpectOpenSslAtExit() {
+  if (OPENSSL_init_crypto(0, nullptr) == 1) return;
+  std::fputs("OpenSSL has ended before the process\n", stderr);
+  ::_exit(EXIT_FAILURE);
+}
+
 // What gRPC opens once and keeps is open before the first test looks.
 class WarmGrpc final : public testing::Environment {
  public:
   void SetUp() override {
+    ASSERT_EQ(std::atexit(ExpectOpenSslAtExit), 0);
     grpc_init();
     EXPECT_FALSE(ConnectRemoteEventLoop({.target = "unix:/nobody"}).ok());
   }
