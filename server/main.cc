@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "google/protobuf/stubs/logging.h"
 #include "proto/grpc/process_tuning.h"
+#include "server/listen/accept_thread.h"
 #include "server/listen/listen_address.h"
 #include "server/ops/address_file.h"
 #include "server/ops/file_limit.h"
@@ -57,7 +58,8 @@ int Fail(const absl::Status& status, int exit_status) {
 // A gRPC server for each kind of listener: with TLS and without, and for each principal that one stands for.
 using RpcServers = std::vector<std::unique_ptr<RpcServer>>;
 
-absl::StatusOr<RpcServers> Listen(const Options& options, Security& security) {
+absl::StatusOr<RpcServers> Listen(const Options& options, Security& security,
+                                  const std::shared_ptr<AcceptThread>& accept) {
   std::map<std::pair<bool, std::optional<std::string>>, RpcServer::Options> groups;
   for (const ListenAddress& address : options.listen) {
     const bool is_unix = address.address.family == AddressFamily::kUnix;
@@ -66,8 +68,7 @@ absl::StatusOr<RpcServers> Listen(const Options& options, Security& security) {
     rpc.listen.push_back(address);
     rpc.identifier = &security.identifier();
     rpc.principal = address.principal;
-    rpc.guard = security.connection_guard();
-    rpc.authentication_timeout = options.authentication_timeout;
+    rpc.accept = accept;
     if (has_tls && rpc.credentials == nullptr) {
       rpc.credentials =
           TlsCredentials(*security.certificate(), security.certificates_only() ? ClientCertificateUse::kRequired
@@ -179,7 +180,9 @@ int Run(const Options& options) {
 
   auto security = Security::Create(options);
   if (!security.ok()) return Fail(security.status(), kExitBadConfiguration);
-  auto servers = Listen(options, **security);
+  auto accept = AcceptThread::Create((*security)->connection_guard(), options.authentication_timeout);
+  if (!accept.ok()) return Fail(accept.status(), kExitFailure);
+  auto servers = Listen(options, **security, *accept);
   if (!servers.ok()) return Fail(servers.status(), kExitFailure);
   const std::vector<std::string> addresses = DialAddresses(options, *servers);
   std::vector<SocketAddress> own_addresses;
@@ -245,6 +248,7 @@ int Run(const Options& options) {
   (*security)->StopReloading();  // What it tells the manager of ends with the manager.
   Stop(**signals, **manager);
   health.Stop();
+  (*accept)->Close();
   for (const std::unique_ptr<RpcServer>& server : *servers) server->Shutdown(kShutdownGrace);
   (*security)->Record(AuditEvent::kServiceStop);
   LogInfo("stopped");

@@ -4,13 +4,14 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "server/policy/peer_name.h"
 #include "transports/api/error.h"
 #include "transports/base/logging.h"
+#include "transports/base/str_cat.h"
 
 namespace transportd {
 namespace {
@@ -31,18 +32,25 @@ std::optional<UnauthenticatedConnections::Key> UnauthenticatedConnections::KeyOf
 }
 
 bool UnauthenticatedConnections::Admit(int fd, const SocketAddress& peer) {
+  using Refusal = PerSourceLimiter::Refusal;
+  if (is_closed_) return false;
   const std::optional<Key> key = KeyOf(peer);
   if (!key) return true;
   const TimePoint now = reactor_.Time();
-  absl::StatusOr<PerSourceLimiter::Lease> lease = guard_.Admit(peer);
-  if (!lease.ok() && now - swept_at_ >= kSweepAtMostEvery) {
+  Refusal refusal{};
+  absl::StatusOr<PerSourceLimiter::Lease> lease = guard_.Admit(peer, &refusal);
+  if (!lease.ok() && refusal != Refusal::kPunished && now - swept_at_ >= kSweepAtMostEvery) {
     // Some may have ended since.
     Sweep();
-    lease = guard_.Admit(peer);
+    lease = guard_.Admit(peer, &refusal);
   }
-  if (!lease.ok() && guard_.IsFull() && EndOldest()) lease = guard_.Admit(peer);
+  if (!lease.ok() && refusal != Refusal::kPunished) {
+    const auto source =
+        refusal == Refusal::kSourceFull ? std::optional(PerSourceLimiter::SourceOf(key->first)) : std::nullopt;
+    if (EndOldest(source, ToTransportError(lease.status()).message)) lease = guard_.Admit(peer);
+  }
   if (!lease.ok()) {
-    LogDebug("a connection of ", PeerName(peer), " was refused: ", ToTransportError(lease.status()).message);
+    guard_.Refused(peer, ToTransportError(lease.status()).message);
     return false;
   }
   UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
@@ -52,8 +60,7 @@ bool UnauthenticatedConnections::Admit(int fd, const SocketAddress& peer) {
   }
   {
     MutexLock lock(mutex_);
-    // One of the same name has ended.
-    connections_.insert_or_assign(*key, Connection{std::move(copy), *std::move(lease), now});
+    connections_.emplace(*key, Connection{peer, std::move(copy), *std::move(lease), now});
     count_.store(connections_.size(), std::memory_order_relaxed);
   }
   if (timer_ == 0) StartTimer();
@@ -83,20 +90,33 @@ void UnauthenticatedConnections::Sweep() {
     const Connection& connection = it->second;
     const bool is_late = swept_at_ - connection.since >= timeout_ ||
                          (connection.refused_at && swept_at_ - *connection.refused_at >= kForAnAnswer);
-    if (is_late) ::shutdown(it->second.fd.get(), SHUT_RDWR);
-    it = is_late || polled[i].revents != 0 ? connections_.erase(it) : std::next(it);
+    if (!is_late && polled[i].revents == 0) {
+      ++it;
+      continue;
+    }
+    // Also one that its client has half closed: gRPC may still wait for what it will never read.
+    ::shutdown(connection.fd.get(), SHUT_RDWR);
+    it = connections_.erase(it);
   }
   count_.store(connections_.size(), std::memory_order_relaxed);
 }
 
-bool UnauthenticatedConnections::EndOldest() {
-  MutexLock lock(mutex_);
-  const auto oldest = std::min_element(connections_.begin(), connections_.end(),
-                                       [](const auto& a, const auto& b) { return a.second.since < b.second.since; });
-  if (oldest == connections_.end()) return false;
-  ::shutdown(oldest->second.fd.get(), SHUT_RDWR);
-  connections_.erase(oldest);
-  count_.store(connections_.size(), std::memory_order_relaxed);
+bool UnauthenticatedConnections::EndOldest(const std::optional<IpAddress>& source, std::string_view cause) {
+  SocketAddress peer;
+  {
+    MutexLock lock(mutex_);
+    auto oldest = connections_.end();
+    for (auto it = connections_.begin(); it != connections_.end(); ++it) {
+      if (source && PerSourceLimiter::SourceOf(it->first.first) != *source) continue;
+      if (oldest == connections_.end() || it->second.since < oldest->second.since) oldest = it;
+    }
+    if (oldest == connections_.end()) return false;
+    ::shutdown(oldest->second.fd.get(), SHUT_RDWR);
+    peer = std::move(oldest->second.peer);
+    connections_.erase(oldest);
+    count_.store(connections_.size(), std::memory_order_relaxed);
+  }
+  guard_.Refused(peer, StrCat(cause, "; this was the oldest"));
   return true;
 }
 
@@ -106,22 +126,24 @@ void UnauthenticatedConnections::Failed(std::string_view peer, const absl::Statu
   const std::optional<Key> key = address ? KeyOf(*address) : std::nullopt;
   if (!key) return;
   MutexLock lock(mutex_);
-  const auto found = connections_.find(*key);
-  if (found == connections_.end() || found->second.refused_at) return;
-  found->second.refused_at = reactor_.clock().Now();
+  const auto [begin, end] = connections_.equal_range(*key);
+  for (auto it = begin; it != end; ++it) {
+    if (!it->second.refused_at) it->second.refused_at = reactor_.clock().Now();
+  }
 }
 
 void UnauthenticatedConnections::Close() {
+  is_closed_ = true;
   reactor_.CancelTimer(std::exchange(timer_, 0));
   MutexLock lock(mutex_);
   connections_.clear();
   count_.store(0, std::memory_order_relaxed);
 }
 
-void UnauthenticatedConnections::Identified(const Caller& caller) {
+void UnauthenticatedConnections::Identified(std::string_view peer, const Caller& caller) {
   if (count() == 0) return;
-  const std::optional<SocketAddress> peer = ParsePeerName(caller.peer);
-  const std::optional<Key> key = peer ? KeyOf(*peer) : std::nullopt;
+  const std::optional<SocketAddress> address = ParsePeerName(peer);
+  const std::optional<Key> key = address ? KeyOf(*address) : std::nullopt;
   if (!key) return;
   {
     MutexLock lock(mutex_);

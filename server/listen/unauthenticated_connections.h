@@ -27,8 +27,8 @@ namespace transportd {
 
 // A TCP connection is here from its acceptance to its first call that is identified, or its end. gRPC, to which it was
 // given, tells neither; so a second descriptor of it is kept here, and looked at every second. When all places are
-// taken the oldest ends: whoever takes them all keeps nobody out for long. Of a Unix socket nothing is kept: its file
-// says who may connect.
+// taken, or all of its source, the oldest of those ends: whoever takes them keeps nobody out for long. Of a Unix socket
+// nothing is kept: its file says who may connect. One for all listeners of the service.
 //
 // Threading: as each method says.
 class UnauthenticatedConnections final {
@@ -42,18 +42,21 @@ class UnauthenticatedConnections final {
 
   // Whether this connection, just accepted, may be given to gRPC. The reactor's thread.
   bool Admit(int fd, const SocketAddress& peer);
-  // Forgets all of them, and looks no more; they go on. Idempotent. The reactor's thread.
+  // Forgets all of them, looks no more, and admits none; they go on. Idempotent. The reactor's thread.
   void Close();
 
-  // A call of this peer was identified, or was not: see ConnectionGuard. Any thread.
-  void Identified(const Caller& caller);
+  // A call of this peer, by gRPC's name of it, was identified, or was not: see ConnectionGuard. Any thread.
+  void Identified(std::string_view peer, const Caller& caller);
   void Failed(std::string_view peer, const absl::Status& why);
 
   size_t count() const { return count_.load(std::memory_order_relaxed); }
 
  private:
+  // The client's address and port. Not quite one connection's: it may have another one from there to another address of
+  // this host, and gRPC does not tell which it is.
   using Key = std::pair<IpAddress, uint16_t>;
   struct Connection {
+    SocketAddress peer;
     UniqueFd fd;
     PerSourceLimiter::Lease lease;
     TimePoint since;
@@ -63,8 +66,8 @@ class UnauthenticatedConnections final {
   static std::optional<Key> KeyOf(const SocketAddress& peer);
   // Lets go of those that have ended, and ends those that are late.
   void Sweep();
-  // Ends the one that is here for the longest. False: there is none.
-  bool EndOldest();
+  // Ends the one that is here for the longest, of `source` or, if unset, of all. False: there is none.
+  bool EndOldest(const std::optional<IpAddress>& source, std::string_view cause);
   // Every so often, while there is one.
   void StartTimer();
 
@@ -73,9 +76,10 @@ class UnauthenticatedConnections final {
   const std::chrono::nanoseconds timeout_;
   TimerId timer_ = 0;
   TimePoint swept_at_ = {};
+  bool is_closed_ = false;
 
   Mutex mutex_;
-  std::map<Key, Connection> connections_ ABSL_GUARDED_BY(mutex_);
+  std::multimap<Key, Connection> connections_ ABSL_GUARDED_BY(mutex_);
   std::atomic<size_t> count_{0};  // Of those; so that most calls take no lock.
 };
 

@@ -2,7 +2,9 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "server/policy/identity.h"
 #include "server/policy/peer_name.h"
 #include "transports/api/error.h"
 
@@ -10,18 +12,27 @@ namespace transportd {
 
 // None of these records allows anything: that one cannot be written changes nothing.
 
-absl::StatusOr<PerSourceLimiter::Lease> ConnectionGuard::Admit(const SocketAddress& peer) {
-  bool is_news = false;
-  absl::StatusOr<PerSourceLimiter::Lease> lease = limiter_.Admit(peer, &is_news);
-  if (lease.ok() || !is_news) return lease;
-  const std::string name = PeerName(peer);
-  const std::string cause(ToTransportError(lease.status()).message);
+void ConnectionGuard::Refused(const SocketAddress& peer, std::string_view cause) {
   AuditRecord record;
+  {
+    MutexLock lock(mutex_);
+    const TimePoint now = clock_.Now();
+    if (now - period_began_at_ >= kRefusalPeriod) {
+      period_began_at_ = now;
+      recorded_count_ = 0;
+    }
+    if (recorded_count_ >= kMaxRefusalRecords) {
+      ++unrecorded_count_;
+      return;
+    }
+    ++recorded_count_;
+    if (unrecorded_count_ > 0) record.count = std::exchange(unrecorded_count_, 0);
+  }
+  const std::string name = DecodedPeer(PeerName(peer));
   record.event = AuditEvent::kAuthRefused;
   record.peer = name;
   record.cause = cause;
   audit_.Write(record).IgnoreError();
-  return lease;
 }
 
 void ConnectionGuard::Identified(const Caller& caller) {
@@ -40,9 +51,10 @@ bool ConnectionGuard::Failed(std::string_view peer, const absl::Status& why) {
   const PerSourceLimiter::Failure failure = limiter_.AuthFailed(*address);
   if (!failure.unrecorded_count) return failure.is_refused;
   const std::string cause(ToTransportError(why).message);
+  const std::string name = DecodedPeer(peer);
   AuditRecord record;
   record.event = AuditEvent::kAuthFail;
-  record.peer = peer;
+  record.peer = name;
   record.cause = cause;
   if (*failure.unrecorded_count > 0) record.count = *failure.unrecorded_count;
   audit_.Write(record).IgnoreError();

@@ -2,44 +2,59 @@
 #ifndef TRANSPORTD_SERVER_POLICY_CONNECTION_GUARD_H_
 #define TRANSPORTD_SERVER_POLICY_CONNECTION_GUARD_H_
 
+#include <chrono>
+#include <cstdint>
 #include <string_view>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/policy/audit_log.h"
 #include "server/policy/authorizer.h"
 #include "server/policy/per_source_limiter.h"
 #include "transports/api/address.h"
+#include "transports/api/time.h"
 #include "transports/base/clock.h"
+#include "transports/base/mutex.h"
 
 namespace transportd {
 
-// However often somebody tries, the audit log gets few records of it. Threading: any thread.
+// Refusals and failures get few records however often somebody tries. Threading: any thread.
 class ConnectionGuard final {
  public:
   // `audit` outlives this.
   ConnectionGuard(const PerSourceOptions& options, AuditLog& audit, Clock& clock = SystemClock())
-      : limiter_(options, clock), audit_(audit) {}
+      : limiter_(options, clock), audit_(audit), clock_(clock) {}
 
-  // A place for a connection that was accepted, to be held until it is known whose it is; or why it is to be closed:
-  // as PerSourceLimiter::Admit. Recorded as `auth.refused`.
-  absl::StatusOr<PerSourceLimiter::Lease> Admit(const SocketAddress& peer);
+  // A place for a connection that was accepted, to be held until it is known whose it is; or why there is none: as
+  // PerSourceLimiter::Admit.
+  absl::StatusOr<PerSourceLimiter::Lease> Admit(const SocketAddress& peer,
+                                                PerSourceLimiter::Refusal* refusal = nullptr) {
+    return limiter_.Admit(peer, refusal);
+  }
+  // A connection of nobody's was closed: `auth.refused`. Of all sources at most kMaxRefusalRecords in kRefusalPeriod
+  // are recorded; the next one says how many were not.
+  static constexpr int kMaxRefusalRecords = 10;
+  static constexpr std::chrono::seconds kRefusalPeriod{15};
+  void Refused(const SocketAddress& peer, std::string_view cause) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // It is known whose connection it is: `auth.ok`.
   void Identified(const Caller& caller);
 
-  // A call could not be identified: `auth.fail`, and counts against its source. `peer`: as Caller::peer. True: its
-  // source is refused from now on, so this connection of it had better end, too.
+  // A call could not be identified: `auth.fail`, and counts against its source. `peer`: gRPC's name of it. True: its
+  // source is refused from now on, so this connection of it had better end, too, if it is still nobody's.
   bool Failed(std::string_view peer, const absl::Status& why);
-
-  // There is no place left for any connection.
-  bool IsFull() const { return limiter_.IsFull(); }
 
   PerSourceLimiter::Counts Usage() const { return limiter_.Usage(); }
 
  private:
   PerSourceLimiter limiter_;
   AuditLog& audit_;
+  Clock& clock_;
+  Mutex mutex_;
+  TimePoint period_began_at_ ABSL_GUARDED_BY(mutex_) = {};
+  int recorded_count_ ABSL_GUARDED_BY(mutex_) = 0;  // In the period.
+  uint64_t unrecorded_count_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace transportd

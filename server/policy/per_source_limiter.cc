@@ -1,9 +1,6 @@
 #include "server/policy/per_source_limiter.h"
 
-#include <netinet/in.h>
-
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <set>
 #include <string_view>
@@ -12,7 +9,6 @@
 #include "transports/api/error.h"
 #include "transports/api/time.h"
 #include "transports/base/check.h"
-#include "transports/base/sockaddr.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd {
@@ -28,13 +24,9 @@ struct PerSourceLimiter::State {
   struct Penalty {
     TimePoint until = {};
     bool in_force = false;
-    bool is_told = false;  // Somebody was refused for it.
     TimePoint recorded_at = {};
+    uint64_t recorded_count = 0;  // Failures that a record tells of.
     uint64_t unrecorded_count = 0;
-  };
-  struct Open {
-    size_t count = 0;
-    bool is_told = false;  // One more was refused since the last was admitted.
   };
 
   State(const PerSourceOptions& some_options, Clock& some_clock) : options(some_options), clock(some_clock) {}
@@ -42,7 +34,7 @@ struct PerSourceLimiter::State {
   void ForgetPast(TimePoint now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     while (!by_end.empty() && by_end.begin()->first <= now) Forget(by_end.begin());
   }
-  void Forget(std::set<std::pair<TimePoint, Source>>::iterator which) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  void Forget(std::set<std::pair<TimePoint, IpAddress>>::iterator which) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     penalties.erase(which->second);
     by_end.erase(which);
   }
@@ -51,11 +43,10 @@ struct PerSourceLimiter::State {
   Clock& clock;
   Mutex mutex;
   // Maps, not hashes: an IPv6 network can choose addresses that collide.
-  std::map<Source, Open> open ABSL_GUARDED_BY(mutex);
-  bool total_is_told ABSL_GUARDED_BY(mutex) = false;
+  std::map<IpAddress, size_t> open ABSL_GUARDED_BY(mutex);
   size_t open_count ABSL_GUARDED_BY(mutex) = 0;
-  std::map<Source, Penalty> penalties ABSL_GUARDED_BY(mutex);
-  std::set<std::pair<TimePoint, Source>> by_end ABSL_GUARDED_BY(mutex);  // The same ones.
+  std::map<IpAddress, Penalty> penalties ABSL_GUARDED_BY(mutex);
+  std::set<std::pair<TimePoint, IpAddress>> by_end ABSL_GUARDED_BY(mutex);  // The same ones.
   uint64_t rejected_count ABSL_GUARDED_BY(mutex) = 0;
 };
 
@@ -73,7 +64,7 @@ void PerSourceLimiter::Lease::Release() {
     MutexLock lock(state_->mutex);
     const auto found = state_->open.find(source_);
     CHECK(found != state_->open.end());
-    if (--found->second.count == 0) state_->open.erase(found);
+    if (--found->second == 0) state_->open.erase(found);
     --state_->open_count;
   }
   state_.reset();
@@ -84,88 +75,70 @@ PerSourceLimiter::PerSourceLimiter(const PerSourceOptions& options, Clock& clock
 
 PerSourceLimiter::~PerSourceLimiter() = default;
 
-absl::StatusOr<std::optional<PerSourceLimiter::Source>> PerSourceLimiter::SourceOf(const SocketAddress& peer) {
-  if (peer.family == AddressFamily::kUnix) return std::nullopt;
-  const absl::StatusOr<RawAddress> raw = ToRawAddress(peer);
-  if (!raw.ok()) return raw.status();
-  Source source;
-  if (peer.family == AddressFamily::kInet) {
-    source.bits = reinterpret_cast<const sockaddr_in*>(raw->get())->sin_addr.s_addr;
-    return source;
-  }
-  const in6_addr& address = reinterpret_cast<const sockaddr_in6*>(raw->get())->sin6_addr;
-  if (IN6_IS_ADDR_V4MAPPED(&address)) {
-    source.bits = address.s6_addr32[3];
-    return source;
-  }
-  source.is_v6 = true;
-  std::memcpy(&source.bits, address.s6_addr, sizeof(source.bits));
+IpAddress PerSourceLimiter::SourceOf(const IpAddress& address) {
+  IpAddress source = address;
+  if (!source.is_v4) source.low = 0;
   return source;
 }
 
-absl::StatusOr<PerSourceLimiter::Lease> PerSourceLimiter::Admit(const SocketAddress& peer, bool* is_news) {
-  const auto tell = [is_news](bool& is_told) {
-    if (is_news != nullptr) *is_news = !is_told;
-    is_told = true;
+absl::StatusOr<PerSourceLimiter::Lease> PerSourceLimiter::Admit(const SocketAddress& peer, Refusal* refusal) {
+  if (peer.family == AddressFamily::kUnix) return Lease();
+  const std::optional<IpAddress> address = IpAddress::From(peer);
+  if (!address) return InvalidArgument("INVALID_HOST", "peer", "must be an address in numbers");
+  const IpAddress source = SourceOf(*address);
+  const auto refuse = [&](Refusal why, std::string_view message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_->mutex) {
+    ++state_->rejected_count;
+    if (refusal != nullptr) *refusal = why;
+    return Exceeded(message);
   };
-  if (is_news != nullptr) *is_news = false;
-  const absl::StatusOr<std::optional<Source>> source = SourceOf(peer);
-  if (!source.ok()) return source.status();
-  if (!source->has_value()) return Lease();
   const PerSourceOptions& options = state_->options;
-  {
-    MutexLock lock(state_->mutex);
-    const TimePoint now = state_->clock.Now();
-    state_->ForgetPast(now);
-    if (const auto found = state_->penalties.find(**source);
-        options.refuse_after_failures && found != state_->penalties.end() && found->second.in_force) {
-      tell(found->second.is_told);
-      const std::chrono::duration<double> left = found->second.until - now;
-      ++state_->rejected_count;
-      return Exceeded(absl::StrFormat("too many failed authentications from this address; try again in %.0f s",
-                                      std::max(1.0, left.count() + 0.5)));
-    }
-    const auto found = state_->open.find(**source);
-    if (found != state_->open.end() && found->second.count >= options.max_open_count) {
-      tell(found->second.is_told);
-      ++state_->rejected_count;
-      return Exceeded(StrCat("unauthenticated connections of one address: at most ", options.max_open_count));
-    }
-    if (options.max_open_count == 0 || state_->open_count >= options.max_total_open_count) {
-      tell(state_->total_is_told);
-      ++state_->rejected_count;
-      return Exceeded(StrCat("unauthenticated connections: at most ", options.max_total_open_count));
-    }
-    State::Open& open = state_->open[**source];
-    ++open.count;
-    open.is_told = false;
-    ++state_->open_count;
-    state_->total_is_told = false;
+  MutexLock lock(state_->mutex);
+  const TimePoint now = state_->clock.Now();
+  state_->ForgetPast(now);
+  if (const auto found = state_->penalties.find(source);
+      options.refuse_after_failures && found != state_->penalties.end() && found->second.in_force) {
+    const std::chrono::duration<double> left = found->second.until - now;
+    return refuse(Refusal::kPunished,
+                  absl::StrFormat("too many failed authentications from this address; try again in %.0f s",
+                                  std::max(1.0, left.count() + 0.5)));
   }
-  return Lease(state_, **source);
+  const auto found = state_->open.find(source);
+  if (options.max_open_count == 0 || (found != state_->open.end() && found->second >= options.max_open_count)) {
+    return refuse(Refusal::kSourceFull,
+                  StrCat("unauthenticated connections of one address: at most ", options.max_open_count));
+  }
+  if (state_->open_count >= options.max_total_open_count) {
+    return refuse(Refusal::kFull, StrCat("unauthenticated connections: at most ", options.max_total_open_count));
+  }
+  ++state_->open[source];
+  ++state_->open_count;
+  return Lease(state_, source);
 }
 
 PerSourceLimiter::Failure PerSourceLimiter::AuthFailed(const SocketAddress& peer) {
+  const bool is_unix = peer.family == AddressFamily::kUnix;
   // Of Unix sockets: a multicast network, which is nobody's source.
-  constexpr Source kUnixSource = {.is_v6 = true, .bits = ~uint64_t{0}};
-  const absl::StatusOr<std::optional<Source>> known = SourceOf(peer);
-  if (!known.ok()) return {};
-  const std::optional<Source> source = known->value_or(kUnixSource);
+  const std::optional<IpAddress> address =
+      is_unix ? IpAddress{.is_v4 = false, .high = ~uint64_t{0}, .low = 0} : IpAddress::From(peer);
+  if (!address) return {};
+  const IpAddress source = SourceOf(*address);
   const PerSourceOptions& options = state_->options;
   if (options.max_penalty_count == 0) return {};
   MutexLock lock(state_->mutex);
   const TimePoint now = state_->clock.Now();
   state_->ForgetPast(now);
   State::Penalty penalty;
-  if (const auto found = state_->penalties.find(*source); found != state_->penalties.end()) {
+  if (const auto found = state_->penalties.find(source); found != state_->penalties.end()) {
     penalty = found->second;
-    state_->Forget(state_->by_end.find({penalty.until, *source}));
+    state_->Forget(state_->by_end.find({penalty.until, source}));
   } else {
     if (state_->penalties.size() >= options.max_penalty_count) state_->Forget(state_->by_end.begin());
     penalty.until = now;
   }
   Failure failure;
-  if (!penalty.in_force || now - penalty.recorded_at >= options.min_penalty) {
+  const bool is_many = penalty.unrecorded_count >= penalty.recorded_count;
+  if (!penalty.in_force || is_many || now - penalty.recorded_at >= options.min_penalty) {
+    penalty.recorded_count += penalty.unrecorded_count + 1;
     failure.unrecorded_count = std::exchange(penalty.unrecorded_count, 0);
     penalty.recorded_at = now;
   } else {
@@ -177,15 +150,10 @@ PerSourceLimiter::Failure PerSourceLimiter::AuthFailed(const SocketAddress& peer
     penalty.in_force = true;
     penalty.until = std::max(penalty.until, now + options.min_penalty);
   }
-  state_->penalties[*source] = penalty;
-  state_->by_end.emplace(penalty.until, *source);
-  failure.is_refused = options.refuse_after_failures && penalty.in_force && known->has_value();
+  state_->penalties[source] = penalty;
+  state_->by_end.emplace(penalty.until, source);
+  failure.is_refused = options.refuse_after_failures && penalty.in_force && !is_unix;
   return failure;
-}
-
-bool PerSourceLimiter::IsFull() const {
-  MutexLock lock(state_->mutex);
-  return state_->open_count >= state_->options.max_total_open_count;
 }
 
 PerSourceLimiter::Counts PerSourceLimiter::Usage() const {

@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/policy/ip_address.h"
 #include "transports/api/address.h"
 #include "transports/base/clock.h"
 #include "transports/base/mutex.h"
@@ -39,53 +40,49 @@ struct PerSourceOptions {
 class PerSourceLimiter final {
  private:
   struct State;
-  // An IPv4 address and zeros, or the first half of an IPv6 one.
-  struct Source {
-    bool is_v6 = false;
-    uint64_t bits = 0;
-    friend bool operator<(const Source& a, const Source& b) {
-      return a.bits != b.bits ? a.bits < b.bits : a.is_v6 < b.is_v6;
-    }
-  };
 
  public:
+  // The source that an address belongs to, as its first address.
+  static IpAddress SourceOf(const IpAddress& address);
+
   // A connection that is not authenticated yet: release it when it is, or when it ends. May outlive the limiter.
   class Lease final {
    public:
     Lease() = default;
-    Lease(Lease&& other) noexcept : state_(std::move(other.state_)), source_(other.source_) {}
+    Lease(Lease&& other) noexcept = default;
     Lease& operator=(Lease&& other) noexcept;
     ~Lease() { Release(); }
     void Release();
 
    private:
     friend class PerSourceLimiter;
-    Lease(std::shared_ptr<State> state, Source source) : state_(std::move(state)), source_(source) {}
+    Lease(std::shared_ptr<State> state, const IpAddress& source) : state_(std::move(state)), source_(source) {}
 
     std::shared_ptr<State> state_;  // Shared with the limiter and other leases; null: counts nowhere.
-    Source source_;
+    IpAddress source_;
   };
 
   explicit PerSourceLimiter(const PerSourceOptions& options = {}, Clock& clock = SystemClock());
   ~PerSourceLimiter();
 
-  // RESOURCE_EXHAUSTED / QUOTA_EXCEEDED: the source has too many, all have too many, or it is punished; close the
-  // connection. INVALID_ARGUMENT / INVALID_HOST for what is no numeric address. `is_news`, which may be null: it is the
-  // first refusal for this cause, and worth a record.
-  absl::StatusOr<Lease> Admit(const SocketAddress& peer, bool* is_news = nullptr);
+  enum class Refusal {
+    kPunished,    // Its source has failed too often.
+    kSourceFull,  // Its source has all its places.
+    kFull,        // All places are taken.
+  };
+  // RESOURCE_EXHAUSTED / QUOTA_EXCEEDED: close the connection; `refusal`, which may be null, says why. INVALID_ARGUMENT
+  // / INVALID_HOST for what is no numeric address.
+  absl::StatusOr<Lease> Admit(const SocketAddress& peer, Refusal* refusal = nullptr);
 
   // What a failure led to. Threading: a value.
   struct Failure {
     bool is_refused = false;  // The source's connections are from now on.
-    // Set when it is worth a record, so that a source has few of them however often it tries: how many there were since
-    // the last one.
+    // Set when it is worth a record: until the source is refused, then when there were as many again, and every so
+    // often. How many there were since the last one.
     std::optional<uint64_t> unrecorded_count = {};
   };
   // Its client could not say who it is. Unix sockets are one source here, which is never refused.
   Failure AuthFailed(const SocketAddress& peer);
-
-  // All places are taken: of all sources together.
-  bool IsFull() const;
 
   // For metrics. Threading: a value.
   struct Counts {
@@ -97,9 +94,6 @@ class PerSourceLimiter final {
   Counts Usage() const;
 
  private:
-  // Nothing: it has none.
-  static absl::StatusOr<std::optional<Source>> SourceOf(const SocketAddress& peer);
-
   const std::shared_ptr<State> state_;  // Shared with the leases.
 };
 

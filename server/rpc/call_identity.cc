@@ -15,7 +15,7 @@ absl::StatusOr<Caller> CallIdentity::Identify(const grpc::ServerContextBase& con
   absl::StatusOr<Caller> caller = Ask(context, peer);
   if (connections_ != nullptr) {
     if (caller.ok()) {
-      connections_->Identified(*caller);
+      connections_->Identified(peer, *caller);
     } else {
       connections_->Failed(peer, caller.status());
     }

@@ -57,19 +57,19 @@ void RunQueue(grpc::ServerCompletionQueue& queue) {
 
 }  // namespace
 
-RpcServer::RpcServer(const Options& options, std::unique_ptr<LoopThread> accept_thread)
-    : accept_thread_(std::move(accept_thread)),
-      unauthenticated_(options.guard == nullptr
-                           ? nullptr
-                           : std::make_unique<UnauthenticatedConnections>(
-                                 accept_thread_->loop().reactor(), *options.guard, options.authentication_timeout)),
-      identity_(*options.identifier, options.principal, unauthenticated_.get()),
+RpcServer::RpcServer(const Options& options, std::shared_ptr<AcceptThread> accept)
+    : accept_(std::move(accept)),
+      identity_(*options.identifier, options.principal, accept_->unauthenticated()),
       listen_(options.listen) {}
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Create(const Options& options) {
-  absl::StatusOr<std::unique_ptr<LoopThread>> accept_thread = LoopThread::Create({}, "accept");
-  if (!accept_thread.ok()) return accept_thread.status();
-  auto server = std::unique_ptr<RpcServer>(new RpcServer(options, *std::move(accept_thread)));
+  std::shared_ptr<AcceptThread> accept = options.accept;
+  if (accept == nullptr) {
+    auto own = AcceptThread::Create(/*guard=*/nullptr, /*authentication_timeout=*/{});
+    if (!own.ok()) return own.status();
+    accept = *std::move(own);
+  }
+  auto server = std::unique_ptr<RpcServer>(new RpcServer(options, std::move(accept)));
   if (absl::Status status = server->Listen(); !status.ok()) return status;
   grpc::ServerBuilder builder;
   SetChannelArguments(options, builder);
@@ -99,8 +99,8 @@ RpcServer::~RpcServer() {
 
 absl::Status RpcServer::Listen() {
   for (const ListenAddress& address : listen_) {
-    auto listener = ConnectionListener::Create(accept_thread_->loop().context(), address,
-                                               /*refuses_self=*/unauthenticated_ != nullptr);
+    auto listener = ConnectionListener::Create(accept_->thread().loop().context(), address,
+                                               /*refuses_self=*/accept_->unauthenticated() != nullptr);
     if (!listener.ok()) return listener.status();
     addresses_.push_back((*listener)->target());
     sockets_.push_back((*listener)->address());
@@ -110,16 +110,12 @@ absl::Status RpcServer::Listen() {
 }
 
 void RpcServer::CloseListeners() {
-  if (accept_thread_ == nullptr) return;
-  accept_thread_->PostAndWait([this] {
-    listeners_.clear();
-    if (unauthenticated_ != nullptr) unauthenticated_->Close();
-  });
-  accept_thread_.reset();
+  accept_->thread().PostAndWait([this] { listeners_.clear(); });
 }
 
 void RpcServer::Accept(UniqueFd connection, const SocketAddress& peer) {
-  if (unauthenticated_ != nullptr && !unauthenticated_->Admit(connection.get(), peer)) return;
+  UnauthenticatedConnections* const unauthenticated = accept_->unauthenticated();
+  if (unauthenticated != nullptr && !unauthenticated->Admit(connection.get(), peer)) return;
   // Held while gRPC is told: of a server that is shut down it would leak the connection.
   MutexLock lock(mutex_);
   if (stopping_) return;
@@ -136,7 +132,7 @@ void RpcServer::Serve(const Router& router) {
     threads_.emplace_back([&queue = *queues_[i]] { RunQueue(queue); });
     pthread_setname_np(threads_.back().native_handle(), StrCat("grpc-", i).c_str());
   }
-  accept_thread_->Post([this] {
+  accept_->thread().Post([this] {
     for (auto& listener : listeners_) {
       listener->Start([this](UniqueFd connection, const SocketAddress& peer) { Accept(std::move(connection), peer); });
     }

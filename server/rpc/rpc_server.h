@@ -18,22 +18,21 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "server/listen/accept_thread.h"
 #include "server/listen/connection_listener.h"
 #include "server/listen/listen_address.h"
-#include "server/listen/unauthenticated_connections.h"
-#include "server/policy/connection_guard.h"
 #include "server/policy/identifier.h"
 #include "server/rpc/call_identity.h"
 #include "server/rpc/live_calls.h"
 #include "server/rpc/router.h"
 #include "transports/base/mutex.h"
 #include "transports/base/unique_fd.h"
-#include "transports/loop/loop_thread.h"
 
 namespace transportd {
 
 // Takes every call in one place and dispatches it by its name. The listening sockets are ours (ConnectionListener), on
-// a thread of their own; gRPC gets connections. Create, then Serve, then Shutdown, each once. Threading: one thread.
+// a thread of their own (AcceptThread); gRPC gets connections. Create, then Serve, then Shutdown, each once. Threading:
+// one thread.
 class RpcServer final {
  public:
   struct Options {
@@ -41,8 +40,8 @@ class RpcServer final {
     std::shared_ptr<grpc::ServerCredentials> credentials;  // Of all of them; null: plaintext.
     const Identifier* identifier = nullptr;                // Says who calls; outlives the server.
     std::optional<std::string> principal = {};             // Whom the listeners stand for; unset: nobody.
-    ConnectionGuard* guard = nullptr;                      // Who may connect; outlives the server. Null: everybody.
-    std::chrono::nanoseconds authentication_timeout = std::chrono::seconds(60);  // UnauthenticatedConnections'.
+    // Shared with other servers; null: one of its own, and everybody may connect.
+    std::shared_ptr<AcceptThread> accept = {};
     int thread_count = 1;
     int max_concurrent_streams = 1000;  // Of each connection.
     uint64_t max_message_bytes = 4 * 1024 * 1024;
@@ -71,7 +70,7 @@ class RpcServer final {
   void Shutdown(std::chrono::milliseconds grace);
 
  private:
-  RpcServer(const Options& options, std::unique_ptr<LoopThread> accept_thread);
+  RpcServer(const Options& options, std::shared_ptr<AcceptThread> accept);
 
   absl::Status Listen();
   void CloseListeners();
@@ -79,8 +78,7 @@ class RpcServer final {
   void Accept(UniqueFd connection, const SocketAddress& peer);
   void RequestCall(grpc::ServerCompletionQueue& queue, const Router& router);
 
-  std::unique_ptr<LoopThread> accept_thread_;
-  std::unique_ptr<UnauthenticatedConnections> unauthenticated_;  // Null without a guard.
+  const std::shared_ptr<AcceptThread> accept_;  // Shared with other servers.
   const CallIdentity identity_;
   const std::vector<ListenAddress> listen_;
   grpc::AsyncGenericService service_;

@@ -112,15 +112,15 @@ CallHandler ServeSession(SessionManager& manager, uint64_t max_frame_bytes) {
 
 CallHandler ServeCallbacks(SessionManager& manager, uint64_t max_frame_bytes) {
   return [&manager, max_frame_bytes](const std::shared_ptr<ServerCall>& call) {
-    call->Read([&manager, max_frame_bytes, call](bool ok) {
+    absl::StatusOr<Caller> caller = call->Identify();
+    if (!caller.ok()) return call->Finish(ToGrpcStatus(caller.status()));
+    call->Read([&manager, max_frame_bytes, caller = *std::move(caller), call](bool ok) mutable {
       v1::CallbacksRequest request;
       if (!ok || !Parse(call->message(), request)) {
         call->Finish(ToGrpcStatus(BadRequest(request)));
         return;
       }
-      absl::StatusOr<Caller> caller = call->Identify();
-      if (!caller.ok()) return call->Finish(ToGrpcStatus(caller.status()));
-      manager.AttachCallbacks(*std::move(caller), std::move(request), SessionStream::Make(call, max_frame_bytes));
+      manager.AttachCallbacks(std::move(caller), std::move(request), SessionStream::Make(call, max_frame_bytes));
     });
   };
 }

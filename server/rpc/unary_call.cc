@@ -16,11 +16,9 @@ void Answer(ServerCall& call, const UnaryResult& result) {
   }
 }
 
-void Begin(const UnaryMethod& method, const std::shared_ptr<ServerCall>& call) {
-  absl::StatusOr<Caller> caller = call->Identify();
-  if (!caller.ok()) return call->Finish(ToGrpcStatus(caller.status()));
+void Begin(const UnaryMethod& method, Caller caller, const std::shared_ptr<ServerCall>& call) {
   auto cancel =
-      method(*std::move(caller), call->message(), [call](const UnaryResult& result) { Answer(*call, result); });
+      method(std::move(caller), call->message(), [call](const UnaryResult& result) { Answer(*call, result); });
   if (!cancel) return;
   call->OnOver([cancel = std::move(cancel)](bool cancelled) mutable {
     if (cancelled) cancel();
@@ -31,9 +29,12 @@ void Begin(const UnaryMethod& method, const std::shared_ptr<ServerCall>& call) {
 
 CallHandler ServeUnary(UnaryMethod method) {
   return [method = std::move(method)](const std::shared_ptr<ServerCall>& call) {
-    call->Read([&method, call](bool ok) {
+    // First: nobody's messages are waited for.
+    absl::StatusOr<Caller> caller = call->Identify();
+    if (!caller.ok()) return call->Finish(ToGrpcStatus(caller.status()));
+    call->Read([&method, caller = *std::move(caller), call](bool ok) mutable {
       if (ok) {
-        Begin(method, call);
+        Begin(method, std::move(caller), call);
       } else {
         call->Finish(ToGrpcStatus(
             MakeError(absl::StatusCode::kInvalidArgument, "BAD_REQUEST", "the call ended without a request message")));

@@ -219,7 +219,15 @@ bool Session::MayReadFrame() const {
   return stream_ != nullptr && options_.streaming && !half_closed_ && state_ <= State::kOpen &&
          over_send_window_count_ == 0 &&
          write_buffer_bytes_ <= static_cast<int64_t>(options_.limits.session_send_window_bytes) &&
-         OutboxBytes() <= options_.limits.session_receive_window_bytes && !frame_unfinished_ && !IsOverBudget();
+         OutboxBytes() <= options_.limits.session_receive_window_bytes && !frame_unfinished_ && !HoldsBackFrames();
+}
+
+bool Session::HoldsBackFrames() const {
+  // Only for what frames add. They also acknowledge, close and abort: that is how buffers empty.
+  const auto written_bytes = static_cast<uint64_t>(write_buffer_bytes_);
+  if (written_bytes > options_.budget->BufferedShareBytes() && options_.budget->OverBufferedBytes()) return true;
+  return written_bytes > bounds_.buffered_share_bytes &&
+         options_.guard->PrincipalBufferedBytes() > bounds_.buffered_bytes;
 }
 
 bool Session::IsOverBudget() const {

@@ -172,6 +172,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   bool MayReadFrame() const;
   // The service holds too much, or the principal does and this session more than its share.
   bool IsOverBudget() const;
+  bool HoldsBackFrames() const;
   void UpdateReceiving();
   // Of those that wait as many as there is room for, first come, first served.
   void ResumeReceiving();

@@ -4,13 +4,16 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <fstream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "server/policy/audit_log.h"
+#include "server/policy/identity.h"
 #include "server/policy/peer_name.h"
 #include "tests/support/loop_fixture.h"
 #include "tests/support/status_matchers.h"
@@ -23,6 +26,9 @@ namespace {
 
 using std::chrono::hours;
 using std::chrono::milliseconds;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 // Both ends of a connection on loopback.
 struct Pair {
@@ -35,10 +41,7 @@ class UnauthenticatedConnectionsTest : public LoopFixture {
  protected:
   void SetUp() override {
     LoopFixture::SetUp();
-    listener_.Reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const auto raw = ToRawAddress({.family = AddressFamily::kInet, .host = "127.0.0.1", .port = 0});
-    ASSERT_EQ(::bind(listener_.get(), raw->get(), raw->length), 0);
-    ASSERT_EQ(::listen(listener_.get(), 16), 0);
+    listener_ = Listen({.family = AddressFamily::kInet, .host = "127.0.0.1", .port = 0});
     AuditLogOptions log;
     log.target = *ParseAuditTarget(folder_.Path("audit"));
     log_ = *AuditLog::Create(std::move(log));
@@ -54,14 +57,35 @@ class UnauthenticatedConnectionsTest : public LoopFixture {
     guard_ = std::make_unique<ConnectionGuard>(options, *log_);
     connections_ = std::make_unique<UnauthenticatedConnections>(reactor(), *guard_, timeout);
   }
-  Pair Connect() {
+  static UniqueFd Listen(const SocketAddress& address) {
+    const auto raw = ToRawAddress(address);
+    UniqueFd listener(::socket(raw->get()->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::bind(listener.get(), raw->get(), raw->length), 0);
+    EXPECT_EQ(::listen(listener.get(), 16), 0);
+    return listener;
+  }
+  static Pair ConnectTo(const UniqueFd& listener) {
     Pair pair;
-    pair.client.Reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const auto raw = ToRawAddress(*GetSockname(listener_.get()));
+    const auto raw = ToRawAddress(*GetSockname(listener.get()));
+    pair.client.Reset(::socket(raw->get()->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     EXPECT_EQ(::connect(pair.client.get(), raw->get(), raw->length), 0);
-    pair.server.Reset(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    pair.server.Reset(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     pair.peer = *GetSockname(pair.client.get());
     return pair;
+  }
+  Pair Connect() { return ConnectTo(listener_); }
+  // Ends the log: its lines with `event`.
+  std::vector<std::string> Records(std::string_view event) {
+    connections_->Close();
+    connections_.reset();
+    guard_.reset();
+    log_.reset();
+    std::vector<std::string> lines;
+    std::ifstream file(folder_.Path("audit"));
+    for (std::string line; std::getline(file, line);) {
+      if (line.find(event) != std::string::npos) lines.push_back(line);
+    }
+    return lines;
   }
   // The connection behind it has been shut down, or closed.
   static bool IsOver(const UniqueFd& fd) {
@@ -69,7 +93,7 @@ class UnauthenticatedConnectionsTest : public LoopFixture {
     return ::poll(&polled, 1, 0) == 1;
   }
   void Identify(const SocketAddress& peer) {
-    connections_->Identified({.principal = "somebody", .peer = PeerName(peer)});
+    connections_->Identified(PeerName(peer), {.principal = "somebody", .peer = DecodedPeer(PeerName(peer))});
   }
 
   const TempDir folder_;
@@ -84,7 +108,6 @@ TEST_F(UnauthenticatedConnectionsTest, OneThatIsIdentifiedCountsNoMore) {
   const Pair first = Connect();
   const Pair second = Connect();
   EXPECT_TRUE(connections_->Admit(first.server.get(), first.peer));
-  EXPECT_FALSE(connections_->Admit(second.server.get(), second.peer));
   Identify(second.peer);  // Is not here.
   EXPECT_EQ(connections_->count(), 1u);
   Identify(first.peer);
@@ -92,6 +115,38 @@ TEST_F(UnauthenticatedConnectionsTest, OneThatIsIdentifiedCountsNoMore) {
   EXPECT_EQ(guard_->Usage().open_count, 0u);
   EXPECT_TRUE(connections_->Admit(second.server.get(), second.peer));
   EXPECT_FALSE(IsOver(first.client));
+  EXPECT_THAT(Records("auth.ok"), ElementsAre(HasSubstr("\"peer\":\"ipv4:127.0.0.1:")));
+}
+
+TEST_F(UnauthenticatedConnectionsTest, OneOfIpv6IsIdentified) {
+  Make(hours(1));
+  const UniqueFd listener = Listen({.family = AddressFamily::kInet6, .host = "::1", .port = 0});
+  const Pair pair = ConnectTo(listener);
+  EXPECT_TRUE(connections_->Admit(pair.server.get(), pair.peer));
+  Identify(pair.peer);
+  EXPECT_EQ(connections_->count(), 0u);
+  EXPECT_THAT(Records("auth.ok"), ElementsAre(HasSubstr("\"peer\":\"ipv6:[::1]:")));
+}
+
+// A client may have one port for connections to two addresses of the service's.
+TEST_F(UnauthenticatedConnectionsTest, TwoOfOneNameAreTwo) {
+  Make(hours(1));
+  const Pair first = Connect();
+  const Pair second = Connect();
+  EXPECT_TRUE(connections_->Admit(first.server.get(), first.peer));
+  EXPECT_TRUE(connections_->Admit(second.server.get(), first.peer));
+  EXPECT_EQ(guard_->Usage().open_count, 2u);
+  Identify(first.peer);
+  EXPECT_EQ(guard_->Usage().open_count, 0u);
+}
+
+TEST_F(UnauthenticatedConnectionsTest, OneThatIsHalfClosedEnds) {
+  Make(hours(1));
+  const Pair pair = Connect();
+  EXPECT_TRUE(connections_->Admit(pair.server.get(), pair.peer));
+  ::shutdown(pair.client.get(), SHUT_WR);
+  EXPECT_TRUE(RunUntil([&] { return IsOver(pair.client); }));
+  EXPECT_EQ(connections_->count(), 0u);
 }
 
 TEST_F(UnauthenticatedConnectionsTest, OneThatEndsIsForgotten) {
@@ -109,13 +164,20 @@ TEST_F(UnauthenticatedConnectionsTest, OneThatEndsIsForgotten) {
   EXPECT_TRUE(RunUntil([&] { return connections_->count() == 0; }));
 }
 
-TEST_F(UnauthenticatedConnectionsTest, ThoseThatHaveEndedMakeRoomAtOnce) {
-  Make(hours(1), /*max_open_count=*/1);
-  // As nobody was refused for a while, those that are there are looked at.
-  for (int i = 0; i < 3; ++i) {
-    Pair pair = Connect();
-    ASSERT_TRUE(RunUntil([&] { return connections_->Admit(pair.server.get(), pair.peer); })) << i;
-  }
+// Before one that lives has to end for it.
+TEST_F(UnauthenticatedConnectionsTest, ThoseThatHaveEndedMakeRoomFirst) {
+  Make(hours(1), /*max_open_count=*/2);
+  const Pair living = Connect();
+  EXPECT_TRUE(connections_->Admit(living.server.get(), living.peer));
+  Pair ended = Connect();
+  EXPECT_TRUE(connections_->Admit(ended.server.get(), ended.peer));
+  ended.client.Reset();
+  pollfd polled = {.fd = ended.server.get(), .events = POLLRDHUP, .revents = 0};
+  ASSERT_EQ(::poll(&polled, 1, /*timeout=*/20'000), 1);
+  const Pair next = Connect();
+  EXPECT_TRUE(connections_->Admit(next.server.get(), next.peer));
+  EXPECT_FALSE(IsOver(living.client));
+  EXPECT_EQ(connections_->count(), 2u);
 }
 
 TEST_F(UnauthenticatedConnectionsTest, OneThatIsLateIsShutDown) {
@@ -165,6 +227,30 @@ TEST_F(UnauthenticatedConnectionsTest, WhoTakesAllPlacesKeepsNobodyOut) {
   EXPECT_TRUE(IsOver(first.client));
   EXPECT_FALSE(IsOver(second.client));
   EXPECT_EQ(connections_->count(), 2u);
+}
+
+TEST_F(UnauthenticatedConnectionsTest, WhoTakesAllPlacesOfASourceKeepsNobodyOutOfIt) {
+  Make(hours(1), /*max_open_count=*/2);
+  const Pair first = Connect();
+  const Pair second = Connect();
+  const Pair third = Connect();
+  EXPECT_TRUE(connections_->Admit(first.server.get(), first.peer));
+  Turn();
+  EXPECT_TRUE(connections_->Admit(second.server.get(), second.peer));
+  Turn();
+  EXPECT_TRUE(connections_->Admit(third.server.get(), third.peer));
+  EXPECT_TRUE(IsOver(first.client));
+  EXPECT_FALSE(IsOver(second.client));
+  EXPECT_THAT(Records("auth.refused"), ElementsAre(AllOf(HasSubstr("of one address: at most 2"), HasSubstr("oldest"),
+                                                         HasSubstr(":" + std::to_string(first.peer.port) + "\""))));
+}
+
+TEST_F(UnauthenticatedConnectionsTest, NobodyIsAdmittedAfterClose) {
+  Make(hours(1));
+  const Pair pair = Connect();
+  connections_->Close();
+  EXPECT_FALSE(connections_->Admit(pair.server.get(), pair.peer));
+  EXPECT_EQ(connections_->count(), 0u);
 }
 
 TEST_F(UnauthenticatedConnectionsTest, UnixSocketsAreNotHere) {

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -66,36 +67,45 @@ TEST_F(ConnectionGuardTest, ASourceHasFewRecordsHoweverOftenItFails) {
   clock_.Advance(seconds(15));
   Fail("ipv4:192.0.2.1:1");
   const std::vector<std::string> records = Records();
-  ASSERT_EQ(records.size(), 5u);
+  // Each time that there were as many again; then one of each.
+  ASSERT_EQ(records.size(), 3u + 7u + 2u);
   EXPECT_THAT(records[0], AllOf(HasSubstr("\"TD1002W\""), HasSubstr("the token is unknown"), Not(HasSubstr("count"))));
-  EXPECT_THAT(records[3], HasSubstr("192.0.2.2"));
-  EXPECT_THAT(records[4], AllOf(HasSubstr("192.0.2.1:1\""), HasSubstr("\"count\":997")));
+  EXPECT_THAT(records[3], HasSubstr("\"count\":3"));
+  EXPECT_THAT(records[10], HasSubstr("192.0.2.2"));
+  EXPECT_THAT(records[11], HasSubstr("192.0.2.1:1\""));
+  // What was not recorded of them is told.
+  size_t told = 0;
+  for (const std::string& record : records) {
+    constexpr std::string_view kCount = "\"count\":";
+    const size_t at = record.find(kCount);
+    told += 1 + (at == std::string::npos ? 0 : std::stoul(record.substr(at + kCount.size())));
+  }
+  EXPECT_EQ(told, 1002u);
 }
 
-TEST_F(ConnectionGuardTest, ARefusalIsRecordedOnce) {
-  Make({.max_open_count = 1});
-  const auto held = guard_->Admit(Peer("192.0.2.1"));
-  for (int i = 0; i < 100; ++i) EXPECT_THAT(guard_->Admit(Peer("192.0.2.1")), HasReason("QUOTA_EXCEEDED"));
-  for (int i = 0; i < 3; ++i) Fail("ipv4:192.0.2.2:1");
-  for (int i = 0; i < 100; ++i) EXPECT_THAT(guard_->Admit(Peer("192.0.2.2")), HasReason("QUOTA_EXCEEDED"));
+TEST_F(ConnectionGuardTest, RefusalsHaveFewRecordsHoweverManyThereAre) {
+  Make({});
+  for (int i = 0; i < 1000; ++i) guard_->Refused(Peer("192.0.2." + std::to_string(i % 7)), "too many");
+  clock_.Advance(ConnectionGuard::kRefusalPeriod);
+  guard_->Refused({.family = AddressFamily::kInet6, .host = "2001:db8::1", .port = 1}, "too many");
   const std::vector<std::string> records = Records();
-  ASSERT_EQ(records.size(), 5u);
-  EXPECT_THAT(records.front(), AllOf(HasSubstr("\"TD1003W\""), HasSubstr("at most 1"), HasSubstr("192.0.2.1")));
-  EXPECT_THAT(records.back(), AllOf(HasSubstr("\"TD1003W\""), HasSubstr("try again in"), HasSubstr("192.0.2.2")));
+  ASSERT_EQ(records.size(), 1u + ConnectionGuard::kMaxRefusalRecords);
+  EXPECT_THAT(records.front(), AllOf(HasSubstr("\"TD1003W\""), HasSubstr("too many"), HasSubstr("192.0.2.0")));
+  EXPECT_THAT(records.back(), AllOf(HasSubstr("\"count\":990"), HasSubstr("\"ipv6:[2001:db8::1]:1\"")));
 }
 
 TEST_F(ConnectionGuardTest, NobodyIsRefusedForFailuresWhenThatIsSwitchedOff) {
   Make({.refuse_after_failures = false});
   for (int i = 0; i < 100; ++i) Fail("ipv4:192.0.2.1:1");
   EXPECT_THAT(guard_->Admit(Peer("192.0.2.1")), IsOk());
-  EXPECT_EQ(Records().size(), 3u);
+  EXPECT_EQ(Records().size(), 3u + 4u);
 }
 
 TEST_F(ConnectionGuardTest, UnixSocketsFillNoLogEither) {
   Make({});
   for (int i = 0; i < 100; ++i) Fail("unix:");
   EXPECT_THAT(guard_->Admit({.family = AddressFamily::kUnix}), IsOk());
-  EXPECT_EQ(Records().size(), 3u);
+  EXPECT_EQ(Records().size(), 3u + 4u);
 }
 
 }  // namespace

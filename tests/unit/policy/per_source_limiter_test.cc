@@ -105,6 +105,28 @@ TEST(PerSourceLimiter, FailuresAreForgivenUntilTheyAreMany) {
   EXPECT_EQ(limiter.Usage().penalty_count, 0U);
 }
 
+TEST(PerSourceLimiter, ALinkLocalAddressIsPunishedToo) {
+  FakeClock clock;
+  PerSourceLimiter limiter({}, clock);
+  for (int i = 0; i < 3; ++i) limiter.AuthFailed(V6("fe80::1%eth0"));
+  EXPECT_THAT(limiter.Admit(V6("fe80::1%eth0")), HasReason("QUOTA_EXCEEDED"));
+}
+
+TEST(PerSourceLimiter, SaysWhyOneIsRefused) {
+  using Refusal = PerSourceLimiter::Refusal;
+  PerSourceLimiter limiter({.max_open_count = 1, .max_total_open_count = 2});
+  const auto first = limiter.Admit(V4("192.0.2.1"));
+  const auto second = limiter.Admit(V4("192.0.2.2"));
+  Refusal refusal{};
+  EXPECT_FALSE(limiter.Admit(V4("192.0.2.1"), &refusal).ok());
+  EXPECT_EQ(refusal, Refusal::kSourceFull);
+  EXPECT_FALSE(limiter.Admit(V4("192.0.2.3"), &refusal).ok());
+  EXPECT_EQ(refusal, Refusal::kFull);
+  for (int i = 0; i < 3; ++i) limiter.AuthFailed(V4("192.0.2.1"));
+  EXPECT_FALSE(limiter.Admit(V4("192.0.2.1"), &refusal).ok());
+  EXPECT_EQ(refusal, Refusal::kPunished);
+}
+
 TEST(PerSourceLimiter, APenaltyPassesWithTime) {
   FakeClock clock;
   PerSourceLimiter limiter({}, clock);

@@ -104,6 +104,53 @@ TEST_F(BufferQuotaTest, WhileOthersHoldItASessionHasItsShare) {
   }));
 }
 
+TEST_F(BufferQuotaTest, WhileOthersHoldItTheClientIsHeard) {
+  RawListener listener;
+  StartOpen();
+  buffers_->others_bytes = kQuotaBytes;
+  const uint32_t id = Connect(listener.address());
+  RawPeer peer = listener.Accept();
+  Fill(peer);
+  const uint64_t full_bytes = buffers_->bytes;
+  ASSERT_GT(full_bytes, kShareBytes);
+  // Neither is a frame of little the last, nor one that acknowledges.
+  for (int i = 0; i < 3; ++i) Write(id, "x");
+  ASSERT_TRUE(RunUntil([&] { return stream_->read_asked(); }));
+  Acknowledge(id);
+  ASSERT_TRUE(RunUntil([&] { return buffers_->bytes < full_bytes; }));
+  v1::Command command;
+  command.set_transport_id(id);
+  command.mutable_abort();
+  ASSERT_TRUE(RunUntil([&] { return stream_->read_asked(); }));
+  stream_->Deliver(command);
+  ASSERT_TRUE(RunUntil([&] { return buffers_->bytes == 0; }));
+}
+
+TEST_F(BufferQuotaTest, WhileOthersHoldItAClientWritesItsShare) {
+  RawListener listener;
+  StartOpen();
+  const uint32_t id = Connect(listener.address());
+  RawPeer peer = listener.Accept();
+  buffers_->others_bytes = kQuotaBytes;
+  // The peer reads nothing, and what the kernel takes of it is not held here.
+  uint64_t written_bytes = 0;
+  ASSERT_TRUE(RunUntil([&] {
+    if (!stream_->read_asked()) return buffers_->bytes > kShareBytes;
+    Write(id, std::string(kShareBytes / 4, 'x'));
+    written_bytes += kShareBytes / 4;
+    return false;
+  }));
+  int turns = 0;
+  EXPECT_TRUE(RunUntil([&] { return ++turns > 10; }));
+  EXPECT_FALSE(stream_->read_asked());
+  EXPECT_LE(buffers_->bytes, 2 * kShareBytes);
+  // When it does, the client is read from again, and nothing is lost.
+  ASSERT_TRUE(RunUntil([&] {
+    peer.Poll();
+    return stream_->read_asked() && peer.received().size() == written_bytes;
+  }));
+}
+
 TEST_F(BufferQuotaTest, ASessionBelowItsShareIsReadFromAsEver) {
   RawListener listener;
   StartOpen();
