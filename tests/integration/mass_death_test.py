@@ -11,7 +11,9 @@ import selectors
 import signal
 import socket
 import ssl
+import sys
 import time
+import traceback
 
 from transportd.v1 import admin_pb2, event_loop_pb2
 
@@ -236,18 +238,27 @@ class MassDeathTest(PolicyTestCase):
         self.audit_position = 0
         self.ends: dict[str, collections.Counter] = {}  # By the beginning of a session's id.
 
-    def fork(self, function) -> int:
-        """A process that calls it, and ends by SIGKILL at the latest."""
+    def fork(self, function, expected: tuple[type[Exception], ...] = ()) -> int:
+        """A process that calls it, and ends by SIGKILL: afterwards, or when it raises what is `expected`."""
         pid = os.fork()
         if pid == 0:
             try:
                 function()
-            except (OSError, TimeoutError, ssl.SSLError):
-                pass  # Refused by a quota, for one.
+            except expected:
+                pass
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(1)
             finally:
                 os.kill(os.getpid(), signal.SIGKILL)
         self.children.add(pid)
         return pid
+
+    def ended(self, pid: int, status: int) -> None:
+        self.assertIn(pid, self.children, self.service.stderr())
+        self.children.discard(pid)
+        self.assertEqual(os.waitstatus_to_exitcode(status), -signal.SIGKILL, "a child failed: its traceback is above")
 
     def fork_echo(self) -> int:
         with socket.create_server((LOOPBACK, 0), backlog=1024) as listener:
@@ -255,8 +266,10 @@ class MassDeathTest(PolicyTestCase):
             return self.fork(lambda: echo_peer(listener))
 
     def end_children(self) -> None:
+        for pid in self.children:
+            os.kill(pid, signal.SIGKILL)
         for pid in list(self.children):
-            self.kill(pid)
+            self.ended(*os.waitpid(pid, 0))
 
     def read_audit(self) -> None:
         with open(self.folder / "audit", "rb") as file:
@@ -294,11 +307,23 @@ class MassDeathTest(PolicyTestCase):
     def processes(self) -> list[str]:
         children = []
         for task in os.listdir(f"/proc/{self.service.process.pid}/task"):
-            with open(f"/proc/{self.service.process.pid}/task/{task}/children") as file:
-                children += file.read().split()
+            try:
+                with open(f"/proc/{self.service.process.pid}/task/{task}/children") as file:
+                    children += file.read().split()
+            except OSError:
+                continue  # It has ended.
         return children
 
-    def mute(self) -> None:
+    def fork_mute(self) -> int:
+        """Over when all its sessions have what they asked for."""
+        reader, writer = os.pipe()
+        with open(reader, "rb") as ready:
+            with open(writer, "wb"):
+                pid = self.fork(lambda: self.mute(writer))
+            self.assertEqual(ready.read(1), b"x", "its traceback is above")
+        return pid
+
+    def mute(self, ready: int) -> None:
         """Sessions of each door, whose client neither reads nor ends: keep-alive finds out."""
         sessions = self.kept
         for principal in PRINCIPALS:
@@ -309,29 +334,30 @@ class MassDeathTest(PolicyTestCase):
                     command(2, "subprocess_exec", program=b"/usr/bin/cat"),
                 )
             )
-            session.replies(2)
+            replies = session.replies(2)
+            self.assertEqual([reply.WhichOneof("result") for reply in replies], ["create_server", "subprocess_exec"])
             sessions.append(session)
+        os.write(ready, b"x")
         signal.pause()
 
     def kill(self, pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        self.children.discard(pid)
+        self.ended(*os.waitpid(pid, 0))
 
     def test_nothing_is_left_of_the_dead(self) -> None:
         threads, fds = self.threads(), len(self.service.fds())
         echo = self.fork_echo()
-        mute = self.fork(self.mute)
+        mute = self.fork_mute()
         drawn = random.Random(self.seed)
         deadline = time.monotonic() + 120
         while self.opened_count() < SESSION_COUNT:
             self.assertLess(time.monotonic(), deadline, f"{self.opened_count()} sessions so far")
             while len(self.children) < CLIENT_COUNT + 2:
                 client = Client(self.doors, self.echo_port, drawn.randrange(1 << 32))
-                self.fork(client.live)
-            pid, _ = os.wait()
-            self.assertIn(pid, self.children, self.service.stderr())
-            self.children.discard(pid)
+                self.fork(client.live, expected=(OSError,))  # Refused by a quota, for one.
+            pid, status = os.wait()
+            self.ended(pid, status)
+            self.assertNotIn(pid, (echo, mute))
         for pid in self.children - {echo, mute}:
             self.kill(pid)
         print(f"{self.opened_count()} sessions, {self.service.cpu_seconds():.1f} s of the service's CPU", flush=True)
@@ -339,6 +365,7 @@ class MassDeathTest(PolicyTestCase):
         with Admin(self.service.targets[0]) as admin:
             # The mute one still lives, and has its connections.
             eventually(lambda: not admin.call(admin_pb2.ListSessionsRequest()).sessions, "no session is left", 60)
+            self.assertEqual(os.waitpid(mute, os.WNOHANG), (0, 0))
             self.assertEqual(list(admin.call(admin_pb2.ListTransportsRequest()).transports), [])
         eventually(lambda: not self.processes(), "no child process is left")
         eventually(self.all_ended, "session.open and session.close are in pairs in the audit log")
