@@ -56,7 +56,7 @@ class Service:
             raise AssertionError(f"transportd ended with {self.process.returncode}:\n{self.stderr()}")
         self.targets = address_file.read_text().splitlines()
         self.target = self.targets[0]
-        self._fds_at_start = self.fds()
+        self._fds_at_start = self._fds()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -64,6 +64,13 @@ class Service:
         return host, int(port)
 
     def fds(self) -> dict[str, str]:
+        """Skips the test where they cannot be seen: it would have shown nothing."""
+        if not self._shows_fds:
+            raise unittest.SkipTest("only root sees the descriptors of a transportd with a policy: it hides itself")
+        return self._fds()
+
+    def _fds(self) -> dict[str, str]:
+        """None where they cannot be seen."""
         folder = Path(f"/proc/{self.process.pid}/fd")
         if not self._shows_fds:
             return {}
@@ -120,9 +127,9 @@ class Service:
 
     def _fds_beyond_start(self) -> list[str]:
         try:
-            eventually(lambda: len(self.fds()) <= len(self._fds_at_start), "all file descriptors are closed", 10)
+            eventually(lambda: len(self._fds()) <= len(self._fds_at_start), "all file descriptors are closed", 10)
         except AssertionError:
-            return sorted(set(self.fds().items()) - set(self._fds_at_start.items()))
+            return sorted(set(self._fds().items()) - set(self._fds_at_start.items()))
         return []
 
 
