@@ -38,7 +38,7 @@ class CertificatesTestCase(unittest.TestCase):
 
     @classmethod
     def make_certificate(cls, name: str, ca: str, names: str, days: int = 2) -> None:
-        """`names` as openssl writes subjectAltName."""
+        """`names` as openssl writes subjectAltName. `days` -1: it expired a day ago."""
         cls.openssl_request(name, f"/O=Test/CN={name}.test", "-out", f"{name}.csr")
         (cls.certificates / "extensions").write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
         cls.openssl(

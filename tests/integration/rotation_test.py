@@ -61,8 +61,7 @@ class RotationTest(PolicyTestCase):
         for name in ("second", "third"):
             cls.make_certificate(name, "ca", "IP:127.0.0.1")
         cls.make_certificate("other-client", "other", "URI:spiffe://example.org/ns/lab/sa/test")
-        cls.openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-out", "expired.pem",
-                    "-days", "-1", "-extfile", "extensions")  # fmt: skip
+        cls.make_certificate("expired", "ca", "IP:127.0.0.1", days=-1)
 
     def setUp(self) -> None:
         super().setUp()
@@ -201,8 +200,9 @@ class RotationTest(PolicyTestCase):
             self.rename("tls.crt", self.read("third.pem"))
             self.refused(lambda what=what: self.rename("tls.key", what), "tls.key")
         self.refused(lambda: (self.mount / "tls.key").unlink(), "tls.key")
-        self.rename("tls.key", self.read("server.key"))
+        self.rename("tls.key", self.read("expired.key"))
         self.refused(lambda: self.rename("tls.crt", self.read("expired.pem")), "expired on")
+        self.rename("tls.key", self.read("server.key"))
         self.accepted(lambda: self.rename("tls.crt", self.read("server.pem")), "server")
 
     def test_swapped_links_as_of_kubernetes(self) -> None:
