@@ -156,16 +156,15 @@ class DescriptorsTest(PolicyTestCase):
             pass
 
     def is_idle(self) -> None:
-        """It waits, instead of trying without end."""
+        """It answers, and waits, instead of trying without end: that shows in its processor time alone, over some time."""
         cpu, begin = self.service.cpu_seconds(), time.monotonic()
-        rounds = 0
-        while time.monotonic() < begin + 1.5:
+        for _ in range(30):
             self.session.call(transport_pb2.GetStateRequest(transport_id=self.transport_id))
-            rounds += 1
             threading.Event().wait(0.05)
-        self.assertGreater(rounds, 3)
         if not harness.SANITIZER:
-            self.assertLess(self.service.cpu_seconds() - cpu, 0.6)
+            # A share of the time that it took: on a loaded machine that is longer, and the share is smaller.
+            share = (self.service.cpu_seconds() - cpu) / (time.monotonic() - begin)
+            self.assertLess(share, 0.4)
 
     def test_transports_leave_room_for_the_service(self) -> None:
         self.all_work()

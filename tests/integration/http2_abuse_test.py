@@ -234,10 +234,10 @@ class SlowTest(AbuseTestCase):
     def test_who_says_nothing_or_too_little_is_cut_off(self) -> None:
         silent = [self.connect(greeting) for greeting in (b"", PREFACE[:10], PREFACE)]
         begin = harness.time.monotonic()
-        for connection in silent[:2]:
-            connection.socket.settimeout(2 * HANDSHAKE_SECONDS)
+        for connection in silent:
             harness.read_all(connection.socket)  # Not read_to_end, which answers.
-        self.assertLess(harness.time.monotonic() - begin, 2 * HANDSHAKE_SECONDS)
+        # Long before keep-alive ends what does not answer: that takes 40 s.
+        self.assertLess(harness.time.monotonic() - begin, 3 * HANDSHAKE_SECONDS)
         for connection in silent:
             connection.socket.close()
         self.all_is_as_before()
