@@ -217,8 +217,8 @@ void TryInterprocessObjects() {
   constexpr int kMode = 0600;
   const int memory = ::shmget(IPC_PRIVATE, 1, IPC_CREAT | kMode);
   Tell("shared_memory", memory);
-  Tell("shared_memory_attach",
-       memory >= 0 && ::shmat(memory, nullptr, 0) != nullptr ? 0 : ::shmctl(0, IPC_STAT, nullptr));
+  // Also when there is none to attach: a confined program is refused before anybody looks for it.
+  Tell("shared_memory_attach", reinterpret_cast<intptr_t>(::shmat(memory < 0 ? 0 : memory, nullptr, 0)));
   ::shmctl(memory, IPC_RMID, nullptr);
   const int messages = ::msgget(IPC_PRIVATE, IPC_CREAT | kMode);
   Tell("message_queue", messages);
