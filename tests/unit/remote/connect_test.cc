@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -90,20 +91,37 @@ TEST(TokenToSend, GoesNowhereWithoutTlsButWithinTheMachine) {
 // Variables of the environment, as they were before when it is gone. Threading: the test's thread.
 class ScopedEnvironment final {
  public:
-  explicit ScopedEnvironment(std::map<std::string, std::string> variables) : variables_(std::move(variables)) {
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread is there.
-    for (const auto& [name, value] : variables_) setenv(name.c_str(), value.c_str(), 1);
+  explicit ScopedEnvironment(const std::map<std::string, std::string>& variables) {
+    // NOLINTBEGIN(concurrency-mt-unsafe): no other thread is there.
+    for (const auto& [name, value] : variables) {
+      const char* const before = std::getenv(name.c_str());
+      before_[name] = before == nullptr ? std::nullopt : std::optional<std::string>(before);
+      setenv(name.c_str(), value.c_str(), 1);
+    }
+    // NOLINTEND(concurrency-mt-unsafe)
   }
   ~ScopedEnvironment() {
-    // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread is there.
-    for (const auto& [name, value] : variables_) unsetenv(name.c_str());
+    // NOLINTBEGIN(concurrency-mt-unsafe): no other thread is there.
+    for (const auto& [name, value] : before_) {
+      value ? setenv(name.c_str(), value->c_str(), 1) : unsetenv(name.c_str());
+    }
+    // NOLINTEND(concurrency-mt-unsafe)
   }
   ScopedEnvironment(const ScopedEnvironment&) = delete;
   ScopedEnvironment& operator=(const ScopedEnvironment&) = delete;
 
  private:
-  const std::map<std::string, std::string> variables_;
+  std::map<std::string, std::optional<std::string>> before_;  // Nothing: it was not set.
 };
+
+TEST(ScopedEnvironment, LeavesWhatItFound) {
+  const ScopedEnvironment outer({{"TRANSPORTD_TARGET", "first"}, {"TRANSPORTD_TARGET_NAME", "name"}});
+  {
+    const ScopedEnvironment inner({{"TRANSPORTD_TARGET", "second"}, {"TRANSPORTD_TARGET_CA", "ca"}});
+    EXPECT_EQ(WithEnvironment({}).target + WithEnvironment({}).ca_file, "secondca");
+  }
+  EXPECT_EQ(WithEnvironment({}).target + WithEnvironment({}).ca_file, "first");
+}
 
 TEST(WithEnvironment, FillsInWhatIsNotSaid) {
   const ScopedEnvironment environment({{"TRANSPORTD_TARGET", "h:1"},

@@ -1,13 +1,16 @@
 // A real transportd with TLS, client certificates and tokens, and RemoteEventLoop as its client.
 #include <grpc/grpc.h>
 #include <openssl/crypto.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "clients/cpp/connect.h"
 #include "gmock/gmock.h"
@@ -17,6 +20,8 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_certificates.h"
 #include "transports/api/protocol.h"
+#include "transports/base/sockaddr.h"
+#include "transports/base/unique_fd.h"
 
 namespace transportd {
 namespace {
@@ -49,10 +54,22 @@ void ExpectOpenSslAtExit() {
   ::_exit(EXIT_FAILURE);
 }
 
+// The tests say what there is, not who runs them.
+void ForgetEnvironment() {
+  std::vector<std::string> names;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    if (text.starts_with("TRANSPORTD_")) names.emplace_back(text.substr(0, text.find('=')));
+  }
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread is there.
+  for (const std::string& name : names) unsetenv(name.c_str());
+}
+
 // What gRPC opens once and keeps is open before the first test looks.
 class WarmGrpc final : public testing::Environment {
  public:
   void SetUp() override {
+    ForgetEnvironment();
     ASSERT_EQ(std::atexit(ExpectOpenSslAtExit), 0);
     grpc_init();
     EXPECT_FALSE(ConnectRemoteEventLoop({.target = "unix:/nobody"}).ok());
@@ -229,8 +246,13 @@ TEST_F(ConnectTlsTest, SaysWhenTheServiceHasNoTls) {
 }
 
 TEST_F(ConnectTlsTest, LeavesOtherFailuresAsTheyAre) {
-  EXPECT_THAT(ConnectRemoteEventLoop({.target = "127.0.0.1:1"}), HasReason("UNKNOWN"));
-  EXPECT_THAT(ConnectRemoteEventLoop({.target = "127.0.0.1:1", .ca_file = ca_}), HasReason("UNKNOWN"));
+  // Bound and not listening: nobody else can listen there meanwhile.
+  const UniqueFd bound(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto raw = ToRawAddress({.family = AddressFamily::kInet, .host = "127.0.0.1", .port = 0});
+  ASSERT_EQ(::bind(bound.get(), raw->get(), raw->length), 0);
+  const std::string target = "127.0.0.1:" + std::to_string(GetSockname(bound.get())->port);
+  EXPECT_THAT(ConnectRemoteEventLoop({.target = target}), HasReason("UNKNOWN"));
+  EXPECT_THAT(ConnectRemoteEventLoop({.target = target, .ca_file = ca_}), HasReason("UNKNOWN"));
 }
 
 }  // namespace
