@@ -8,8 +8,8 @@ absl::StatusOr<std::shared_ptr<AcceptThread>> AcceptThread::Create(ConnectionGua
   if (!thread.ok()) return thread.status();
   std::shared_ptr<AcceptThread> accept(new AcceptThread(*std::move(thread)));
   if (guard != nullptr) {
-    accept->unauthenticated_ = std::make_unique<UnauthenticatedConnections>(accept->thread_->loop().reactor(), *guard,
-                                                                            authentication_timeout);
+    accept->unauthenticated_ =
+        std::make_unique<UnauthenticatedConnections>(accept->thread_->loop().reactor(), *guard, authentication_timeout);
   }
   return accept;
 }

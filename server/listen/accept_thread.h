@@ -17,8 +17,8 @@ namespace transportd {
 // its own.
 class AcceptThread final {
  public:
-  // `guard`: who may connect; outlives this. Null: everybody. `authentication_timeout`: UnauthenticatedConnections'. The
-  // kernel's error when there can be no thread.
+  // `guard`: who may connect; outlives this. Null: everybody. `authentication_timeout`: UnauthenticatedConnections'.
+  // The kernel's error when there can be no thread.
   static absl::StatusOr<std::shared_ptr<AcceptThread>> Create(ConnectionGuard* guard,
                                                               std::chrono::nanoseconds authentication_timeout);
   // After its listeners.

@@ -27,7 +27,8 @@ class ServiceBudget final {
   }
 
   void AddBufferedBytes(int64_t delta_bytes) { buffered_bytes_.fetch_add(delta_bytes, std::memory_order_relaxed); }
-  // Nothing more should be read from sockets while this holds, nor from clients that have written more than their share.
+  // Nothing more should be read from sockets while this holds, nor from clients that have written more than their
+  // share.
   bool OverBufferedBytes() const {
     return buffered_bytes_.load(std::memory_order_relaxed) > static_cast<int64_t>(limits_.buffered_bytes);
   }
