@@ -6,6 +6,7 @@ import os
 
 from transportd._named_file import read_named_file, variable
 from transportd._target import Target
+from transportd._target_tls import HOW_TO_HAVE_TLS
 
 # gRPC's servers take 8 KiB of metadata for certain (grpc_types.h, GRPC_ARG_MAX_METADATA_SIZE): the rest is for others.
 _MAX_CHARACTERS = 7 << 10
@@ -42,7 +43,7 @@ def token_without_tls(place: Target, where: str) -> ValueError:
     """`where` would get it in plaintext."""
     return ValueError(
         f"target {place.text!r}: a token is sent by TLS only, unless the service is on this machine, and {where} would"
-        " get it without: give ssl=…, or name a file of the CAs to trust, or `system`, by TRANSPORTD_TARGET_CA"
+        f" get it without: {HOW_TO_HAVE_TLS}"
     )
 
 
