@@ -73,10 +73,18 @@ class Authority:
     def path(self) -> Path:
         return self.folder / f"{self.name}.pem"
 
+    def authority(self, name: str) -> Authority:
+        """Another CA, which this one has signed."""
+        self._sign(name, "basicConstraints=critical,CA:TRUE", days=2)
+        return Authority(self.folder, name)
+
     def sign(self, name: str, names: str, days: int = 2) -> tuple[Path, Path]:
         """A certificate and its key. `names` as openssl writes subjectAltName. -1 days: it expired yesterday."""
+        return self._sign(name, f"subjectAltName={names}\nbasicConstraints=CA:FALSE", days)
+
+    def _sign(self, name: str, what: str, days: int) -> tuple[Path, Path]:
         extensions = self.folder / f"{name}.extensions"
-        extensions.write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
+        extensions.write_text(f"{what}\n")
         request, certificate, key = (self.folder / f"{name}.{suffix}" for suffix in ("csr", "pem", "key"))
         self._openssl("req", *NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
         self._openssl(

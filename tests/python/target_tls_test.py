@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +222,19 @@ def test_the_name_to_expect(guarded: harness.Service, files: Files, environ: Env
     check(target, ssl=context)
     fails(*not_trusted, "elsewhere.test", server_hostname="elsewhere.test", reason="SERVICE_NOT_TRUSTED")
     fails(*not_trusted, "192.0.2.1", server_hostname="192.0.2.1", ssl=context, reason="SERVICE_NOT_TRUSTED")
+
+
+def test_what_is_trusted_need_be_no_root(guarded: harness.Service, files: Files, environ: Environ) -> None:
+    """As gRPC has it: the service's own certificate, or an intermediate CA whose own CA is not there."""
+    environ(TARGET_CA=files.server[0], TOKEN=TOKEN)
+    check(guarded.target)
+    between = files.ca.authority("between")
+    service = harness.Service(*replace(files, server=between.sign("below", "IP:127.0.0.1")).flags(), dev=False)
+    try:
+        environ(TARGET_CA=between.path)
+        check(service.target)
+    finally:
+        service.stop()
 
 
 def test_false_is_no_tls_whatever_the_environment_says(

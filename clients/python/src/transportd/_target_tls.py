@@ -73,6 +73,8 @@ def target_tls(
 def _from_environment(ca_file: str, host: str) -> TargetTls:
     # Not create_default_context(): the newer a Python, the stricter it is with CAs that people make themselves.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # As gRPC: an intermediate CA, or the service's own certificate, may be what is trusted.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     trusted = "that this machine trusts"
     if ca_file == _SYSTEM_CA:
         context.load_default_certs()
