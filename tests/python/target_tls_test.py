@@ -20,6 +20,7 @@ import pytest
 import transportd
 from transportd import _target
 from transportd._target import is_loopback, parse_target
+from transportd._target_tls import target_tls
 
 from certificates import Authority
 
@@ -397,6 +398,17 @@ def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked(
     environ(TARGET_CA=files.ca.path, TARGET_CERTIFICATE=files.client[0], TARGET_KEY=locked)
     what = f"TRANSPORTD_TARGET_KEY: the private key in '{locked}' has a passphrase, and must have none"
     fails(ValueError, target_of(listener), what)
+
+
+def test_a_key_that_stands_beside_its_certificate_is_not_kept(files: Files, environ: Environ, tmp_path: Path) -> None:
+    certificate, key = (path.read_text() for path in files.client)
+    both = tmp_path / "both"
+    both.write_text(key + certificate + files.ca.path.read_text())
+    environ(TARGET_CA=files.ca.path, TARGET_CERTIFICATE=both)
+    tls = target_tls(parse_target("127.0.0.1:1"), None, None)
+    assert tls is not None
+    assert tls.certificate == certificate.strip()
+    assert "-----BEGIN" not in repr(tls)
 
 
 def test_names_and_contexts_that_cannot_be(listener: socket.socket, files: Files, environ: Environ) -> None:

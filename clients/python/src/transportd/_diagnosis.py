@@ -115,11 +115,9 @@ def _unavailable(reason: str, text: str) -> ServiceUnavailableError:
 
 
 def _what_is_wrong_with(certificate: str) -> str:
-    """Why nobody would take the first in that PEM now; empty: nothing is known."""
+    """Why nobody would take it now (PEM); empty: nothing is known."""
     try:
-        begin = certificate.index("-----BEGIN CERTIFICATE-----")
-        end = certificate.index("-----END CERTIFICATE-----", begin) + len("-----END CERTIFICATE-----")
-        not_before, not_after = _validity(ssl.PEM_cert_to_DER_cert(certificate[begin:end]))
+        not_before, not_after = _validity(ssl.PEM_cert_to_DER_cert(certificate))
     except (ValueError, IndexError):
         return ""
     now = datetime.now(UTC)

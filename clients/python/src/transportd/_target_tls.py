@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from transportd._named_file import read_named_file, variable
@@ -16,6 +16,8 @@ _CERTIFICATE, _KEY = "TRANSPORTD_TARGET_CERTIFICATE", "TRANSPORTD_TARGET_KEY"
 _SYSTEM_CA = "system"
 
 _PEM_CERTIFICATE = re.compile("-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----")
+# Nothing of what else may be in the file, such as its key.
+_FIRST_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
 _PEM_KEY = re.compile("-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 HOW_TO_HAVE_TLS = f"give ssl=…, or name a file of the CAs to trust, or `{_SYSTEM_CA}`, by {_CA}"
@@ -29,7 +31,7 @@ class TargetTls:
     server_hostname: str  # Whom the service's certificate must name.
     trusted: str  # Whose signature it must have, for people: "a CA …".
     certificate_file: str | None  # By which the service knows who calls. None: there is none, or `context` has it.
-    certificate: str  # What is in it.
+    certificate: str = field(repr=False)  # The first in it, PEM; empty: none that can be read here.
     is_given: bool  # `context` is the program's.
 
 
@@ -92,7 +94,7 @@ def _from_environment(ca_file: str, host: str) -> TargetTls:
 
 
 def _load(context: ssl.SSLContext, certificate_file: str, key_file: str | None) -> str:
-    """Who calls, into `context`; what is in `certificate_file`."""
+    """Who calls, into `context`; the first certificate in `certificate_file`."""
     certificate = key = _text(read_named_file(_CERTIFICATE, certificate_file))
     key_name, key_path = _CERTIFICATE, certificate_file
     if key_file is not None:
@@ -115,7 +117,8 @@ def _load(context: ssl.SSLContext, certificate_file: str, key_file: str | None) 
         else:
             text = f"{_CERTIFICATE}: {certificate_file!r}, or its key in {key_path!r}, cannot be read: {error}"
         raise ValueError(text) from None
-    return certificate
+    first = _FIRST_CERTIFICATE.search(certificate)
+    return first[0] if first is not None else ""
 
 
 def _text(content: bytes) -> str:
