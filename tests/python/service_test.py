@@ -1,5 +1,6 @@
 """transportd.service: a transportd process of one's own."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import transportd
 from transportd.service import Service, find_binary
 
 
@@ -44,6 +46,18 @@ def test_runs_within_the_context_and_leaves_nothing(tmp_path: Path, monkeypatch:
     for attribute in ("pid", "target"):
         with pytest.raises(RuntimeError, match="does not run"):
             getattr(service, attribute)
+
+
+def test_what_the_environment_says_of_another_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Service's example has it."""
+    for name in ("TARGET", "TARGET_CA", "TOKEN_FILE"):
+        monkeypatch.setenv(f"TRANSPORTD_{name}", "/nowhere")
+
+    async def main() -> None:
+        assert await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80)
+
+    with Service() as service:
+        transportd.run(main(), target=service.target, ssl=False, token="")
 
 
 def test_stop_gives_the_exit_status_and_may_be_repeated() -> None:

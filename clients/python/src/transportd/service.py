@@ -41,8 +41,9 @@ class Service:
     ::
 
         with Service() as service:
-            with asyncio.Runner(loop_factory=lambda: transportd.EventLoop(service.target)) as runner:
-                runner.run(main())
+            transportd.run(main(), target=service.target, ssl=False, token="")
+
+    So what the environment says of TLS, and of who calls, which is for another service, does not count.
 
     `binary`: as for `find_binary`. `flags`: further flags of transportd's. `start_timeout`, `stop_timeout`: seconds.
     It is started by `start()` and by entering the context, ended by `stop()` and by leaving it. It is in a process
