@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import gc
+import itertools
 import os
 import re
 import socket
@@ -23,7 +24,7 @@ import harness
 import pytest
 import transportd
 from google.protobuf import any_pb2
-from transportd import _target
+from transportd import _diagnosis, _target
 from transportd._tls import _alpn_protocols
 from transportd.v1 import event_loop_pb2, types_pb2
 
@@ -87,6 +88,12 @@ class FakeService:
 
 
 @pytest.fixture(autouse=True)
+def time_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the second look at what is there, on a machine that is busy."""
+    monkeypatch.setattr(_diagnosis, "_LONGEST_SECONDS", 30.0)
+
+
+@pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
     fds, threads = own_fds(), threading.active_count()
     yield
@@ -119,12 +126,14 @@ def failure(target: str, within: float = 5, **options: Any) -> Exception:
     return caught.value
 
 
-def expect_unavailable(target: str, *texts: str, within: float = 5, **options: Any) -> None:
+def expect_unavailable(target: str, *texts: str, within: float = 5, reason: str | None = None, **options: Any) -> None:
     error = failure(target, within, **options)
     assert type(error) is transportd.ServiceUnavailableError
     assert isinstance(error, ConnectionError)
     for text in (target, *texts):
         assert text in str(error)
+    if reason is not None:
+        assert error.reason == reason
 
 
 def read_to_the_end(peer: socket.socket) -> None:
@@ -276,11 +285,44 @@ def test_somebody_who_says_nothing() -> None:
         expect_unavailable(fake.target, "no answer", "is it a transportd?", connect_timeout=0.2)
 
 
+HANGS_UP = ("takes the connection and hangs up: it refuses an address for a while", "too many connections: wait")
+
+
 def test_somebody_who_closes() -> None:
-    with FakeService(lambda peer: peer.recv(1)) as fake:
-        expect_unavailable(fake.target, "before a gRPC service answered")
-    with FakeService(lambda peer: None) as fake:
-        expect_unavailable(fake.target, "before a gRPC service answered")
+    for script in (lambda peer: peer.recv(1), lambda peer: None):
+        with FakeService(script) as fake:
+            expect_unavailable(fake.target, *HANGS_UP, reason="SERVICE_HUNG_UP", within=30)
+
+
+def test_somebody_who_closes_a_unix_socket(tmp_path: Path) -> None:
+    """It refuses no address: there is none."""
+    with FakeService(lambda peer: peer.recv(1), socket.AF_UNIX, str(tmp_path / "socket")) as fake:
+        expect_unavailable(f"unix:{fake.address}", "before a gRPC service answered", reason="")
+
+
+def test_somebody_who_closes_on_http2_alone() -> None:
+    def serve(peer: socket.socket) -> None:
+        if peer.recv(1 << 16).startswith(b"\x16"):
+            peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with FakeService(serve) as fake:
+        expect_unavailable(fake.target, "before a gRPC service answered", reason="", within=30)
+
+
+def test_somebody_who_hangs_up_once(certificate: Certificate) -> None:
+    """As one that is just being replaced: a handshake that broke is no proof that it refuses this address."""
+    context = certificate.server_context()
+    connections = itertools.count()
+
+    def serve(peer: socket.socket) -> None:
+        if next(connections) % 2 == 1:
+            with context.wrap_socket(peer, server_side=True) as secured:
+                secured.sendall(settings())
+                secured.recv(1)
+
+    with FakeService(serve) as fake:
+        options: dict[str, Any] = {"ssl": certificate.client_context(), "within": 30}
+        expect_unavailable(fake.target, "TLS with the service", "failed", reason="", **options)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +371,7 @@ def test_a_tls_server_without_tls(certificate: Certificate) -> None:
             "is not signed by a CA that ssl=… trusts: whom to trust is what ssl=… or TRANSPORTD_TARGET_CA says",
         ),
         ("silent", "TLS with the service"),
-        ("closes", "TLS with the service"),
+        ("closes", HANGS_UP[0]),
     ],
 )
 def test_tls_with_what_has_none(certificate: Certificate, mistake: str, what: str) -> None:

@@ -18,11 +18,12 @@ from typing import Any
 import harness
 import pytest
 import transportd
-from transportd import _target
+from transportd import _diagnosis, _target
 from transportd._target import is_loopback, parse_target
 from transportd._target_tls import target_tls
 
 from certificates import Authority
+from http2_peer import settings
 
 TOKEN, OTHER_TOKEN = "transportd_of_the_test", "transportd_after_it"
 ID = "spiffe://example.org/ns/lab/sa/test"
@@ -89,7 +90,8 @@ def guarded(files: Files) -> Iterator[harness.Service]:
 
 @pytest.fixture(autouse=True)
 def environ(monkeypatch: pytest.MonkeyPatch) -> Environ:
-    """Sets variables, without TRANSPORTD_; there are no others."""
+    """Sets variables, without TRANSPORTD_; there are no others. A second look at the service has time."""
+    monkeypatch.setattr(_diagnosis, "_LONGEST_SECONDS", 30.0)
     for name in ("TARGET", "TOKEN", "TOKEN_FILE", *(f"TARGET_{part}" for part in ("CA", "NAME", "CERTIFICATE", "KEY"))):
         monkeypatch.delenv(f"TRANSPORTD_{name}", raising=False)
 
@@ -271,15 +273,16 @@ def test_a_service_that_is_not_trusted(guarded: harness.Service, files: Files, e
 
 
 @contextlib.contextmanager
-def tls_server(context: ssl.SSLContext) -> Iterator[str]:
-    """Shakes hands with whoever comes, and hangs up; its target."""
+def tls_server(context: ssl.SSLContext, talk: Callable[[ssl.SSLSocket], bool] = lambda secured: True) -> Iterator[str]:
+    """Shakes hands with whoever comes, talks, and hangs up; its target. Nobody else may come when `talk` says False."""
 
     def serve() -> None:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = server.accept()
-                with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True):
-                    pass
+                with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+                    if not talk(secured):
+                        server.shutdown(socket.SHUT_RDWR)
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve, daemon=True)
@@ -287,7 +290,8 @@ def tls_server(context: ssl.SSLContext) -> Iterator[str]:
         try:
             yield target_of(server)
         finally:
-            server.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # It was before.
+                server.shutdown(socket.SHUT_RDWR)
             thread.join()
 
 
@@ -321,6 +325,49 @@ def test_a_client_certificate_that_is_wanted(files: Files, environ: Environ, ver
         environ(TARGET_CA="")
         texts = (f"the service at {target} speaks TLS: give ssl=",)
         fails(transportd.ServiceUnavailableError, target, *texts, reason="SERVICE_WANTS_TLS")
+
+
+@pytest.mark.parametrize("then", ["speaks", "is silent", "is gone"])
+def test_a_connection_that_ends_is_no_certificate_that_is_refused(
+    files: Files, environ: Environ, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """It may be a restart, or a server that does not like the preface of HTTP/2."""
+    if then == "is silent":  # All of it is waited for.
+        monkeypatch.setattr(_diagnosis, "_LONGEST_SECONDS", 0.2)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files.server)
+    count = 0
+
+    def talk(secured: ssl.SSLSocket) -> bool:
+        nonlocal count
+        count += 1
+        if count == 2 and then == "speaks":
+            secured.sendall(settings())
+        secured.recv(1)
+        return then != "is gone"
+
+    environ(TARGET_CA=files.ca.path)
+    with tls_server(context, talk) as target:
+        what = "before a gRPC service answered"
+        fails(transportd.ServiceUnavailableError, target, "did not open a session", what)
+    if then != "is silent":  # That one may be over before it has begun.
+        assert count == (1 if then == "is gone" else 2)
+
+
+def test_who_has_failed_too_often(files: Files, environ: Environ) -> None:
+    """The service takes no connection of this address any more, for a while."""
+    flags = [flag for flag in files.flags() if not flag.startswith("--refuse-after-failures")]
+    service = harness.Service(*flags, dev=False)
+    try:
+        environ(TARGET_CA=files.ca.path, TOKEN="wrong")
+        for _ in range(3):
+            fails(transportd.AuthenticationError, service.target, "not known", reason="INVALID_CREDENTIALS")
+        what = f"the service at {service.target} takes the connection and hangs up: it refuses an address for a while"
+        hung_up = (transportd.ServiceUnavailableError, service.target, what, "after three failed authentications")
+        fails(*hung_up, reason="SERVICE_HUNG_UP")
+        fails(*hung_up, ssl=False, reason="SERVICE_HUNG_UP")
+    finally:
+        service.stop()
 
 
 def test_a_client_certificate_that_is_missing(files: Files, environ: Environ) -> None:
@@ -505,9 +552,11 @@ def test_a_local_name_that_means_another_machine_gets_no_token(monkeypatch: pyte
     heard: list[bytes] = []
 
     def serve() -> None:
-        for _ in range(2):
+        for is_last in (False, True):
             with server.accept()[0] as peer:
                 heard.append(peer.recv(1 << 16))
+                if is_last:
+                    server.close()  # So that a second look does not wait.
 
     class Elsewhere(socket.socket):
         def getpeername(self) -> Any:
@@ -521,7 +570,7 @@ def test_a_local_name_that_means_another_machine_gets_no_token(monkeypatch: pyte
         fails(ValueError, target, re.escape(target), "a token is sent by TLS only", "192.0.2.1 would get", token=TOKEN)
         # Without a token there is nothing to keep.
         with pytest.raises(transportd.ServiceUnavailableError):
-            transportd.EventLoop(target, connect_timeout=5)
+            transportd.EventLoop(target)
         monkeypatch.undo()
         thread.join()
     assert heard[0] == b""

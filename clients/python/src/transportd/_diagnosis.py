@@ -6,6 +6,7 @@ import contextlib
 import errno
 import ssl
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from transportd._errors import AuthenticationError, ServiceError, ServiceUnavailableError
@@ -33,26 +34,83 @@ _CERTIFICATE_ALERTS = (
 )
 # OpenSSL 3.2 and later have the second for both.
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+# Which of them an end of the connection is depends on when it comes, and on the version of Python.
+_HANG_UPS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError)
 
 
-def explain_handshake(place: Target, tls: TargetTls, error: OSError) -> ServiceError:
-    """Why there is no TLS with the service."""
+def explain_handshake(place: Target, tls: TargetTls, error: OSError, deadline: float) -> ServiceError:
+    """Why there is no TLS with the service. Of one that hung up: what explain_silence finds."""
+    why = explain_silence(place, tls, deadline) if _is_hang_up(error) else _why_no_handshake(place, tls, error)
+    return why or ServiceUnavailableError(f"TLS with the service at {place.text} failed: {error}")
+
+
+def explain_silence(place: Target, tls: TargetTls | None, deadline: float) -> ServiceError | None:
+    """Why the service ended the connection before it said anything: by another one, on which it is asked for nothing.
+
+    `tls`: with what it was spoken to. None: that one says nothing new, a restart, say, is over. Waits, not long.
+    """
+    finding = _try(place, tls, min(deadline, time.monotonic() + _LONGEST_SECONDS))
+    if tls is not None:
+        if finding.error is not None:
+            return _why_no_handshake(place, tls, finding.error)
+        # TLS 1.3: the service looks at the certificate when the handshake is over for the client.
+        return _certificate_refused(place, tls) if finding.has_hung_up else None
+    if finding.error is None or _is_alert(finding.error):
+        return wants_tls(place)
+    return _hung_up(place) if _is_hang_up(finding.error) else None
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """What came of one connection by TLS."""
+
+    error: OSError | None  # Of the connection, with its handshake.
+    has_hung_up: bool = False  # After the handshake, mute: a server of HTTP/2 speaks first (RFC 9113, 3.4).
+
+
+def _try(place: Target, tls: TargetTls | None, deadline: float) -> _Finding:
+    """Without `tls`: with whomever, and no longer than the handshake."""
+    if time.monotonic() >= deadline:
+        return _Finding(TimeoutError("timed out"))
+    if tls is not None:
+        context, name = tls.context, tls.server_hostname
+    else:
+        context, name = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), None
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    try:
+        with contextlib.closing(place.connect(deadline)) as sock:
+            sock.settimeout(seconds_until(deadline))
+            secured = connect_tls(context, sock, name, ["h2"])
+    except OSError as error:
+        return _Finding(error)
+    with contextlib.closing(secured):
+        if tls is None:
+            return _Finding(None)
+        try:
+            secured.settimeout(seconds_until(deadline))
+            return _Finding(None, has_hung_up=not secured.recv(1))
+        except OSError as error:
+            return _Finding(None, has_hung_up=not isinstance(error, TimeoutError))
+
+
+def _why_no_handshake(place: Target, tls: TargetTls, error: OSError) -> ServiceError | None:
+    """None: `error` says it as well."""
     if isinstance(error, ssl.SSLCertVerificationError):
         what, hint = _why_not_trusted(tls, error)
         return _unavailable("SERVICE_NOT_TRUSTED", f"the certificate of the service at {place.text} {what}: {hint}")
     if _is_certificate_alert(error):
-        return certificate_refused(place, tls)
+        return _certificate_refused(place, tls)
     if isinstance(error, ssl.SSLError) and error.reason in _NOT_TLS:
         return _unavailable(
             "SERVICE_WITHOUT_TLS",
             f"the service at {place.text} does not speak TLS: leave ssl=… and TRANSPORTD_TARGET_CA away, or name"
             " another service: EventLoop(target) or TRANSPORTD_TARGET",
         )
-    return ServiceUnavailableError(f"TLS with the service at {place.text} failed: {error}")
+    return _hung_up(place) if _is_hang_up(error) else None
 
 
-def certificate_refused(place: Target, tls: TargetTls) -> AuthenticationError:
-    """With TLS 1.3 the service looks at it when the handshake is over for the client: then it hangs up, and is mute."""
+def _certificate_refused(place: Target, tls: TargetTls) -> AuthenticationError:
     where = f"the service at {place.text}"
     if tls.is_given:
         text = f"{where} ended the connection: it wants a client certificate, or another one than that of ssl=…"
@@ -72,21 +130,22 @@ def wants_tls(place: Target) -> ServiceUnavailableError:
     return _unavailable("SERVICE_WANTS_TLS", f"the service at {place.text} speaks TLS: {HOW_TO_HAVE_TLS}")
 
 
-def speaks_tls(place: Target, deadline: float) -> bool:
-    """Whether something at `place` does, by another connection, on which it is asked for nothing. Waits, not long."""
-    deadline = min(deadline, time.monotonic() + _LONGEST_SECONDS)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    if time.monotonic() >= deadline:
-        return False
-    try:
-        with contextlib.closing(place.connect(deadline)) as sock:
-            sock.settimeout(seconds_until(deadline))
-            connect_tls(context, sock, None, ["h2"]).close()
-    except OSError as error:
-        return isinstance(error, ssl.SSLError) and "_ALERT_" in (error.reason or "")
-    return True
+def _hung_up(place: Target) -> ServiceUnavailableError:
+    return _unavailable(
+        "SERVICE_HUNG_UP",
+        f"the service at {place.text} takes the connection and hangs up: it refuses an address for a while after three"
+        " failed authentications, or has too many connections: wait, and see its audit log, auth.fail and auth.refused,"
+        " or name another service: EventLoop(target) or TRANSPORTD_TARGET",
+    )
+
+
+def _is_hang_up(error: OSError) -> bool:
+    """In the middle of the handshake, without a reason. ENOTCONN: of a socket that was reset before it began."""
+    return isinstance(error, _HANG_UPS) or error.errno == errno.ENOTCONN
+
+
+def _is_alert(error: OSError) -> bool:
+    return isinstance(error, ssl.SSLError) and "_ALERT_" in (error.reason or "")
 
 
 def _is_certificate_alert(error: OSError) -> bool:

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from transportd._diagnosis import certificate_refused, explain_handshake, speaks_tls, wants_tls
+from transportd._diagnosis import explain_handshake, explain_silence, wants_tls
 from transportd._errors import (
     AuthenticationError,
     PolicyDeniedError,
@@ -1017,7 +1017,7 @@ def _dial(place: Target, token: str, tls: TargetTls | None, deadline: float) -> 
     except OSError as error:
         sock.close()
         if tls is not None:
-            raise explain_handshake(place, tls, error) from error
+            raise explain_handshake(place, tls, error, deadline) from error
         raise ServiceUnavailableError(f"the connection with the service at {place.text} broke: {error}") from error
     except BaseException:
         sock.close()
@@ -1032,10 +1032,9 @@ def _open_error(place: Target, tls: TargetTls | None, call: GrpcCall, deadline: 
         return wants_tls(place)
     if call.was_mute:
         call.close()
-        if tls is not None:
-            return certificate_refused(place, tls)
-        if place.family != socket.AF_UNIX and speaks_tls(place, deadline):
-            return wants_tls(place)
+        why = explain_silence(place, tls, deadline) if place.family != socket.AF_UNIX else None
+        if why is not None:
+            return why
     error = status_error(status)
     told = transport_error_of(error)
     reason = told.reason if told is not None else ""
