@@ -11,6 +11,7 @@
 #include "clients/cpp/connect_diagnosis.h"
 #include "clients/cpp/file_contents.h"
 #include "clients/cpp/grpc_channel.h"
+#include "clients/cpp/option_error.h"
 #include "clients/cpp/service_target.h"
 #include "clients/cpp/service_tls.h"
 #include "grpcpp/create_channel.h"
@@ -41,12 +42,7 @@ std::string FromEnvironment(const char* name, const char* otherwise) {
 }
 
 absl::Status BadToken(std::string_view field, std::string_view message) {
-  TransportError error;
-  error.code = absl::StatusCode::kInvalidArgument;
-  error.reason = "INVALID_TOKEN";
-  error.field = std::string(field);
-  error.message = std::string(message);
-  return ToStatus(error);
+  return OptionError("INVALID_TOKEN", field, message);
 }
 
 absl::StatusOr<std::string> ReadToken(const std::string& file) {
@@ -104,7 +100,11 @@ absl::Status CheckToken(std::string_view token) {
     return BadToken("token", StrCat("a token must have at most ", kMaxTokenBytes, " bytes; it has ", token.size()));
   }
   const auto bad = std::find_if(token.begin(), token.end(), [](char c) { return c < ' ' || c > '~'; });
-  if (bad == token.end()) return absl::OkStatus();
+  if (bad == token.end()) {
+    // HTTP/2 takes no such field (RFC 9113, section 8.2.1).
+    const bool has_margin = token.starts_with(' ') || token.ends_with(' ');
+    return has_margin ? BadToken("token", "a token begins and ends without a space") : absl::OkStatus();
+  }
   const auto index = static_cast<size_t>(bad - token.begin());
   const bool only_line_ends = token.find_first_not_of("\r\n", index) == std::string_view::npos;
   return BadToken("token", StrCat("a token must be printable ASCII without a line break; ",

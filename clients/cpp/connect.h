@@ -27,7 +27,7 @@ namespace transportd {
 // Where a service listens when nobody says otherwise.
 inline constexpr char kDefaultTarget[] = "127.0.0.1:50051";
 
-// ConnectOptions::ca_file: the CAs that this machine trusts.
+// ConnectOptions::ca_file: the CAs that this machine trusts: those of OpenSSL (SSL_CERT_FILE, SSL_CERT_DIR).
 inline constexpr char kSystemCa[] = "system";
 
 // Empty: what the environment variable says that is named, if it is set. Files are PEM, at most 1 MiB, and read anew
@@ -66,9 +66,10 @@ struct ConnectOptions {
 // `options` with what is empty filled in from the environment.
 ConnectOptions WithEnvironment(ConnectOptions options);
 
-// That a header of HTTP/2 may have `token` in it, as gRPC takes it: printable ASCII, 0x20 to 0x7e, and that it has at
-// most 7168 bytes: with more in its headers the service's gRPC ends the connection. Else INVALID_ARGUMENT /
-// INVALID_TOKEN, which never says what the token is. gRPC aborts the process over one that is sent all the same.
+// That a header of HTTP/2 may have `token` in it, as gRPC takes it: printable ASCII, 0x20 to 0x7e, without a space at
+// either end, and that it has at most 7168 bytes: with more in its headers the service's gRPC ends the connection. Else
+// INVALID_ARGUMENT / INVALID_TOKEN, which never says what the token is. gRPC aborts the process over one that is sent
+// all the same.
 absl::Status CheckToken(std::string_view token);
 
 // The token for the next call, read from its file when that is where it is; empty: none. `options` as WithEnvironment
@@ -78,8 +79,8 @@ absl::StatusOr<std::string> TokenToSend(const ConnectOptions& options);
 
 // A channel with a connection of its own. Connects when it is first used. `options` as WithEnvironment leaves them.
 // INVALID_ARGUMENT, with the name of the file: INVALID_TRUST_ROOTS, INVALID_CERTIFICATE, INVALID_PRIVATE_KEY,
-// KEY_VALUES_MISMATCH, FILE_TOO_LARGE, the kernel's reason; INVALID_SERVER_HOSTNAME; INVALID_SERVICE_TLS: options that
-// do not go together.
+// KEY_VALUES_MISMATCH, FILE_TOO_LARGE, NOT_A_FILE, the kernel's reason; INVALID_SERVER_HOSTNAME; INVALID_SERVICE_TLS:
+// options that do not go together.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateServiceChannel(const ConnectOptions& options);
 
 // Opens a session, and returns when it is open. Errors: those of TokenToSend and CreateServiceChannel, and

@@ -1,5 +1,6 @@
 #include "server/policy/connection_guard.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,19 +14,24 @@ namespace transportd {
 // None of these records allows anything: that one cannot be written changes nothing.
 
 void ConnectionGuard::Refused(const SocketAddress& peer, std::string_view cause) {
+  const std::optional<IpAddress> address = IpAddress::From(peer);
+  if (!address) return;
+  const IpAddress source = PerSourceLimiter::SourceOf(*address);
   AuditRecord record;
   {
     MutexLock lock(mutex_);
     const TimePoint now = clock_.Now();
     if (now - period_began_at_ >= kRefusalPeriod) {
       period_began_at_ = now;
-      recorded_count_ = 0;
+      recorded_sources_.clear();
     }
-    if (recorded_count_ >= kMaxRefusalRecords) {
+    const bool is_recorded =
+        std::find(recorded_sources_.begin(), recorded_sources_.end(), source) != recorded_sources_.end();
+    if (is_recorded || recorded_sources_.size() >= kMaxRefusalRecords) {
       ++unrecorded_count_;
       return;
     }
-    ++recorded_count_;
+    recorded_sources_.push_back(source);
     if (unrecorded_count_ > 0) record.count = std::exchange(unrecorded_count_, 0);
   }
   const std::string name = DecodedPeer(PeerName(peer));

@@ -3,14 +3,17 @@
 #define TRANSPORTD_SERVER_POLICY_CONNECTION_GUARD_H_
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/policy/audit_log.h"
 #include "server/policy/authorizer.h"
+#include "server/policy/ip_address.h"
 #include "server/policy/per_source_limiter.h"
 #include "transports/api/address.h"
 #include "transports/api/time.h"
@@ -32,9 +35,9 @@ class ConnectionGuard final {
                                                 PerSourceLimiter::Refusal* refusal = nullptr) {
     return limiter_.Admit(peer, refusal);
   }
-  // A connection of nobody's was closed: `auth.refused`. Of all sources at most kMaxRefusalRecords in kRefusalPeriod
-  // are recorded; the next one says how many were not.
-  static constexpr int kMaxRefusalRecords = 10;
+  // A connection of nobody's was closed: `auth.refused`. In kRefusalPeriod each source has one record, and all together
+  // kMaxRefusalRecords at most; the next one says how many had none.
+  static constexpr size_t kMaxRefusalRecords = 10;
   static constexpr std::chrono::seconds kRefusalPeriod{15};
   void Refused(const SocketAddress& peer, std::string_view cause) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -53,7 +56,7 @@ class ConnectionGuard final {
   Clock& clock_;
   Mutex mutex_;
   TimePoint period_began_at_ ABSL_GUARDED_BY(mutex_) = {};
-  int recorded_count_ ABSL_GUARDED_BY(mutex_) = 0;  // In the period.
+  std::vector<IpAddress> recorded_sources_ ABSL_GUARDED_BY(mutex_);  // In the period.
   uint64_t unrecorded_count_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

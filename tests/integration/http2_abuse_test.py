@@ -25,6 +25,7 @@ from servers import listening
 from transportd.v1 import admin_pb2, event_loop_pb2
 
 VERSION = "/transportd.v1.Admin/GetVersion"
+WATCH = "/grpc.health.v1.Health/Watch"
 SCALE = 10 if harness.SANITIZER else 1
 HANDSHAKE_SECONDS = 10  # GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS.
 
@@ -289,7 +290,8 @@ class ProxyTest(PolicyTestCase):
     def setUp(self) -> None:
         super().setUp()
         harness.need("haproxy")
-        self.start(role(GRANTS + 'admin { name: "a" methods: "*" }'), "--listen=127.0.0.1:0,plaintext")
+        flags = ("--listen=127.0.0.1:0,plaintext", "--refuse-after-failures=false", "--max-unauthenticated-count=1000")
+        self.start(role(GRANTS + 'admin { name: "a" methods: "*" }'), *flags)
         port = self.service.targets[2].rsplit(":", 1)[1]
         both = self.folder / "proxy.pem"
         both.write_bytes(
@@ -356,6 +358,20 @@ class ProxyTest(PolicyTestCase):
         with self.subTest("a number that is padded without end"):
             begin = frame(HEADERS, 0, 1, block + b"\0\x7f")
             self.survives(itertools.chain([begin], itertools.repeat(frame(CONTINUATION, 0, 1, b"\x80" * 16384), 2000)))
+
+    def test_strangers_keep_nobody_out(self) -> None:
+        """To the service they come from the same address as everybody."""
+        watch, wrong = request_headers(WATCH), request_headers(VERSION, ("authorization", "Bearer wrong"))
+        for _ in range(12):
+            bad = self.dial("127.0.0.2")
+            for number in range(1, 200, 2):
+                ask = wrong if number % 10 == 1 else watch
+                bad.send(frame(HEADERS, END_HEADERS, number, ask) + frame(DATA, END_STREAM, number, message(b"")))
+            # The last of those that stay has an answer.
+            self.assertIsNotNone(bad.read_until(lambda kind, flags, stream, _: stream == 199 and kind == HEADERS))
+        session = RawSession(self.dial("127.0.0.1"), token=TOKEN).open()
+        self.assertIsNotNone(session.read())
+        session.close()
 
 
 if __name__ == "__main__":

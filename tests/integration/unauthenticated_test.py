@@ -145,29 +145,39 @@ class FailureTest(UnauthenticatedTestCase):
 
 
 class SilenceTest(UnauthenticatedTestCase):
-    def test_an_address_has_so_many_and_no_more(self) -> None:
+    def test_an_address_has_so_many_and_the_oldest_ends_for_the_next(self) -> None:
         self.start(role(GRANTS), "--max-unauthenticated-count=4")
         # Those that are known do not count.
         for _ in range(8):
             Caller(self.channel("client")).open().close()
         silent = [self.connect() for _ in range(4)]
         late = self.connect()
-        self.assertEqual(late.recv(1), b"")
-        self.assertTrue(all(self.is_open(connection) for connection in silent))
-        self.assert_code(UNAVAILABLE, Caller(self.channel("client")).open)
-        silent.pop().close()
-        eventually(self.enters, "there is room again")
-        eventually(lambda: len(self.records("auth.refused")) >= 1, "it is recorded")
+        self.assertEqual(silent[0].recv(1), b"")
+        self.assertTrue(all(self.is_open(connection) for connection in [*silent[1:], late]))
+        # Whoever holds them all keeps nobody out.
+        Caller(self.channel("client")).open().close()
+        eventually(lambda: len(self.records("auth.refused")) == 1, "it is recorded, once")
+        self.assertIn("the oldest", self.records("auth.refused")[0]["cause"])
 
-    def enters(self) -> bool:
-        """Whether a new connection gets as far as a session."""
-        with self.channel("client") as channel:
+    def test_an_ipv6_client_is_known_too(self) -> None:
+        self.start(role(GRANTS), "--listen=[::1]:0,plaintext", "--authentication-timeout=1s")
+        address = ("::1", int(self.service.targets[-1].rsplit(":", 1)[1]))
+
+        def session() -> RawSession | None:
+            connection = self.enterContext(Connection(connect(address)))
             try:
-                Caller(channel).open().close()
-            except grpc.RpcError as error:
-                self.assertEqual(error.code(), UNAVAILABLE, error)
-                return False
-            return True
+                opened = RawSession(connection, token=TOKEN).open()
+            except OSError:
+                return None
+            return opened if opened.read() is not None else None
+
+        known = eventually(session, "a session within its second")
+        harness.read_all(self.enterContext(connect(address)))  # One that says nothing has its second, and ends.
+        known.connection.send(known.commands(event_loop_pb2.Command(request_id=1, getaddrinfo={"host": b"::1"})))
+        self.assertEqual([reply.request_id for reply in known.replies(1)], [1])
+        known.close()
+        peers = {record["peer"].rsplit(":", 1)[0] for record in self.audit() if "peer" in record}
+        self.assertEqual(peers, {"ipv6:[::1]"})
 
     def shake_hands(self) -> Connection | None:
         """HTTP/2 within TLS, with a client's certificate and without a call. None: the service ended it before."""

@@ -17,6 +17,7 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
 #include "transportd/v1/admin.grpc.pb.h"
+#include "transports/base/clock.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd::ctl {
@@ -29,10 +30,11 @@ absl::Status Ask(const ConnectOptions& service, Call call) {
   if (!token.ok()) return token.status();
   grpc::ClientContext context;
   if (!token->empty()) context.AddMetadata("authorization", "Bearer " + *token);
+  const TimePoint begin = SystemClock().Now();
   context.set_deadline(std::chrono::system_clock::now() +
                        std::chrono::duration_cast<std::chrono::microseconds>(service.timeout));
   const grpc::Status status = call(context);
-  return ExplainUnavailable(service, FromGrpcStatus(status), service.timeout);
+  return ExplainUnavailable(service, FromGrpcStatus(status), service.timeout - (SystemClock().Now() - begin));
 }
 
 // `question`: the call that failed.

@@ -66,7 +66,8 @@ constexpr Paragraph kOptionHelp[] = {
                        (default: $TRANSPORTD_TARGET_CA, else no TLS)
   --target-certificate FILE, --target-key FILE
                        who you are: a certificate and its key, PEM, without a passphrase; without --target-key it is in
-                       the first file, too (default: $TRANSPORTD_TARGET_CERTIFICATE, $TRANSPORTD_TARGET_KEY)
+                       the first file, too (default, if neither is given: $TRANSPORTD_TARGET_CERTIFICATE and
+                       $TRANSPORTD_TARGET_KEY)
   --target-name NAME   whom the service's certificate must name (default: $TRANSPORTD_TARGET_NAME, else TARGET's host)
 )"},
     {"", kOfService & ~kExecOnly & ~Of(Command::kUdp),

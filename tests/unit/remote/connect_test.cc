@@ -1,9 +1,9 @@
 #include "clients/cpp/connect.h"
 
-#include <cstdlib>
-#include <map>
-#include <optional>
+#include <sys/stat.h>
+
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "gmock/gmock.h"
@@ -11,6 +11,7 @@
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_certificates.h"
+#include "tests/unit/remote/scoped_environment.h"
 #include "transports/api/error.h"
 
 namespace transportd {
@@ -20,7 +21,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 TEST(CheckToken, TakesWhatAHeaderMayHave) {
-  for (const std::string_view token : {"", "abc", " !~", "a.b-c_d/e+f="}) EXPECT_THAT(CheckToken(token), IsOk());
+  for (const std::string_view token : {"", "abc", "! ~", "a.b-c_d/e+f="}) EXPECT_THAT(CheckToken(token), IsOk());
 }
 
 TEST(CheckToken, SaysWhatIsAllowedAndNotWhatTheTokenIs) {
@@ -44,6 +45,9 @@ TEST(CheckToken, SaysWhatIsAllowedAndNotWhatTheTokenIs) {
 TEST(CheckToken, FitsIntoTheHeadersThatTheServiceTakes) {
   EXPECT_THAT(CheckToken(std::string(7168, 'x')), IsOk());
   EXPECT_THAT(CheckToken(std::string(7169, 'x')), HasReason("INVALID_TOKEN"));
+  EXPECT_THAT(CheckToken(" abc"), HasReason("INVALID_TOKEN"));
+  EXPECT_THAT(CheckToken("abc "), HasReason("INVALID_TOKEN"));
+  EXPECT_THAT(CheckToken("a b"), IsOk());
 }
 
 TEST(TokenToSend, ReadsItsFileEachTime) {
@@ -87,32 +91,6 @@ TEST(TokenToSend, GoesNowhereWithoutTlsButWithinTheMachine) {
     EXPECT_THAT(TokenToSend({.target = target}), IsOk()) << target;
   }
 }
-
-// Variables of the environment, as they were before when it is gone. Threading: the test's thread.
-class ScopedEnvironment final {
- public:
-  explicit ScopedEnvironment(const std::map<std::string, std::string>& variables) {
-    // NOLINTBEGIN(concurrency-mt-unsafe): no other thread is there.
-    for (const auto& [name, value] : variables) {
-      const char* const before = std::getenv(name.c_str());
-      before_[name] = before == nullptr ? std::nullopt : std::optional<std::string>(before);
-      setenv(name.c_str(), value.c_str(), 1);
-    }
-    // NOLINTEND(concurrency-mt-unsafe)
-  }
-  ~ScopedEnvironment() {
-    // NOLINTBEGIN(concurrency-mt-unsafe): no other thread is there.
-    for (const auto& [name, value] : before_) {
-      value ? setenv(name.c_str(), value->c_str(), 1) : unsetenv(name.c_str());
-    }
-    // NOLINTEND(concurrency-mt-unsafe)
-  }
-  ScopedEnvironment(const ScopedEnvironment&) = delete;
-  ScopedEnvironment& operator=(const ScopedEnvironment&) = delete;
-
- private:
-  std::map<std::string, std::optional<std::string>> before_;  // Nothing: it was not set.
-};
 
 TEST(ScopedEnvironment, LeavesWhatItFound) {
   const ScopedEnvironment outer({{"TRANSPORTD_TARGET", "first"}, {"TRANSPORTD_TARGET_NAME", "name"}});
@@ -161,7 +139,14 @@ TEST(CreateServiceChannel, NamesTheFileThatIsWrong) {
   };
   EXPECT_THAT(channel({.ca_file = ca, .certificate_file = certificate, .key_file = key}), IsOk());
   EXPECT_THAT(channel({.ca_file = ca, .certificate_file = both}), IsOk());
-  EXPECT_THAT(channel({.ca_file = "system"}), IsOk());
+  {
+    const ScopedEnvironment roots({{"SSL_CERT_FILE", ca}, {"SSL_CERT_DIR", "/nowhere"}});
+    EXPECT_THAT(channel({.ca_file = "system"}), IsOk());
+    const ScopedEnvironment none({{"SSL_CERT_FILE", "/nowhere"}, {"SSL_CERT_DIR", "/nowhere"}});
+    EXPECT_THAT(channel({.ca_file = "system"}), HasReason("INVALID_TRUST_ROOTS"));
+  }
+  const std::string pipe = folder.Path("pipe");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   struct Case {
     ConnectOptions options;
     std::string reason;
@@ -170,6 +155,7 @@ TEST(CreateServiceChannel, NamesTheFileThatIsWrong) {
   };
   for (const Case& c : {
            Case{{.ca_file = "/nowhere"}, "ENOENT", "ca_file", "/nowhere"},
+           Case{{.ca_file = pipe}, "NOT_A_FILE", "ca_file", pipe},
            Case{{.ca_file = key}, "INVALID_TRUST_ROOTS", "ca_file", key},
            Case{{.ca_file = ca, .certificate_file = key, .key_file = key},
                 "INVALID_CERTIFICATE",

@@ -19,6 +19,7 @@
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_certificates.h"
+#include "tests/unit/remote/scoped_environment.h"
 #include "transports/api/protocol.h"
 #include "transports/base/sockaddr.h"
 #include "transports/base/unique_fd.h"
@@ -191,6 +192,14 @@ TEST_F(ConnectTlsTest, ATokenIsReadAnewForEachSession) {
   EXPECT_EQ(RoundTrip(**second, "two"), "two");
   options.token_file.clear();
   EXPECT_THAT(ConnectRemoteEventLoop(options), HasReason("NO_PRINCIPAL"));
+}
+
+TEST_F(ConnectTlsTest, SystemIsWhomOpenSslTrusts) {
+  const auto service = Start(/*identities=*/false);
+  ConnectOptions options = Options(*service);
+  options.ca_file = kSystemCa;
+  const ScopedEnvironment roots({{"SSL_CERT_FILE", ca_}, {"SSL_CERT_DIR", "/nowhere"}});
+  EXPECT_THAT(ConnectRemoteEventLoop(options), IsOk());
 }
 
 TEST_F(ConnectTlsTest, TheNameToExpectCanBeSaid) {
