@@ -55,7 +55,7 @@ absl::StatusOr<ServiceCertificate> ReadServiceCertificate(const ServiceCertifica
                                        {&files.client_ca, &certificate.client_ca_pem}}) {
     if (path->empty()) continue;
     absl::StatusOr<std::string> read = ReadConfigFile(*path, kMaxPemFileBytes);
-    if (!read.ok()) return BadFile(*path, read.status().message());
+    if (!read.ok()) return read.status();  // The kernel's, too: it may be worth another attempt.
     *contents = *std::move(read);
   }
   TlsOptions options;

@@ -29,7 +29,7 @@ struct ServiceCertificateFiles {
 };
 
 // INVALID_ARGUMENT / BAD_CONFIGURATION, which names the file and what is wrong with it: also when the certificate is
-// not valid at `now`.
+// not valid at `now`. ReadConfigFile's error, of a file that cannot be read.
 absl::StatusOr<ServiceCertificate> ReadServiceCertificate(const ServiceCertificateFiles& files,
                                                           std::chrono::system_clock::time_point now);
 

@@ -1,5 +1,6 @@
 """Out of file descriptors, with each command that makes one: it says so, the service lives, and all works again."""
 
+import json
 import os
 import resource
 import signal
@@ -43,20 +44,26 @@ LOOPBACK = "127.0.0.1"
 class DescriptorsTest(PolicyTestCase):
     LIMIT = 160  # Of which 40 are kept back from transports.
 
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.make_certificate("second", "ca", "IP:127.0.0.1")
+
     def setUp(self) -> None:
         if "undefined" in harness.SANITIZER:
             self.skipTest("the sanitizer's own check of an object's type needs a pipe, and fails without")
         super().setUp()
         self.write_policy(role(GRANTS))
         self.write_identities()
+        self.write_certificate("server")
         self.service = Service(
             f"--policy={self.policy}",
             f"--identities={self.folder}/identities",
             f"--listen=unix:{self.folder}/socket,principal=unix",
             f"--listen=unix:{self.folder}/other,principal=unix",
             "--listen=127.0.0.1:0",
-            f"--tls-certificate={self.certificates}/server.pem",
-            f"--tls-key={self.certificates}/server.key",
+            f"--tls-certificate={self.folder}/server.pem",
+            f"--tls-key={self.folder}/server.key",
             f"--tls-client-ca={self.certificates}/ca.pem",
             f"--tls-identity=main={self.certificates}/server.pem,{self.certificates}/server.key",
             f"--audit-log={self.folder}/audit",
@@ -78,6 +85,11 @@ class DescriptorsTest(PolicyTestCase):
         self.peer = self.enterContext(self.listener.accept()[0])
         _, self.server = self.session.listen()
         _, self.tls_server = self.session.listen(tls={"identity": "main"})
+
+    def write_certificate(self, name: str) -> None:
+        """The service's own."""
+        for kind in ("key", "pem"):
+            (self.folder / f"server.{kind}").write_bytes((self.certificates / f"{name}.{kind}").read_bytes())
 
     def file(self, name: str) -> bytes:
         return f"{self.folder}/{name}".encode()
@@ -180,6 +192,10 @@ class DescriptorsTest(PolicyTestCase):
         holder.close()
         self.all_work()
 
+    def certificate_rejects(self) -> list[str]:
+        records = map(json.loads, (self.folder / "audit.1").read_text().splitlines())
+        return [record["cause"] for record in records if record["event"] == "cert.reject"]
+
     def loads(self) -> list[dict]:
         return [record for record in self.audit() if record["event"] == "policy.load"]
 
@@ -205,13 +221,19 @@ class DescriptorsTest(PolicyTestCase):
         # Files that change cannot be read: what was read before is in force.
         rejects = self.service.stderr().count("cannot be used, the last good one stays")
         self.write_policy(role(GRANTS.replace('"n"', '"n3"')))
+        self.write_certificate("second")
         (self.folder / "audit").rename(self.folder / "audit.1")
         self.service.process.send_signal(signal.SIGHUP)
         eventually(
             lambda: self.service.stderr().count("cannot be used, the last good one stays") > rejects, "the log says so"
         )
         self.assertIn("the audit log: ", self.service.stderr())
+        eventually(self.certificate_rejects, "so does the audit log")
         self.is_idle()
+        # It is tried again all the while, and told once.
+        rejects = self.certificate_rejects()
+        self.assertEqual(len(rejects), 1, rejects)
+        self.assertTrue(rejects[0].startswith(f"open {self.folder}/server.pem: Too many open files"), rejects)
 
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         holder.close()
@@ -224,6 +246,7 @@ class DescriptorsTest(PolicyTestCase):
             lambda: (self.folder / "audit").exists() and self.loads(),
             "the policy is read, and the audit log has its new file",
         )
+        eventually(lambda: any(record["event"] == "cert.load" for record in self.audit()), "the certificate is read")
 
 
 if __name__ == "__main__":
