@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "google/protobuf/descriptor.h"
 #include "re2/re2.h"
 #include "server/policy/args_regex.h"
+#include "server/policy/config_json.h"
 #include "server/policy/ip_address.h"
 #include "server/policy/names.h"
 #include "server/policy/policy_file.h"
@@ -130,15 +132,10 @@ class Validator final {
   }
 
   // One of the enum, and not its 0, unless that is a default.
-  template <typename Descriptor>
-  void CheckEnum(const std::string& path, int value, const Descriptor* descriptor, bool zero_is_default = false) {
+  void CheckEnum(const std::string& path, int value, const google::protobuf::EnumDescriptor* descriptor,
+                 bool zero_is_default = false) {
     if (descriptor->FindValueByNumber(value) != nullptr && (value != 0 || zero_is_default)) return;
-    std::string names;
-    for (int i = 0; i < descriptor->value_count(); ++i) {
-      if (descriptor->value(i)->number() == 0) continue;
-      names += StrCat(names.empty() ? "" : ", ", descriptor->value(i)->name());
-    }
-    Add(path, StrCat(value, " is none; it is one of ", names));
+    Add(path, StrCat(value, " is none; it is one of ", ValueNames(*descriptor)));
   }
 
   void CheckPrincipals(const std::string& path, const google::protobuf::RepeatedPtrField<std::string>& principals);

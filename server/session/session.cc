@@ -168,7 +168,6 @@ void Session::StartBounds() {
 
 void Session::CheckIdle() {
   if (!handles_.empty() || !calls_.empty()) active_at_ = loop_.Time();
-  bounds_ = options_.guard->GetBounds();
   if (bounds_.idle && loop_.Time() - active_at_ >= *bounds_.idle) return Expire("was idle as long as its quota allows");
   StartBounds();
 }
