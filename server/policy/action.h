@@ -42,6 +42,7 @@ struct Action {
   std::span<const std::string_view> env_names = {};
   std::string_view folder = {};
   std::string_view name = {};
+  bool is_misnamed = false;  // Of a program: its argv[0] is not a name of it.
 };
 
 }  // namespace transportd

@@ -30,6 +30,7 @@ constexpr std::string_view kSelf = "builtin/self";
 constexpr std::string_view kMetadata = "builtin/metadata";
 constexpr std::string_view kBadAddress = "builtin/bad_address";
 constexpr std::string_view kBadPath = "builtin/bad_path";
+constexpr std::string_view kBadName = "builtin/bad_name";
 constexpr std::string_view kBadAction = "builtin/bad_action";
 
 // Below it ports are not for whoever comes: a port is never picked there.
@@ -501,6 +502,7 @@ Decision Policy::Rules::ToRun(const Subject& subject, const Action& action) cons
     }
   }
   if (best == nullptr) return Otherwise(subject);
+  if (action.is_misnamed) return Refuse(kBadName);
   return {.allowed = true, .rule = best->rule, .address_class = AddressClass::kNone, .run = best->grant};
 }
 

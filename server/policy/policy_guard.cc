@@ -11,6 +11,7 @@
 #include "server/policy/audit_record.h"
 #include "server/policy/confinement_of.h"
 #include "server/policy/datagram_audit.h"
+#include "server/policy/program_name.h"
 #include "transports/api/error.h"
 #include "transports/base/mutex.h"
 #include "transports/base/str_cat.h"
@@ -166,6 +167,7 @@ class PolicyGate final : public OperationGate {
     Action action;
     action.kind = ActionKind::kRun;
     action.path = program;
+    action.is_misnamed = !IsNameOfProgram(operation_.program_name, program);
     action.args = args;
     action.env_names = env_names;
     action.folder = cwd;

@@ -61,26 +61,32 @@ class Check {
     status_ = MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
                         "the policy allows no program of another user or group");
   }
-  // Programs take what they are from argv[0]: a login shell (`-dash`), another one of several in a file.
+  // Programs take what they are from argv[0]: a login shell (`-dash`), another one of several in a file. Where a link
+  // leads is for the gate to say: IsNameOfProgram.
   void NameOfProgram(const v1::SubprocessExecRequest& exec) {
     if (!status_.ok()) return;
     const std::string_view name = exec.program();
     if (exec.options().has_executable()) {
       const std::string_view executable = exec.options().executable();
-      if (name != executable && name != LastComponent(executable)) {
-        status_ = MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
-                            "the policy allows a program no other name than that of its executable");
-        return;
-      }
+      if (name != executable && name != LastComponent(executable)) return OtherName();
     }
     if (!name.starts_with('-')) return;
     status_ = MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
                         "the policy allows a program no name that begins with '-'");
   }
 
+  void NameOfShell(const v1::SubprocessOptions& options) {
+    if (!status_.ok() || !options.has_executable()) return;
+    if (LastComponent(options.executable()) != "sh") OtherName();  // argv[0] is /bin/sh.
+  }
+
   absl::Status status() const { return status_; }
 
  private:
+  void OtherName() {
+    status_ = MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
+                        "the policy allows a program no other name than that of its executable");
+  }
   void TlsSetting(std::string_view name) {
     Action action;
     action.kind = ActionKind::kTls;
@@ -170,6 +176,7 @@ absl::Status CheckRequest(SessionGuard& guard, std::string_view method, const Me
     check.NameOfProgram(*exec);
   } else if (const auto* shell = As<v1::SubprocessShellRequest>(request)) {
     check.Account(shell->options());
+    check.NameOfShell(shell->options());
   }
   return check.status();
 }

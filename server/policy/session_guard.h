@@ -31,6 +31,7 @@ struct GuardedOperation {
   std::string requested = {};  // As the client said it, for records: `db.lab:5432`, a path.
   std::string host = {};       // The name that it gave; empty: none.
   // Of a program.
+  std::string program_name = {};  // argv[0].
   std::vector<std::string> args = {};
   std::vector<std::string> env_names = {};
 };

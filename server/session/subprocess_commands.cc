@@ -164,12 +164,15 @@ void SetConfinedEnvironment(SubprocessOptions& options) {
   }
 }
 
+constexpr char kShell[] = "/bin/sh";  // What subprocess_shell runs, and argv[0].
+
 using Done = absl::AnyInvocable<void(absl::StatusOr<Subprocess>)>;
 
 // `start(factory, options, done)` is the loop's method; `response`: where its answer goes in the reply.
 template <typename Response, typename Start>
 void StartSubprocess(const CommandContext& context, const v1::SubprocessOptions& request, std::string requested,
-                     std::vector<std::string> args, Response* (v1::Reply::*response)(), Start start) {
+                     std::string program_name, std::vector<std::string> args, Response* (v1::Reply::*response)(),
+                     Start start) {
   absl::StatusOr<SubprocessOptions> options = OptionsReader(request).Take();
   if (!options.ok()) return context.call->Fail(options.status());
   absl::StatusOr<std::vector<std::shared_ptr<void>>> places = TakePlaces(context.session, *options);
@@ -178,6 +181,7 @@ void StartSubprocess(const CommandContext& context, const v1::SubprocessOptions&
       context.session.BeginOperation({.kind = GuardedOperation::Kind::kSubprocess,
                                       .method = CommandMethod(context.command.command_case()),
                                       .requested = std::move(requested),
+                                      .program_name = std::move(program_name),
                                       .args = std::move(args),
                                       .env_names = EnvironmentNames(*options)});
   if (!gate.ok()) return context.call->Fail(gate.status());
@@ -207,7 +211,7 @@ void StartSubprocess(const CommandContext& context, const v1::SubprocessOptions&
 void SubprocessExec(const CommandContext& context) {
   const v1::SubprocessExecRequest& request = context.command.subprocess_exec();
   StartSubprocess<v1::SubprocessExecResponse>(
-      context, request.options(), request.program(), {request.args().begin(), request.args().end()},
+      context, request.options(), request.program(), request.program(), {request.args().begin(), request.args().end()},
       &v1::Reply::mutable_subprocess_exec,
       [&](SubprocessProtocolFactory factory, SubprocessOptions options, Done done) {
         return context.session.loop().SubprocessExec(std::move(factory), request.program(),
@@ -219,7 +223,7 @@ void SubprocessExec(const CommandContext& context) {
 void SubprocessShell(const CommandContext& context) {
   const v1::SubprocessShellRequest& request = context.command.subprocess_shell();
   StartSubprocess<v1::SubprocessShellResponse>(
-      context, request.options(), request.cmd(), {"-c", request.cmd()}, &v1::Reply::mutable_subprocess_shell,
+      context, request.options(), request.cmd(), kShell, {"-c", request.cmd()}, &v1::Reply::mutable_subprocess_shell,
       [&](SubprocessProtocolFactory factory, SubprocessOptions options, Done done) {
         return context.session.loop().SubprocessShell(std::move(factory), request.cmd(), std::move(options),
                                                       std::move(done));

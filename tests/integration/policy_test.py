@@ -6,6 +6,7 @@ By gRPC's own Python library and the stubs that anybody would generate.
 import base64
 import hashlib
 import json
+import os
 import signal
 import socket
 import tempfile
@@ -86,6 +87,10 @@ class Caller:
     def listen_unix(self, path: str) -> None:
         request = unix_pb2.CreateUnixServerRequest(session_id=self.session_id, path=path.encode())
         self.call(self.loop.CreateUnixServer, request)
+
+    def run_shell(self, **options) -> None:
+        request = subprocess_pb2.SubprocessShellRequest(session_id=self.session_id, cmd=b":", options=options)
+        self.call(self.loop.SubprocessShell, request)
 
     def run(self, program: str, **options) -> None:
         request = subprocess_pb2.SubprocessExecRequest(
@@ -285,6 +290,29 @@ class ProgramNameTest(PolicyTestCase):
             with self.subTest(name):
                 error = self.assert_code(DENIED, lambda name=name: caller.run(name, executable=b"/usr/bin/true"))
                 self.assertIn("executable", error.details())
+
+    def test_a_link_names_a_program_only_where_the_host_has_it(self) -> None:
+        programs = [os.path.realpath(path) for path in ("/usr/bin/true", "/bin/sh", "/usr/bin/python3")]
+        runs = "".join(
+            f'run {{ name: "r{i}" program: "{path}" confinement: BEST_EFFORT }}' for i, path in enumerate(programs)
+        )
+        self.start(role(runs + "quota { processes: 100 spawns { per_second: 1000 } }"))
+        caller = Caller(self.unix_channel()).open()
+        for name in ("true", "sh", "false"):
+            (self.folder / name).symlink_to("/usr/bin/true")
+        for name in ("true", "/bin/sh", "sh", "/usr/bin/python3", "python3", *programs, f"{self.folder}/true"):
+            with self.subTest(name):
+                caller.run(name)
+        for name in ("sh", "false"):
+            with self.subTest(name):
+                self.assert_code(DENIED, caller.run, f"{self.folder}/{name}")
+                self.assertEqual(self.audit()[-1]["rule"], "builtin/bad_name")
+        caller.run_shell()
+        caller.run_shell(executable=b"/bin/sh")
+        for name in (*programs, f"{self.folder}/sh"):
+            with self.subTest(f"shell {name}"):
+                self.assert_code(DENIED, lambda name=name: caller.run_shell(executable=name.encode()))
+        caller.close()
 
 
 class IdentityTest(PolicyTestCase):

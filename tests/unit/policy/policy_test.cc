@@ -498,6 +498,16 @@ TEST(PolicyRun, ProgramArgumentsEnvironmentAndFolder) {
   EXPECT_EQ(Ruling(*policy, RunOf("/usr/bin/make", {}, {}, "/tmp/../etc")), "-builtin/bad_path");
 }
 
+// And only a program that may be run: of others no more is told.
+TEST(PolicyRun, ByAnothersNameNoProgram) {
+  const auto policy = PolicyWith("run { name: 'g' program: '/usr/bin/make' }");
+  const auto granted = RunOf("/usr/bin/make");
+  const auto other = RunOf("/usr/bin/cc");
+  granted->action.is_misnamed = other->action.is_misnamed = true;
+  EXPECT_EQ(Ruling(*policy, granted), "-builtin/bad_name");
+  EXPECT_EQ(Ruling(*policy, other), "-builtin/no_grant");
+}
+
 TEST(PolicyRun, FolderIsForAllProgramsBelow) {
   const auto policy = PolicyWith("run { name: 'g' program: '/opt/tools/' }");
   EXPECT_EQ(Ruling(*policy, RunOf("/opt/tools/a/b", {"anything", "\xff"})), "+r/g");

@@ -137,6 +137,21 @@ TEST(CheckRequest, AProgramIsCalledWhatItsExecutableIs) {
   EXPECT_THAT(CheckExec("dash", ""), HasReason("POLICY_DENIED"));
 }
 
+// argv[0] is /bin/sh.
+TEST(CheckRequest, AShellIsCalledSh) {
+  const auto check = [](const char* executable) {
+    NameGuard guard;
+    v1::SubprocessShellRequest request;
+    if (executable != nullptr) request.mutable_options()->set_executable(executable);
+    return CheckRequest(guard, "m", request);
+  };
+  for (const char* executable : {"/bin/sh", "sh", "/srv/sh"}) EXPECT_THAT(check(executable), IsOk()) << executable;
+  EXPECT_THAT(check(nullptr), IsOk());
+  for (const char* executable : {"/usr/bin/busybox", "/usr/bin/dash", "", "/bin/sh/", "-sh"}) {
+    EXPECT_THAT(check(executable), HasReason("POLICY_DENIED")) << executable;
+  }
+}
+
 // A link of that name would make the shell that it leads to a login shell.
 TEST(CheckRequest, NoProgramIsCalledAsALoginShellIs) {
   EXPECT_THAT(CheckExec("-dash", nullptr), HasReason("POLICY_DENIED"));
