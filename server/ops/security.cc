@@ -161,8 +161,8 @@ class PolicySecurity final : public Security {
     audit_ = *std::move(log);
     connection_guard_ = std::make_unique<ConnectionGuard>(options_.per_source, *audit_);
     quotas_ = std::make_unique<QuotaTable>(ServiceQuota());
-    authorizer_ = std::make_unique<PolicyAuthorizer>(
-        PolicyServices{.policies = policies_.get(), .audit = audit_.get(), .quotas = quotas_.get()});
+    authorizer_ = std::make_unique<PolicyAuthorizer>(PolicyServices{
+        .policies = policies_.get(), .audit = audit_.get(), .quotas = quotas_.get(), .keep = options_.keep_on_reload});
     return absl::OkStatus();
   }
 
@@ -228,7 +228,7 @@ class PolicySecurity final : public Security {
         ReadAgain();
       });
     }
-    if (!options_.keep_on_reload && is_another) on_policy_();
+    if (is_another) on_policy_();
   }
 
   // Of a file that was read again. `is_another`: it was not the same as before.

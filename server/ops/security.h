@@ -39,7 +39,8 @@ class Security {
   // The service listens: at these addresses nobody may reach it through itself.
   virtual absl::Status SetOwnAddresses(std::span<const SocketAddress> addresses) = 0;
   // From now on files that change are read again. What cannot be used changes nothing, and is recorded. `on_policy`, on
-  // a thread of its own: there is another policy, and what it does not allow is to end.
+  // a thread of its own: there is another policy. Open sessions are to ask again what they may; with
+  // --policy-reload=keep that is only how much.
   virtual absl::Status StartReloading(absl::AnyInvocable<void()> on_policy) = 0;
   // No file is read any more, and `on_policy` is not called behind this. Idempotent; not on its thread.
   virtual void StopReloading() = 0;

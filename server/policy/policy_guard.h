@@ -19,6 +19,7 @@ struct PolicyServices {
   const PolicyStore* policies = nullptr;
   AuditLog* audit = nullptr;
   QuotaTable* quotas = nullptr;
+  bool keep = false;  // What a new policy does not allow any more may stay as it is: --policy-reload=keep.
 };
 
 // Who does it, and in which session; null: in none. The record points to both.

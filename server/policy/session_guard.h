@@ -50,8 +50,8 @@ struct OperationEnd {
 // quota. Threading: as its bases; the rest the loop's thread.
 class OperationGate : public SocketGate, public SubprocessGate {
  public:
-  // By the policy of now: may what was made still be there? `sockname` and `peername`: its own; null: it has none.
-  // `accepted`: by the server whose gate this is.
+  // By the policy of now: may what was made still be there? True where a policy ends nothing. `sockname` and
+  // `peername`: its own; null: it has none. `accepted`: by the server whose gate this is.
   virtual bool StillAllows(const SocketAddress* sockname, const SocketAddress* peername, bool accepted) const = 0;
   // The program runs without these parts of its confinement: `process.unconfined`.
   virtual void NotConfined(std::span<const ConfinementStep> steps) = 0;
@@ -78,7 +78,7 @@ class SessionGuard {
   virtual absl::StatusOr<std::shared_ptr<OperationGate>> Begin(GuardedOperation operation) = 0;
   // A place for one more transport, given back when the last hold of it is gone.
   virtual absl::StatusOr<std::shared_ptr<void>> TakeTransport() = 0;
-  // Whether the session may be there at all, by the policy of now.
+  // Whether the session may be there at all, by the policy of now. True where a policy ends nothing.
   virtual bool MayStay() const = 0;
   virtual Bounds GetBounds() const = 0;
   // The session holds so much in buffers now.

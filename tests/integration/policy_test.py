@@ -477,7 +477,9 @@ class ReloadTest(PolicyTestCase):
         eventually(lambda: sum(record["event"] == "policy.load" for record in self.audit()) > 0, "it is read")
         self.assert_code(DENIED, caller.connect, "127.0.0.1", self.port)
         self.assertNotIn("transport.revoke", {record["event"] for record in self.audit()})
-        caller.close()
+        # How much an open session may is of the new one.
+        self.write_policy(role(GRANTS + "quota { session_age { nanos: 200000000 } }"))
+        eventually(lambda: any(record["event"] == "session.expire" for record in self.audit()), "it expires")
 
     def test_hangup_opens_the_audit_log_again(self) -> None:
         service = self.start(role(GRANTS))
