@@ -183,20 +183,32 @@ class PolicySecurity final : public Security {
   }
 
   absl::Status Watch() {
-    auto watcher = FileWatcher::Create(thread_->loop().reactor(), Files(), [this] { ReadAgain(); });
+    watched_files_ = Files();
+    auto watcher = FileWatcher::Create(thread_->loop().reactor(), watched_files_, [this] { ReadAgain(); });
     if (!watcher.ok()) return watcher.status();
     watcher_ = *std::move(watcher);
-    auto addresses = AddressWatcher::Create(thread_->loop().reactor(), [this] {
-      if (absl::Status status = policies_->RefreshSelf(); !status.ok())
-        LogError("SELF: ", ToTransportError(status).message);
-    });
+    auto addresses = AddressWatcher::Create(thread_->loop().reactor(), [this] { RefreshSelf(); });
     if (addresses.ok()) {
       address_watcher_ = *std::move(addresses);
     } else {
       LogWarning("addresses that this host gets later are not class SELF before the policy is read again: ",
                  ToTransportError(addresses.status()).message);
     }
+    RefreshSelf();  // Some may have come since they were last looked at.
     return absl::OkStatus();
+  }
+
+  // Until it succeeds the service can be reached through itself at addresses that are new.
+  void RefreshSelf() {
+    const absl::Status status = policies_->RefreshSelf();
+    const bool failed_before = std::exchange(self_failed_, !status.ok());
+    if (status.ok()) return;
+    if (!failed_before) LogError("SELF: ", ToTransportError(status).message);
+    if (self_timer_ != 0) return;
+    self_timer_ = thread_->loop().CallLater(kRetry, [this] {
+      self_timer_ = 0;
+      RefreshSelf();
+    });
   }
 
   void ReadAgain() {
@@ -211,9 +223,15 @@ class PolicySecurity final : public Security {
     const bool is_another = policies_->current()->sha256() != before;
     if (is_another) quotas_->SetService(ServiceQuota());
     Tell(policy, AuditEvent::kPolicyLoad, AuditEvent::kPolicyReject, options_.policy, is_another);
-    Tell(identifier_->Reload(), AuditEvent::kIdentitiesLoad, AuditEvent::kIdentitiesReject, options_.identities, true);
+    absl::Status identities = identifier_->Reload();
     // Identities name files of their own; and SIGHUP is for what went unnoticed.
-    if (watcher_ != nullptr) watcher_->SetFiles(Files());
+    if (watcher_ != nullptr) {
+      const std::vector<std::string> old_files = std::exchange(watched_files_, Files());
+      watcher_->SetFiles(watched_files_);
+      // A file that is watched from now on may have come since it was read.
+      if (watched_files_ != old_files) identities = identifier_->Reload();
+    }
+    Tell(identities, AuditEvent::kIdentitiesLoad, AuditEvent::kIdentitiesReject, options_.identities, true);
     if (certificate_ != nullptr) {
       const std::shared_ptr<const ServiceCertificate> old = certificate_->current();
       const absl::Status certificate = certificate_->Reload();
@@ -267,6 +285,9 @@ class PolicySecurity final : public Security {
   bool wants_ = false;
   bool wants_again_ = false;
   TimerId retry_timer_ = 0;
+  bool self_failed_ = false;  // The thread's, as is the next.
+  TimerId self_timer_ = 0;
+  std::vector<std::string> watched_files_;           // The thread's.
   std::unique_ptr<FileWatcher> watcher_;             // The thread's.
   std::unique_ptr<AddressWatcher> address_watcher_;  // The thread's; null where the kernel tells nothing.
   std::unique_ptr<LoopThread> thread_;

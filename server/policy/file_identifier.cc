@@ -65,7 +65,6 @@ struct FileIdentifier::Identities {
   TokenTable tokens;
   std::vector<TrustedIssuer> issuers;
   v1::ClientCertificates certificates;
-  std::vector<std::string> files;
 };
 
 FileIdentifier::FileIdentifier(std::string file, Date date) : file_(std::move(file)), date_(std::move(date)) {}
@@ -77,16 +76,18 @@ absl::StatusOr<std::unique_ptr<FileIdentifier>> FileIdentifier::Create(std::stri
   return identifier;
 }
 
-absl::StatusOr<std::shared_ptr<const FileIdentifier::Identities>> FileIdentifier::Load(const std::string& file) {
+absl::StatusOr<std::shared_ptr<const FileIdentifier::Identities>> FileIdentifier::Load(
+    const std::string& file, std::vector<std::string>& files) {
   auto loaded = std::make_shared<Identities>();
   if (file.empty()) return loaded;
-  loaded->files.push_back(file);
+  files.push_back(file);
   const absl::StatusOr<std::string> text = ReadConfigFile(file, kMaxConfigBytes);
   if (!text.ok()) return text.status();
   const absl::StatusOr<v1::Identities> identities = ReadIdentities(*text, file);
   if (!identities.ok()) return identities.status();
   loaded->tokens = TokenTable(identities->token());
   loaded->certificates = identities->certificates();
+  for (const v1::JwtIssuer& issuer : identities->jwt()) files.push_back(issuer.jwks_file());
   for (const v1::JwtIssuer& issuer : identities->jwt()) {
     const absl::StatusOr<std::string> set_text = ReadConfigFile(issuer.jwks_file(), kMaxJwkSetBytes);
     if (!set_text.ok()) return set_text.status();
@@ -94,7 +95,6 @@ absl::StatusOr<std::shared_ptr<const FileIdentifier::Identities>> FileIdentifier
     if (!keys.ok()) {
       return absl::InvalidArgumentError(ToAbsl(StrCat(issuer.jwks_file(), ":", std::string(keys.status().message()))));
     }
-    loaded->files.push_back(issuer.jwks_file());
     loaded->issuers.push_back({issuer.issuer(),
                                {issuer.audiences().begin(), issuer.audiences().end()},
                                issuer.principal_prefix(),
@@ -105,10 +105,16 @@ absl::StatusOr<std::shared_ptr<const FileIdentifier::Identities>> FileIdentifier
 
 absl::Status FileIdentifier::Reload() {
   const MutexLock reload_lock(reload_mutex_);
-  absl::StatusOr<std::shared_ptr<const Identities>> loaded = Load(file_);
-  if (!loaded.ok()) return loaded.status();
+  std::vector<std::string> files;
+  absl::StatusOr<std::shared_ptr<const Identities>> loaded = Load(file_, files);
   const MutexLock lock(mutex_);
+  if (!loaded.ok()) {
+    rejected_files_ = std::move(files);
+    return loaded.status();
+  }
   identities_.swap(*loaded);
+  files_ = std::move(files);
+  rejected_files_.clear();
   return absl::OkStatus();
 }
 
@@ -117,7 +123,14 @@ std::shared_ptr<const FileIdentifier::Identities> FileIdentifier::Current() cons
   return identities_;
 }
 
-std::vector<std::string> FileIdentifier::Files() const { return Current()->files; }
+std::vector<std::string> FileIdentifier::Files() const {
+  const MutexLock lock(mutex_);
+  std::vector<std::string> files = files_;
+  for (const std::string& file : rejected_files_) {
+    if (std::find(files.begin(), files.end(), file) == files.end()) files.push_back(file);
+  }
+  return files;
+}
 
 absl::StatusOr<Caller> FileIdentifier::Identify(const Credentials& credentials) const {
   const std::shared_ptr<const Identities> identities = Current();

@@ -34,15 +34,18 @@ class FileIdentifier final : public Identifier {
   // Reads all again. An error changes nothing. Blocks as disks do.
   absl::Status Reload() ABSL_LOCKS_EXCLUDED(reload_mutex_, mutex_);
 
-  // What is worth watching: the file, and the key sets that it named when it was last good.
-  std::vector<std::string> Files() const;
+  // What is worth watching: the file, and the key sets that it named when it was last good, and that it names now: one
+  // of them may be what is missing.
+  std::vector<std::string> Files() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Identities;
 
   FileIdentifier(std::string file, Date date);
 
-  static absl::StatusOr<std::shared_ptr<const Identities>> Load(const std::string& file);
+  // `files`: those that are named, also when one of them is bad.
+  static absl::StatusOr<std::shared_ptr<const Identities>> Load(const std::string& file,
+                                                                std::vector<std::string>& files);
   std::shared_ptr<const Identities> Current() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const std::string file_;
@@ -51,6 +54,8 @@ class FileIdentifier final : public Identifier {
   mutable Mutex mutex_;
   // Shared with the calls that are being judged by it.
   std::shared_ptr<const Identities> identities_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> files_ ABSL_GUARDED_BY(mutex_);           // Of identities_.
+  std::vector<std::string> rejected_files_ ABSL_GUARDED_BY(mutex_);  // Of what was read last; empty: it is that.
 };
 
 }  // namespace transportd

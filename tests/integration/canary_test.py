@@ -4,6 +4,7 @@ In a network namespace of its own, where canaries sit at the real addresses: own
 """
 
 import ipaddress
+import resource
 import socket
 import ssl
 import subprocess
@@ -306,6 +307,27 @@ class SelfTest(CanaryTestCase):
         self.packets()
         self.assertTrue(is_refused())
         self.assertEqual(self.packets(), set())
+
+    def test_an_address_that_cannot_be_looked_at(self) -> None:
+        """For want of descriptors: it is tried again, with nobody's help."""
+        session, ports = self.open_wide(self.GRANTS)
+        address = "203.0.113.8"
+        pid = self.service.process.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))
+        subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
+        self.addCleanup(subprocess.run, ["ip", "addr", "del", f"{address}/32", "dev", "lo"], check=True)
+        eventually(lambda: "SELF: getifaddrs: " in self.service.stderr(), "it fails")
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+        def is_refused() -> bool:
+            try:
+                self.abort(session, self.connect(session, address, ports[-2]))
+            except ServiceError as error:
+                return error.reason == "POLICY_DENIED"
+            return False
+
+        eventually(is_refused, "it is SELF")
 
     def test_named_it_is_reached(self) -> None:
         classes = ALL_CLASSES.replace("[", "[SELF, ")

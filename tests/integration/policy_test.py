@@ -481,6 +481,24 @@ class ReloadTest(PolicyTestCase):
         self.write_policy(role(GRANTS + "quota { session_age { nanos: 200000000 } }"))
         eventually(lambda: any(record["event"] == "session.expire" for record in self.audit()), "it expires")
 
+    def test_a_key_set_that_comes_later(self) -> None:
+        self.start(role(GRANTS))
+
+        def count(event: str) -> int:
+            return sum(record["event"] == event for record in self.audit())
+
+        self.write_policy(role(GRANTS), ("later:test",))
+        eventually(lambda: count("policy.load") > 0, "it is read")
+        (self.folder / "later").mkdir()
+        text = (self.folder / "identities").read_text()
+        (self.folder / "new").write_text(text.replace("/keys", "/later/keys").replace('"jwt:"', '"later:"'))
+        (self.folder / "new").rename(self.folder / "identities")
+        eventually(lambda: count("identities.reject") > 0, "it is missing")
+        loads = count("identities.load")
+        (self.folder / "later" / "keys").write_bytes((self.folder / "keys").read_bytes())
+        eventually(lambda: count("identities.load") > loads, "it is read")
+        Caller(self.channel(), self.jwt()).open().close()
+
     def test_hangup_opens_the_audit_log_again(self) -> None:
         service = self.start(role(GRANTS))
         self.callers()["token"].open().close()

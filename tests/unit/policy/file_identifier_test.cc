@@ -174,6 +174,19 @@ TEST_F(FileIdentifierTest, ReloadTakesWhatIsNew) {
   EXPECT_EQ(identifier->Identify({.authorization = {"Bearer abc"}})->principal, "new");
 }
 
+// Whose arrival is worth another attempt.
+TEST_F(FileIdentifierTest, FilesAreAlsoThoseOfWhatWasRejected) {
+  const auto identifier = Make();
+  dir_.WriteFile("who.txtpb", Text(StrCat("jwt { issuer: \"j\" audiences: \"a\" principal_prefix: \"j:\" jwks_file: \"",
+                                          dir_.Path("later.json"), "\" }")));
+  EXPECT_THAT(identifier->Reload(), HasReason("ENOENT"));
+  EXPECT_THAT(identifier->Files(),
+              ElementsAre(dir_.Path("who.txtpb"), dir_.Path("keys.json"), dir_.Path("later.json")));
+  dir_.WriteFile("who.txtpb", Text(""));
+  EXPECT_THAT(identifier->Reload(), IsOk());
+  EXPECT_THAT(identifier->Files(), ElementsAre(dir_.Path("who.txtpb"), dir_.Path("keys.json")));
+}
+
 TEST_F(FileIdentifierTest, ReloadKeepsWhatIsGood) {
   const auto identifier = Make();
   const auto expect_old = [&](std::string_view message) {
