@@ -157,7 +157,8 @@ void AddFlags(Raw& raw, FlagTable& flags) {
   flags.Bytes("grpc-buffer-bytes", options.grpc_buffer_bytes, 64 * kMiB, 1024 * kGiB,
               "What gRPC may hold of messages that have not all arrived; beyond it calls are cancelled.");
   flags.Bytes("buffered-bytes", service.buffered_bytes, kMiB, 1024 * kGiB,
-              "What all sessions together may hold in buffers; beyond it nothing is read.");
+              "What all sessions together may hold in buffers; beyond it no socket is read, nor a client that has "
+              "written more than its share.");
 
   flags.Group("Other");
   flags.Switch("help", options.help, "This text.");

@@ -10,7 +10,8 @@ bool IsNameOfProgram(std::string_view name, std::string_view program) {
   const size_t slash = program.rfind('/');
   if (slash == std::string_view::npos || last.empty()) return false;
   if (last == program.substr(slash + 1)) return true;
-  for (const std::string_view folder : {program.substr(0, slash), std::string_view("/usr/bin"), std::string_view("/bin")}) {
+  for (const std::string_view folder :
+       {program.substr(0, slash), std::string_view("/usr/bin"), std::string_view("/bin")}) {
     if (RealPath(StrCat(folder, "/", last)) == program) return true;
   }
   return false;
