@@ -305,8 +305,10 @@ class ProgramNameTest(PolicyTestCase):
                 caller.run(name)
         for name in ("sh", "false"):
             with self.subTest(name):
-                self.assert_code(DENIED, caller.run, f"{self.folder}/{name}")
-                self.assertEqual(self.audit()[-1]["rule"], "builtin/bad_name")
+                error = self.assert_code(DENIED, caller.run, f"{self.folder}/{name}")
+                uid = error.details().rsplit(" ", 1)[1]
+                found = eventually(lambda uid=uid: [each for each in self.audit() if each["uid"] == uid], "its record")
+                self.assertEqual(found[0]["rule"], "builtin/bad_name")
         caller.run_shell()
         caller.run_shell(executable=b"/bin/sh")
         for name in (*programs, f"{self.folder}/sh"):
