@@ -79,8 +79,8 @@ absl::StatusOr<std::string> TokenToSend(const ConnectOptions& options);
 
 // A channel with a connection of its own. Connects when it is first used. `options` as WithEnvironment leaves them.
 // INVALID_ARGUMENT, with the name of the file: INVALID_TRUST_ROOTS, INVALID_CERTIFICATE, INVALID_PRIVATE_KEY,
-// KEY_VALUES_MISMATCH, FILE_TOO_LARGE, NOT_A_FILE, the kernel's reason; INVALID_SERVER_HOSTNAME; INVALID_SERVICE_TLS:
-// options that do not go together.
+// KEY_VALUES_MISMATCH, FILE_TOO_LARGE, NOT_A_REGULAR_FILE, the kernel's reason; INVALID_SERVER_HOSTNAME;
+// INVALID_SERVICE_TLS: options that do not go together.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> CreateServiceChannel(const ConnectOptions& options);
 
 // Opens a session, and returns when it is open. Errors: those of TokenToSend and CreateServiceChannel, and

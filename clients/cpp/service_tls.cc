@@ -29,7 +29,8 @@ absl::Status Mismatch(std::string_view field, std::string_view message) {
 absl::Status ReadInto(std::string_view field, const std::string& file, std::string& out) {
   struct stat status = {};
   if (::stat(file.c_str(), &status) == 0 && S_ISFIFO(status.st_mode)) {
-    return OptionError("NOT_A_FILE", field, StrCat(file, ": it is a pipe, and is read more than once: give a file"));
+    return OptionError("NOT_A_REGULAR_FILE", field,
+                       StrCat(file, ": it is a pipe, and is read more than once: give a file"));
   }
   absl::StatusOr<std::string> content = ReadFileContents(file);
   if (!content.ok()) {

@@ -6,12 +6,12 @@ absl::StatusOr<std::shared_ptr<AcceptThread>> AcceptThread::Create(ConnectionGua
                                                                    std::chrono::nanoseconds authentication_timeout) {
   absl::StatusOr<std::unique_ptr<LoopThread>> thread = LoopThread::Create({}, "accept");
   if (!thread.ok()) return thread.status();
-  std::shared_ptr<AcceptThread> accept(new AcceptThread(*std::move(thread)));
+  std::shared_ptr<AcceptThread> created(new AcceptThread(*std::move(thread)));
   if (guard != nullptr) {
-    accept->unauthenticated_ =
-        std::make_unique<UnauthenticatedConnections>(accept->thread_->loop().reactor(), *guard, authentication_timeout);
+    created->unauthenticated_ = std::make_unique<UnauthenticatedConnections>(created->thread_->loop().reactor(), *guard,
+                                                                             authentication_timeout);
   }
-  return accept;
+  return created;
 }
 
 AcceptThread::~AcceptThread() { Close(); }

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import itertools
 import os
+import select
 import ssl
 import threading
 from pathlib import Path
@@ -14,10 +15,10 @@ from pathlib import Path
 import harness
 from bad_input_test import SLACK_BYTES, Bystander
 from client import Admin
-from harness import eventually
+from harness import TIMEOUT, eventually
 from policy_test import GRANTS, TOKEN, PolicyTestCase, role
 from raw_http2 import (
-    CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, PRIORITY, PUSH_PROMISE,
+    ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, PRIORITY, PUSH_PROMISE,
     RST_STREAM, SESSION, SETTINGS, WINDOW_UPDATE, Connection, RawSession, connect, frame, integer, literal, message,
     request_headers, settings,
 )  # fmt: skip
@@ -28,6 +29,22 @@ VERSION = "/transportd.v1.Admin/GetVersion"
 WATCH = "/grpc.health.v1.Health/Watch"
 SCALE = 10 if harness.SANITIZER else 1
 HANDSHAKE_SECONDS = 10  # GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS.
+
+
+def send_and_drop(peer: ssl.SSLSocket, data: bytes) -> None:
+    """Sends it all, and meanwhile reads what comes, in one thread: OpenSSL's connections are not for two."""
+    peer.setblocking(False)
+    rest = memoryview(data)
+    while rest:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while peer.recv(1 << 16):
+                pass
+            raise ConnectionResetError("the peer sends no more")
+        try:
+            rest = rest[peer.send(rest) :]
+        except ssl.SSLWantWriteError:
+            if select.select([peer], [peer], [], TIMEOUT) == ([], [], []):
+                raise TimeoutError from None
 
 
 def continued(block: bytes, stream_id: int = 1) -> bytes:
@@ -316,20 +333,19 @@ class ProxyTest(PolicyTestCase):
         self.assertIsNotNone(session.read())
         rss = self.service.rss_bytes()
         bad = self.dial("127.0.0.2")
+        bad.send(frame(SETTINGS, ACK))
         over = threading.Event()
 
         def send() -> None:
-            with contextlib.suppress(OSError):
+            try:
                 for chunk in chunks:
-                    bad.send(chunk)
-            over.set()
+                    send_and_drop(bad.socket, chunk)
+            except (ConnectionError, ssl.SSLError, TimeoutError):
+                pass
+            finally:
+                over.set()
 
-        def read() -> None:
-            with contextlib.suppress(OSError):
-                bad.read_to_end()
-
-        for function in (send, read):
-            threading.Thread(target=function, daemon=True).start()
+        threading.Thread(target=send, daemon=True).start()
         for request_id in itertools.count(1):
             asked = event_loop_pb2.Command(request_id=request_id, create_server={"hosts": ["127.0.0.1"], "port": 0})
             session.connection.send(session.commands(asked))

@@ -124,7 +124,7 @@ RULES = (
     ),
     Rule(
         "fixed-port",
-        r"""--listen=[\[\d][^\s"]*:[1-9]|\bhtons\(\s*[1-9]|sin6?_port\s*=\s*[1-9]"""
+        r"""--listen=(?:\[[^\]\s"]*\]|\d[^\s"]*):[1-9]|\bhtons\(\s*[1-9]|sin6?_port\s*=\s*[1-9]"""
         r"""|\.bind\(\s*\(\s*["'][^"']*["']\s*,\s*[1-9]""",
         "let the kernel pick: port 0",
         below=("tests/",),

@@ -10,7 +10,7 @@ ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| ", re.MULTILINE)
 
 _NAME = r"\"([A-Z][A-Z0-9_]*)\""
 IN_CODE = re.compile(
-    rf"\bInvalidArgument\(\s*{_NAME}|\bMakeError\([\w:\s]*\bk[A-Z]\w+,\s*{_NAME}|\breason\s*=\s*{_NAME}"
+    rf"\b(?:InvalidArgument|OptionError)\(\s*{_NAME}|\bMakeError\([\w:\s]*\bk[A-Z]\w+,\s*{_NAME}|\breason\s*=\s*{_NAME}"
 )
 # `NOT_FOUND / UNKNOWN_SESSION`, also across a line's end, and `reason INVALID_PORT`.
 _CODES = (

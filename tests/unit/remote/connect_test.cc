@@ -155,7 +155,7 @@ TEST(CreateServiceChannel, NamesTheFileThatIsWrong) {
   };
   for (const Case& c : {
            Case{{.ca_file = "/nowhere"}, "ENOENT", "ca_file", "/nowhere"},
-           Case{{.ca_file = pipe}, "NOT_A_FILE", "ca_file", pipe},
+           Case{{.ca_file = pipe}, "NOT_A_REGULAR_FILE", "ca_file", pipe},
            Case{{.ca_file = key}, "INVALID_TRUST_ROOTS", "ca_file", key},
            Case{{.ca_file = ca, .certificate_file = key, .key_file = key},
                 "INVALID_CERTIFICATE",
