@@ -101,13 +101,33 @@ void UnauthenticatedConnections::Sweep() {
   count_.store(connections_.size(), std::memory_order_relaxed);
 }
 
+IpAddress UnauthenticatedConnections::SourceWithMost() const {
+  IpAddress most;
+  size_t most_count = 0;
+  IpAddress source;
+  size_t count = 0;
+  for (const auto& [key, connection] : connections_) {
+    // Those of a source are next to each other.
+    const IpAddress next = PerSourceLimiter::SourceOf(key.first);
+    count = next == source ? count + 1 : 1;
+    source = next;
+    if (count > most_count) {
+      most = source;
+      most_count = count;
+    }
+  }
+  return most;
+}
+
 bool UnauthenticatedConnections::EndOldest(const std::optional<IpAddress>& source, std::string_view cause) {
   SocketAddress peer;
   {
     MutexLock lock(mutex_);
+    if (connections_.empty()) return false;
+    const IpAddress of = source.value_or(SourceWithMost());
     auto oldest = connections_.end();
     for (auto it = connections_.begin(); it != connections_.end(); ++it) {
-      if (source && PerSourceLimiter::SourceOf(it->first.first) != *source) continue;
+      if (PerSourceLimiter::SourceOf(it->first.first) != of) continue;
       if (oldest == connections_.end() || it->second.since < oldest->second.since) oldest = it;
     }
     if (oldest == connections_.end()) return false;

@@ -26,8 +26,9 @@
 namespace transportd {
 
 // A TCP connection is here from its acceptance to its first call that is identified, or its end. gRPC, to which it was
-// given, tells neither; so a second descriptor of it is kept here, and looked at every second. When all places are
-// taken, or all of its source, the oldest of those ends: whoever takes them keeps nobody out for long. Of a Unix socket
+// given, tells neither; so a second descriptor of it is kept here, and looked at every second. When all places of a
+// source are taken the oldest of them ends for the next one; when all of all are, the oldest of the source that has
+// most: whoever takes them keeps nobody out for long. Of a Unix socket
 // nothing is kept: its file says who may connect. One for all listeners of the service.
 //
 // Threading: as each method says.
@@ -64,9 +65,12 @@ class UnauthenticatedConnections final {
   };
 
   static std::optional<Key> KeyOf(const SocketAddress& peer);
+  // Of those that are here; there is one.
+  IpAddress SourceWithMost() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Lets go of those that have ended, and ends those that are late.
   void Sweep();
-  // Ends the one that is here for the longest, of `source` or, if unset, of all. False: there is none.
+  // Ends the one that is here for the longest, of `source` or, if unset, of the source that has most. False: there is
+  // none.
   bool EndOldest(const std::optional<IpAddress>& source, std::string_view cause);
   // Every so often, while there is one.
   void StartTimer();

@@ -157,8 +157,7 @@ void AddFlags(Raw& raw, FlagTable& flags) {
   flags.Bytes("grpc-buffer-bytes", options.grpc_buffer_bytes, 64 * kMiB, 1024 * kGiB,
               "What gRPC may hold of messages that have not all arrived; beyond it calls are cancelled.");
   flags.Bytes("buffered-bytes", service.buffered_bytes, kMiB, 1024 * kGiB,
-              "What all sessions together may hold in buffers; beyond it no socket is read, nor a client that has "
-              "written more than its share.");
+              "What all sessions together may hold in buffers; beyond it those that hold more than their share wait.");
 
   flags.Group("Other");
   flags.Switch("help", options.help, "This text.");

@@ -42,6 +42,8 @@ constexpr uint64_t kWorthyProgressBytes = 16 * 1024;
 constexpr Duration kLongestProgressDelay = std::chrono::milliseconds(5);
 // How often a session that the service's budget holds up looks again.
 constexpr Duration kBudgetRetry = std::chrono::milliseconds(10);
+// How often a frame is read of a client that has written more than its share while a budget is used up.
+constexpr Duration kHeldFramePeriod = std::chrono::milliseconds(100);
 
 absl::Status BadFrame(std::string_view message) {
   return MakeError(StatusCode::kInvalidArgument, "BAD_FRAME", message);
@@ -113,12 +115,16 @@ absl::Status Session::Open(const v1::Open& open) {
   state_ = State::kOpen;
   open_at_ = active_at_ = loop_.Time();
   StartBounds();
-  // A client that keeps to its windows is not held up by its principal's quota.
+  // What clients that keep to their windows have written is within their principal's quota, whoever of its sessions it
+  // is: nobody is held up who could not have known. What is received is held back at its sockets instead.
   SessionLimits& limits = options_.limits;
   for (uint64_t* const window :
-       {&limits.receive_window_bytes, &limits.max_receive_window_bytes, &limits.session_receive_window_bytes,
-        &limits.send_window_bytes, &limits.session_send_window_bytes}) {
+       {&limits.receive_window_bytes, &limits.max_receive_window_bytes, &limits.session_receive_window_bytes}) {
     *window = std::min(*window, bounds_.buffered_bytes / 2);
+  }
+  const uint64_t send_window_bytes = std::max(kSmallestWindowBytes, bounds_.buffered_share_bytes / 2);
+  for (uint64_t* const window : {&limits.send_window_bytes, &limits.session_send_window_bytes}) {
+    *window = std::min(*window, send_window_bytes);
   }
 
   v1::Opened opened;
@@ -222,17 +228,19 @@ bool Session::MayReadFrame() const {
 }
 
 bool Session::HoldsBackFrames() const {
-  // Only for what frames add. They also acknowledge, close and abort: that is how buffers empty.
-  const auto written_bytes = static_cast<uint64_t>(write_buffer_bytes_);
-  if (written_bytes > options_.budget->BufferedShareBytes() && options_.budget->OverBufferedBytes()) return true;
-  return written_bytes > bounds_.buffered_share_bytes &&
-         options_.guard->PrincipalBufferedBytes() > bounds_.buffered_bytes;
+  // For what they may add. But frames also acknowledge, close and abort, which is how buffers empty: so not for good.
+  return loop_.Time() - frame_time_ < kHeldFramePeriod && IsOverBudget(write_buffer_bytes_);
 }
 
-bool Session::IsOverBudget() const {
-  if (options_.budget->OverBufferedBytes()) return true;
-  return static_cast<uint64_t>(accounted_bytes_) > bounds_.buffered_share_bytes &&
-         options_.guard->PrincipalBufferedBytes() > bounds_.buffered_bytes;
+bool Session::IsOverBudget(int64_t held_bytes) const {
+  const auto bytes = static_cast<uint64_t>(held_bytes);
+  if (bytes > options_.budget->BufferedShareBytes() && options_.budget->OverBufferedBytes()) return true;
+  return bytes > bounds_.buffered_share_bytes && options_.guard->PrincipalBufferedBytes() > bounds_.buffered_bytes;
+}
+
+int64_t Session::UnreadBytes() const {
+  // What is unacknowledged may still be in the outbox, and what is in the outbox may be of transports that are lost.
+  return std::max(unacknowledged_bytes_, static_cast<int64_t>(OutboxBytes()));
 }
 
 void Session::AskForFrame() {
@@ -243,6 +251,7 @@ void Session::AskForFrame() {
 
 void Session::OnFrame(std::span<const std::string_view> pieces) {
   reading_frame_ = false;
+  frame_time_ = loop_.Time();
   if (idle_timer_ != 0) active_at_ = loop_.Time();
   if (state_ > State::kOpen || stream_ == nullptr) return;
   absl::Status status = ReadFrame(pieces, FrameKind::kCommands, frame_)
@@ -432,8 +441,7 @@ void Session::AddWriteBuffer(int64_t delta_bytes) {
 }
 
 void Session::AccountBuffers() {
-  // What is unacknowledged may still be in the outbox, and what is in the outbox may be of transports that are lost.
-  const int64_t held_bytes = write_buffer_bytes_ + std::max(unacknowledged_bytes_, static_cast<int64_t>(OutboxBytes()));
+  const int64_t held_bytes = write_buffer_bytes_ + UnreadBytes();
   if (held_bytes == accounted_bytes_) return;
   options_.budget->AddBufferedBytes(held_bytes - std::exchange(accounted_bytes_, held_bytes));
   if (options_.guard != nullptr) options_.guard->SetBufferedBytes(static_cast<uint64_t>(held_bytes));
@@ -526,11 +534,12 @@ void Session::OnFrameSent() {
 void Session::UpdateReceiving() {
   const auto limit_bytes = static_cast<int64_t>(options_.limits.session_receive_window_bytes);
   const auto outbox_limit_bytes = std::min(limit_bytes, kMostOutboxBytes);
-  const bool over_budget = IsOverBudget();
+  // Not for what is written: the peer may read it only when it is read from.
+  const bool over_budget = IsOverBudget(UnreadBytes());
   // Once stopped, each begins again only when a quarter is free.
   window_is_open_ = unacknowledged_bytes_ < limit_bytes / 4 * (window_is_open_ ? 4 : 3) && !over_budget;
   outbox_has_room_ = static_cast<int64_t>(OutboxBytes()) < outbox_limit_bytes / 4 * (outbox_has_room_ ? 4 : 3);
-  if (over_budget && budget_timer_ == 0) {
+  if (budget_timer_ == 0 && (over_budget || IsOverBudget(write_buffer_bytes_))) {
     // What frees the budget may be another loop's, which does not tell.
     budget_timer_ = loop_.CallLater(kBudgetRetry, [this] {
       budget_timer_ = 0;

@@ -171,8 +171,10 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void AskForFrame();
   bool MayReadFrame() const;
   // The service holds too much, or the principal does and this session more than its share.
-  bool IsOverBudget() const;
+  // A budget is used up, and these bytes are more than this session's share of it.
+  bool IsOverBudget(int64_t held_bytes) const;
   bool HoldsBackFrames() const;
+  int64_t UnreadBytes() const;  // Of the client: what was read from sockets and is not acknowledged.
   void UpdateReceiving();
   // Of those that wait as many as there is room for, first come, first served.
   void ResumeReceiving();
@@ -249,6 +251,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   std::deque<uint32_t> waiting_to_receive_;
   int64_t unacknowledged_bytes_ = 0;
   int64_t write_buffer_bytes_ = 0;
+  TimePoint frame_time_ = {};    // When the last frame of the client's came.
   int64_t accounted_bytes_ = 0;  // What the budget and the guard were told.
   int over_send_window_count_ = 0;
   bool server_exception_told_ = false;

@@ -199,7 +199,8 @@ void Session::AnswerHot(uint32_t request_id, const absl::Status& status) {
 
 bool Session::SendWindowIsFull(const FlowHandle& handle) const {
   return handle.write_buffer_bytes() > options_.limits.send_window_bytes ||
-         write_buffer_bytes_ > static_cast<int64_t>(options_.limits.session_send_window_bytes) || IsOverBudget();
+         write_buffer_bytes_ > static_cast<int64_t>(options_.limits.session_send_window_bytes) ||
+         IsOverBudget(write_buffer_bytes_);
 }
 
 void Session::CancelRequest(uint32_t request_id) {

@@ -28,7 +28,8 @@ struct ServiceLimits {
   uint32_t max_session_count = 1024;
   uint32_t max_transport_count = 65536;  // Transports and servers of all sessions.
   // All sessions together: bytes sent and not acknowledged, and bytes accepted and not yet handed to the kernel. Beyond
-  // it no socket is read and no frame is read until it falls.
+  // it, until it falls, a session that holds more than its share of the former does not read from sockets; of the
+  // latter, reads a frame now and then.
   uint64_t buffered_bytes = 512ull * 1024 * 1024;
 };
 

@@ -229,6 +229,26 @@ TEST_F(UnauthenticatedConnectionsTest, WhoTakesAllPlacesKeepsNobodyOut) {
   EXPECT_EQ(connections_->count(), 2u);
 }
 
+TEST_F(UnauthenticatedConnectionsTest, WhoHasMostLosesAPlace) {
+  Make(hours(1), /*max_open_count=*/32, /*max_total_open_count=*/3);
+  const Pair slow = Connect();
+  const Pair first = Connect();
+  const Pair second = Connect();
+  const Pair next = Connect();
+  const auto from = [](const Pair& pair, std::string host) {
+    SocketAddress peer = pair.peer;
+    peer.host = std::move(host);
+    return peer;
+  };
+  EXPECT_TRUE(connections_->Admit(slow.server.get(), from(slow, "192.0.2.1")));
+  Turn();
+  EXPECT_TRUE(connections_->Admit(first.server.get(), from(first, "192.0.2.2")));
+  EXPECT_TRUE(connections_->Admit(second.server.get(), from(second, "192.0.2.2")));
+  EXPECT_TRUE(connections_->Admit(next.server.get(), from(next, "192.0.2.3")));
+  EXPECT_FALSE(IsOver(slow.client));
+  EXPECT_EQ(IsOver(first.client) + IsOver(second.client), 1);
+}
+
 TEST_F(UnauthenticatedConnectionsTest, WhoTakesAllPlacesOfASourceKeepsNobodyOutOfIt) {
   Make(hours(1), /*max_open_count=*/2);
   const Pair first = Connect();
