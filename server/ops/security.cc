@@ -125,7 +125,7 @@ class PolicySecurity final : public Security {
     }
   }
 
-  void Record(AuditEvent event) override { Write(event, "", absl::OkStatus()); }
+  void Record(AuditEvent event) override { Write(event, "", absl::OkStatus(), *policies_->current()); }
 
  private:
   absl::Status Open() {
@@ -218,11 +218,12 @@ class PolicySecurity final : public Security {
       wants_again_ = reopen_audit_;
       if (!status.ok() && !(wants_again_ && wants_)) LogError("the audit log: ", ToTransportError(status).message);
     }
-    const std::string before(policies_->current()->sha256());
-    const absl::Status policy = policies_->Reload();
-    const bool is_another = policies_->current()->sha256() != before;
+    const PolicyStore::Reloaded policies = policies_->Reload();
+    const bool is_another = policies.current.is_another;
     if (is_another) quotas_->SetService(ServiceQuota());
-    Tell(policy, AuditEvent::kPolicyLoad, AuditEvent::kPolicyReject, options_.policy, is_another);
+    Tell(policies.current.status, AuditEvent::kPolicyLoad, AuditEvent::kPolicyReject, options_.policy, is_another);
+    Tell(policies.shadow.status, AuditEvent::kPolicyLoad, AuditEvent::kPolicyReject, options_.shadow_policy,
+         policies.shadow.is_another);
     absl::Status identities = identifier_->Reload();
     // Identities name files of their own; and SIGHUP is for what went unnoticed.
     if (watcher_ != nullptr) {
@@ -256,16 +257,18 @@ class PolicySecurity final : public Security {
     wants_again_ |= is_want;
     if (is_want && wants_) return;
     if (!status.ok()) LogError(file, " cannot be used, the last good one stays: ", ToTransportError(status).message);
-    if (!status.ok() || (is_another && !file.empty())) Write(status.ok() ? loaded : rejected, file, status);
+    if (status.ok() && (!is_another || file.empty())) return;
+    const std::shared_ptr<const Policy> policy =
+        &file == &options_.shadow_policy ? policies_->shadow() : policies_->current();
+    Write(status.ok() ? loaded : rejected, file, status, *policy);
   }
-  void Write(AuditEvent event, const std::string& file, const absl::Status& status) {
+  void Write(AuditEvent event, const std::string& file, const absl::Status& status, const Policy& policy) {
     const std::string message = status.ok() ? std::string() : ToTransportError(status).message;
-    const std::shared_ptr<const Policy> policy = policies_->current();
     AuditRecord record;
     record.event = event;
     record.resource.path = file;
-    record.policy_version = policy->message().version();
-    record.policy_sha256 = policy->sha256();
+    record.policy_version = policy.message().version();
+    record.policy_sha256 = policy.sha256();
     record.cause = message;
     audit_->Write(record).IgnoreError();  // It allows nothing.
   }

@@ -13,30 +13,27 @@ absl::StatusOr<std::shared_ptr<const Policy>> ReadOne(const std::string& file, c
   return Policy::Compile(*std::move(policy), self);
 }
 
+// Into `place`, unless there is an error.
+PolicyStore::Outcome ReadAgain(const std::string& file, const SelfAddresses& self,
+                               std::shared_ptr<const Policy>& place) {
+  absl::StatusOr<std::shared_ptr<const Policy>> policy = ReadOne(file, self);
+  if (!policy.ok()) return {.status = policy.status()};
+  const bool is_another = place == nullptr || place->sha256() != (*policy)->sha256();
+  place = *std::move(policy);
+  return {.status = absl::OkStatus(), .is_another = is_another};
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PolicyStore>> PolicyStore::Create(Options options) {
-  absl::StatusOr<Policies> policies = Read(options);
-  if (!policies.ok()) return policies.status();
-  return std::unique_ptr<PolicyStore>(new PolicyStore(std::move(options), *std::move(policies)));
+  std::unique_ptr<PolicyStore> store(new PolicyStore(std::move(options)));
+  const Reloaded loaded = store->Reload();
+  if (!loaded.current.status.ok()) return loaded.current.status;
+  if (!loaded.shadow.status.ok()) return loaded.shadow.status;
+  return store;
 }
 
-PolicyStore::PolicyStore(Options options, Policies policies)
-    : options_(std::move(options)), policies_(std::move(policies)) {}
-
-absl::StatusOr<PolicyStore::Policies> PolicyStore::Read(const Options& options) {
-  const absl::StatusOr<SelfAddresses> self = AllSelf(options);
-  if (!self.ok()) return self.status();
-  Policies policies;
-  absl::StatusOr<std::shared_ptr<const Policy>> current = ReadOne(options.file, *self);
-  if (!current.ok()) return current.status();
-  policies.current = *std::move(current);
-  if (options.shadow_file.empty()) return policies;
-  absl::StatusOr<std::shared_ptr<const Policy>> shadow = ReadOne(options.shadow_file, *self);
-  if (!shadow.ok()) return shadow.status();
-  policies.shadow = *std::move(shadow);
-  return policies;
-}
+PolicyStore::PolicyStore(Options options) : options_(std::move(options)) {}
 
 std::shared_ptr<const Policy> PolicyStore::current() const {
   MutexLock lock(mutex_);
@@ -68,11 +65,14 @@ absl::Status PolicyStore::RefreshSelf() {
   return absl::OkStatus();
 }
 
-absl::Status PolicyStore::Reload() {
-  absl::StatusOr<Policies> policies = Read(options_);
-  if (!policies.ok()) return policies.status();
-  Replace(*std::move(policies));
-  return absl::OkStatus();
+PolicyStore::Reloaded PolicyStore::Reload() {
+  const absl::StatusOr<SelfAddresses> self = AllSelf(options_);
+  if (!self.ok()) return {.current = {.status = self.status()}, .shadow = {}};
+  Policies policies{.current = current(), .shadow = shadow()};
+  Reloaded reloaded{.current = ReadAgain(options_.file, *self, policies.current), .shadow = {}};
+  if (!options_.shadow_file.empty()) reloaded.shadow = ReadAgain(options_.shadow_file, *self, policies.shadow);
+  Replace(std::move(policies));
+  return reloaded;
 }
 
 void PolicyStore::Replace(Policies policies) {

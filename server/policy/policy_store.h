@@ -25,7 +25,17 @@ class PolicyStore final {
     SelfAddresses self;
   };
 
-  // Reads both; see ReadPolicyFile. Blocks as disks do.
+  // What became of a file that was read again.
+  struct Outcome {
+    absl::Status status;      // An error: the last good policy stays.
+    bool is_another = false;  // Than the last one.
+  };
+  struct Reloaded {
+    Outcome current;
+    Outcome shadow;  // OK, and not another: there is none.
+  };
+
+  // Reads both, which must be good; see ReadPolicyFile. Blocks as disks do.
   static absl::StatusOr<std::unique_ptr<PolicyStore>> Create(Options options);
 
   std::shared_ptr<const Policy> current() const;
@@ -40,8 +50,8 @@ class PolicyStore final {
   // This host's addresses may have changed. An error changes nothing. One call of this, SetSelf or Reload at a time.
   absl::Status RefreshSelf();
 
-  // Reads both again. An error changes nothing. Blocks as disks do.
-  absl::Status Reload();
+  // Reads both again and takes over whichever is good: a bad one keeps the other from nothing. Blocks as disks do.
+  Reloaded Reload();
 
  private:
   struct Policies {
@@ -49,8 +59,7 @@ class PolicyStore final {
     std::shared_ptr<const Policy> shadow;
   };
 
-  PolicyStore(Options options, Policies policies);
-  static absl::StatusOr<Policies> Read(const Options& options);
+  explicit PolicyStore(Options options);
   // With this host's addresses, as they are now.
   static absl::StatusOr<SelfAddresses> AllSelf(const Options& options);
   void Replace(Policies policies);
