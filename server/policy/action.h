@@ -19,7 +19,7 @@ enum class ActionKind {
   kAccept,   // protocol, address: the peer's; local: the address that it came to.
   kReceive,  // A datagram of a peer: as kAccept.
   kResolve,  // host: a name to be resolved for its own sake (getaddrinfo) or before connecting.
-  kRun,      // path: the program's real path; args, env_names, folder.
+  kRun,      // path: the program's real path; args, env_names, folder; or never: path and name as the client gave them.
   kPath,     // path, use.
   kOption,   // name: of a socket option.
   kTls,      // name: `unverified`, `own_trust`, or `identity:NAME`.
@@ -27,6 +27,12 @@ enum class ActionKind {
 };
 
 enum class ActionProtocol { kNone, kTcp, kUdp };
+// What no grant allows, of whichever program.
+enum class NeverToRun {
+  kNothing,
+  kName,     // Another argv[0] than its executable's, or one that begins with `-`.
+  kAccount,  // Another user or group than the service's.
+};
 enum class PathUse { kNone, kConnect, kListen, kRead, kWrite };
 
 // Threading: a value, for the time of a call: it points to what its maker holds.
@@ -43,6 +49,7 @@ struct Action {
   std::string_view folder = {};
   std::string_view name = {};
   bool is_misnamed = false;  // Of a program: its argv[0] is not a name of it.
+  NeverToRun never = NeverToRun::kNothing;
 };
 
 }  // namespace transportd

@@ -31,6 +31,7 @@ constexpr std::string_view kMetadata = "builtin/metadata";
 constexpr std::string_view kBadAddress = "builtin/bad_address";
 constexpr std::string_view kBadPath = "builtin/bad_path";
 constexpr std::string_view kBadName = "builtin/bad_name";
+constexpr std::string_view kAccount = "builtin/account";
 constexpr std::string_view kBadAction = "builtin/bad_action";
 
 // Below it ports are not for whoever comes: a port is never picked there.
@@ -490,6 +491,7 @@ bool Policy::Rules::MayRun(const Run& run, const Action& action) {
 }
 
 Decision Policy::Rules::ToRun(const Subject& subject, const Action& action) const {
+  if (action.never != NeverToRun::kNothing) return Refuse(action.never == NeverToRun::kName ? kBadName : kAccount);
   if (!IsCanonicalPath(action.path)) return Refuse(kBadPath);
   if (!action.folder.empty() && !IsCanonicalFolder(action.folder)) return Refuse(kBadPath);
   const std::string_view denial =

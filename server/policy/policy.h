@@ -58,7 +58,7 @@ class Policy final {
   //
   // builtin/…: `no_principal` it is empty; `no_role` no binding has it; `self`, `metadata` no grant names the class;
   // `bad_address`, `bad_path`, `bad_action` the action is not one (a name instead of numbers, `..` in a path, no
-  // protocol); `no_grant` all else.
+  // protocol); `bad_name`, `account` what no program may have: NeverToRun, Action::is_misnamed; `no_grant` all else.
   Decision Decide(std::string_view principal, const Action& action) const;
 
   // Where the kernel should find a port for a kListen whose port is 0; its address and protocol are looked at. Empty:

@@ -19,7 +19,9 @@
 namespace transportd {
 namespace {
 
-std::string_view Verb(ActionKind kind) {
+std::string_view Verb(ActionKind kind, NeverToRun never = NeverToRun::kNothing) {
+  if (never == NeverToRun::kName) return "a program another name than its executable's, or one that begins with '-'";
+  if (never == NeverToRun::kAccount) return "a program of another user or group";
   switch (kind) {
     case ActionKind::kSession:
       return "a session";
@@ -342,6 +344,9 @@ class PolicyGuard final : public SessionGuard {
     if (action.kind == ActionKind::kResolve) {
       if (absl::Status status = context_->Spend(RateKind::kResolutions, method); !status.ok()) return status;
     }
+    if (action.kind == ActionKind::kRun) {
+      if (absl::Status status = context_->Spend(RateKind::kSpawns, method); !status.ok()) return status;
+    }
     return Judge(context_->services, context_->caller, &context_->audit, method, action);
   }
 
@@ -441,7 +446,7 @@ absl::Status Judge(const PolicyServices& services, const Caller& caller, AuditSe
   record.uid = uid;
   services.audit->Write(record).IgnoreError();  // It is refused already.
   return MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
-                   StrCat("the policy does not allow ", Verb(action.kind),
+                   StrCat("the policy does not allow ", Verb(action.kind, action.never),
                           "; the operator finds why in the audit log, record ", uid));
 }
 

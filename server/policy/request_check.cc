@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "server/policy/ip_address.h"
 #include "transportd/v1/datagram.pb.h"
@@ -28,6 +29,8 @@ template <typename T>
 const T* As(const Message& request) {
   return request.GetDescriptor() == T::descriptor() ? static_cast<const T*>(&request) : nullptr;
 }
+
+constexpr std::string_view kShell = "/bin/sh";  // What subprocess_shell runs, and argv[0].
 
 std::string_view LastComponent(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
@@ -56,36 +59,42 @@ class Check {
     if (is_client && tls.has_trust_roots_pem()) TlsSetting("own_trust");
     if (!tls.identity().empty()) TlsSetting(StrCat("identity:", tls.identity()));
   }
-  void Account(const v1::SubprocessOptions& options) {
-    if (!status_.ok() || !(options.has_user() || options.has_group() || options.has_extra_groups())) return;
-    status_ = MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
-                        "the policy allows no program of another user or group");
+  void Exec(const v1::SubprocessExecRequest& exec) {
+    const v1::SubprocessOptions& options = exec.options();
+    const std::string& executable = options.has_executable() ? options.executable() : exec.program();
+    const bool is_named =
+        exec.program() == executable || (options.has_executable() && exec.program() == LastComponent(executable));
+    // Programs take what they are from argv[0]: a login shell (`-dash`), another one of several in a file. Where a link
+    // leads is for the gate to say: IsNameOfProgram.
+    const bool is_login_shell = exec.program().starts_with('-');
+    Program(options, is_named && !is_login_shell, executable, exec.program(), {exec.args().begin(), exec.args().end()});
   }
-  // Programs take what they are from argv[0]: a login shell (`-dash`), another one of several in a file. Where a link
-  // leads is for the gate to say: IsNameOfProgram.
-  void NameOfProgram(const v1::SubprocessExecRequest& exec) {
-    if (!status_.ok()) return;
-    const std::string_view name = exec.program();
-    if (exec.options().has_executable()) {
-      const std::string_view executable = exec.options().executable();
-      if (name != executable && name != LastComponent(executable)) return OtherName();
-    }
-    if (!name.starts_with('-')) return;
-    status_ = MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
-                        "the policy allows a program no name that begins with '-'");
-  }
-
-  void NameOfShell(const v1::SubprocessOptions& options) {
-    if (!status_.ok() || !options.has_executable()) return;
-    if (LastComponent(options.executable()) != "sh") OtherName();  // argv[0] is /bin/sh.
+  void Shell(const v1::SubprocessShellRequest& shell) {
+    const v1::SubprocessOptions& options = shell.options();
+    const std::string_view executable = options.has_executable() ? std::string_view(options.executable()) : kShell;
+    const bool is_named = LastComponent(executable) == LastComponent(kShell);
+    Program(options, is_named, executable, shell.cmd(), {"-c", shell.cmd()});
   }
 
   absl::Status status() const { return status_; }
 
  private:
-  void OtherName() {
-    status_ = MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED",
-                        "the policy allows a program no other name than that of its executable");
+  // Asks about what no grant allows, so that it is recorded; what may be granted is the gate's.
+  void Program(const v1::SubprocessOptions& options, bool is_named, std::string_view executable,
+               std::string_view requested, const std::vector<std::string_view>& args) {
+    const bool has_account = options.has_user() || options.has_group() || options.has_extra_groups();
+    if (is_named && !has_account) return;
+    std::vector<std::string_view> env_names;
+    for (const v1::EnvironmentVariable& variable : options.env().variables()) env_names.push_back(variable.name());
+    Action action;
+    action.kind = ActionKind::kRun;
+    action.never = has_account ? NeverToRun::kAccount : NeverToRun::kName;
+    action.path = executable;
+    action.name = requested;
+    action.args = args;
+    action.env_names = env_names;
+    action.folder = options.cwd();
+    Ask(action);
   }
   void TlsSetting(std::string_view name) {
     Action action;
@@ -172,11 +181,9 @@ absl::Status CheckRequest(SessionGuard& guard, std::string_view method, const Me
   } else if (const auto* getnameinfo = As<v1::GetnameinfoRequest>(request)) {
     if ((getnameinfo->flags() & NI_NUMERICHOST) == 0) check.Name(ReverseName(getnameinfo->address().host()));
   } else if (const auto* exec = As<v1::SubprocessExecRequest>(request)) {
-    check.Account(exec->options());
-    check.NameOfProgram(*exec);
+    check.Exec(*exec);
   } else if (const auto* shell = As<v1::SubprocessShellRequest>(request)) {
-    check.Account(shell->options());
-    check.NameOfShell(shell->options());
+    check.Shell(*shell);
   }
   return check.status();
 }

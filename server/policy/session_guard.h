@@ -71,8 +71,8 @@ class SessionGuard {
 
   virtual ~SessionGuard() = default;
 
-  // What is no operation: an option, a setting of TLS, a name to be resolved. PERMISSION_DENIED / POLICY_DENIED,
-  // RESOURCE_EXHAUSTED / QUOTA_EXCEEDED, UNAVAILABLE / CANNOT_AUDIT.
+  // What is no operation: an option, a setting of TLS, a name to be resolved, what is never run. PERMISSION_DENIED /
+  // POLICY_DENIED, RESOURCE_EXHAUSTED / QUOTA_EXCEEDED, UNAVAILABLE / CANNOT_AUDIT.
   virtual absl::Status Check(std::string_view method, const Action& action) = 0;
   // The gate of an operation; or the quota that it would exceed.
   virtual absl::StatusOr<std::shared_ptr<OperationGate>> Begin(GuardedOperation operation) = 0;

@@ -217,6 +217,11 @@ class PolicyTestCase(CertificatesTestCase):
     def audit(self) -> list[dict]:
         return [json.loads(line) for line in (self.folder / "audit").read_text().splitlines()]
 
+    def record_of(self, error: grpc.RpcError) -> dict:
+        """Of the denial that names it."""
+        uid = error.details().rsplit(" ", 1)[1]
+        return eventually(lambda: [each for each in self.audit() if each["uid"] == uid], "its record")[0]
+
 
 class MatrixTest(PolicyTestCase):
     """{connect, listen, run, path, option} x {no policy, other rule, matching rule, deny over match} x {each identity source}."""
@@ -290,6 +295,21 @@ class ProgramNameTest(PolicyTestCase):
             with self.subTest(name):
                 error = self.assert_code(DENIED, lambda name=name: caller.run(name, executable=b"/usr/bin/true"))
                 self.assertIn("executable", error.details())
+                self.assertEqual(self.record_of(error)["rule"], "builtin/bad_name")
+
+    def test_what_no_grant_allows_is_recorded(self) -> None:
+        self.start(role(GRANTS + f'run {{ name: "sh" program: "{os.path.realpath("/bin/sh")}" }}'))
+        caller = Caller(self.unix_channel()).open()
+        for rule, program, run in (
+            ("builtin/bad_name", "-true", lambda: caller.run("-true")),
+            ("builtin/bad_name", "/usr/bin/true", lambda: caller.run_shell(executable=b"/usr/bin/true")),
+            ("builtin/account", "/usr/bin/true", lambda: caller.run("/usr/bin/true", user={"id": 0})),
+            ("builtin/account", "/bin/sh", lambda: caller.run_shell(group={"name": "root"})),
+        ):
+            with self.subTest(f"{rule} {program}"):
+                record = self.record_of(self.assert_code(DENIED, run))
+                self.assertEqual((record["event"], record["decision"], record["rule"]), ("process.spawn.decision", "deny", rule))
+                self.assertEqual(record["resource"]["program"], program)
 
     def test_a_link_names_a_program_only_where_the_host_has_it(self) -> None:
         programs = [os.path.realpath(path) for path in ("/usr/bin/true", "/bin/sh", "/usr/bin/python3")]
@@ -306,9 +326,7 @@ class ProgramNameTest(PolicyTestCase):
         for name in ("sh", "false"):
             with self.subTest(name):
                 error = self.assert_code(DENIED, caller.run, f"{self.folder}/{name}")
-                uid = error.details().rsplit(" ", 1)[1]
-                found = eventually(lambda uid=uid: [each for each in self.audit() if each["uid"] == uid], "its record")
-                self.assertEqual(found[0]["rule"], "builtin/bad_name")
+                self.assertEqual(self.record_of(error)["rule"], "builtin/bad_name")
         caller.run_shell()
         caller.run_shell(executable=b"/bin/sh")
         for name in (*programs, f"{self.folder}/sh"):
@@ -470,6 +488,40 @@ class ReloadTest(PolicyTestCase):
         caller.connect("127.0.0.1", self.port)
         caller.close()
         self.assertIn("policy.txtpb:1:", service.stderr())
+
+    def test_a_bad_shadow_policy_keeps_no_revocation_from_the_real_one(self) -> None:
+        shadow = self.folder / "shadow.txtpb"
+        shadow.write_text('version: "v1"')
+        self.start(role(GRANTS), f"--shadow-policy={shadow}")
+
+        def told(event: str) -> list[str]:
+            return [record["resource"]["path"] for record in self.audit() if record["event"] == event]
+
+        caller = self.callers()["token"].open()
+        caller.connect("127.0.0.1", self.port)
+        peer = self.enterContext(self.listener.accept()[0])
+        peer.settimeout(TIMEOUT)
+        shadow.write_text('version: "v1" role { nonsense')
+        eventually(lambda: told("policy.reject"), "it is noticed")
+        self.write_policy(role(OTHER_GRANTS))
+        self.assertEqual(peer.recv(1), b"")
+        self.assert_code(DENIED, caller.connect, "127.0.0.1", self.port)
+        self.assertEqual(set(told("policy.reject")), {str(shadow)})
+        self.assertEqual(told("policy.load"), [str(self.policy)])
+        shadow.write_text('version: "v1" role { name: "new" }')
+        eventually(lambda: str(shadow) in told("policy.load"), "a new one alone is read")
+        hashes = {record["policy"]["sha256"] for record in self.audit() if record["event"] == "policy.load"}
+        self.assertEqual(len(hashes), 2)
+        caller.close()
+
+    def test_a_bad_policy_keeps_a_new_shadow_from_nothing(self) -> None:
+        shadow = self.folder / "shadow.txtpb"
+        shadow.write_text('version: "v1"')
+        self.start(role(GRANTS), f"--shadow-policy={shadow}")
+        self.policy.write_text('version: "v1" role { nonsense')
+        eventually(lambda: any(record["event"] == "policy.reject" for record in self.audit()), "it is noticed")
+        shadow.write_text('version: "v1" role { name: "new" }')
+        eventually(lambda: any(record["event"] == "policy.load" for record in self.audit()), "it is read")
 
     def test_keep(self) -> None:
         self.start(role(GRANTS), "--policy-reload=keep")

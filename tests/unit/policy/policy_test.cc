@@ -508,6 +508,17 @@ TEST(PolicyRun, ByAnothersNameNoProgram) {
   EXPECT_EQ(Ruling(*policy, other), "-builtin/no_grant");
 }
 
+TEST(PolicyRun, WhatNoGrantAllows) {
+  const auto policy = PolicyWith("run { name: 'g' program: '/usr/bin/make' }");
+  for (const char* path : {"/usr/bin/make", "/usr/bin/cc", "make"}) {
+    const auto run = RunOf(path);
+    run->action.never = NeverToRun::kName;
+    EXPECT_EQ(Ruling(*policy, run), "-builtin/bad_name") << path;
+    run->action.never = NeverToRun::kAccount;
+    EXPECT_EQ(Ruling(*policy, run), "-builtin/account") << path;
+  }
+}
+
 TEST(PolicyRun, FolderIsForAllProgramsBelow) {
   const auto policy = PolicyWith("run { name: 'g' program: '/opt/tools/' }");
   EXPECT_EQ(Ruling(*policy, RunOf("/opt/tools/a/b", {"anything", "\xff"})), "+r/g");

@@ -26,6 +26,10 @@ using testing::IsEmpty;
 class NameGuard final : public SessionGuard {
  public:
   absl::Status Check(std::string_view /*method*/, const Action& action) override {
+    if (action.kind == ActionKind::kRun) {
+      never.push_back(action.never);
+      return MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED", "never");
+    }
     EXPECT_EQ(action.kind, ActionKind::kResolve);
     asked.emplace_back(action.host);
     return action.host == "allowed" ? absl::OkStatus()
@@ -42,6 +46,7 @@ class NameGuard final : public SessionGuard {
   void Closed(std::string_view /*cause*/, bool /*expired*/) override {}
 
   std::vector<std::string> asked;
+  std::vector<NeverToRun> never;
 };
 
 TEST(NameIn, NumbersAreWhatGetaddrinfoTakesForOne) {
@@ -115,13 +120,21 @@ TEST(CheckRequest, NameOfAnAddressIsWhatANameServerIsAsked) {
   EXPECT_THAT(asked_for("no address", 0), IsEmpty());
 }
 
+// A refusal is the guard's, which records it.
+template <typename Request>
+absl::Status CheckProgram(const Request& request, NeverToRun never = NeverToRun::kName) {
+  NameGuard guard;
+  absl::Status status = CheckRequest(guard, "m", request);
+  EXPECT_EQ(guard.never, status.ok() ? std::vector<NeverToRun>() : std::vector<NeverToRun>{never});
+  return status;
+}
+
 // Of an executable; null: none is given.
 absl::Status CheckExec(const std::string& program, const char* executable) {
-  NameGuard guard;
   v1::SubprocessExecRequest request;
   request.set_program(program);
   if (executable != nullptr) request.mutable_options()->set_executable(executable);
-  return CheckRequest(guard, "m", request);
+  return CheckProgram(request);
 }
 
 TEST(CheckRequest, AProgramIsCalledWhatItsExecutableIs) {
@@ -140,10 +153,9 @@ TEST(CheckRequest, AProgramIsCalledWhatItsExecutableIs) {
 // argv[0] is /bin/sh.
 TEST(CheckRequest, AShellIsCalledSh) {
   const auto check = [](const char* executable) {
-    NameGuard guard;
     v1::SubprocessShellRequest request;
     if (executable != nullptr) request.mutable_options()->set_executable(executable);
-    return CheckRequest(guard, "m", request);
+    return CheckProgram(request);
   };
   for (const char* executable : {"/bin/sh", "sh", "/srv/sh"}) EXPECT_THAT(check(executable), IsOk()) << executable;
   EXPECT_THAT(check(nullptr), IsOk());
@@ -158,6 +170,24 @@ TEST(CheckRequest, NoProgramIsCalledAsALoginShellIs) {
   EXPECT_THAT(CheckExec("-dash", "-dash"), HasReason("POLICY_DENIED"));
   EXPECT_THAT(CheckExec("-dash", "/srv/-dash"), HasReason("POLICY_DENIED"));
   EXPECT_THAT(CheckExec("/srv/-dash", "/srv/-dash"), IsOk());
+}
+
+TEST(CheckRequest, NoProgramIsOfAnotherUserOrGroup) {
+  v1::SubprocessOptions user;
+  user.mutable_user()->set_id(0);
+  v1::SubprocessOptions group;
+  group.mutable_group()->set_name("adm");
+  v1::SubprocessOptions groups;
+  groups.mutable_extra_groups();
+  for (const v1::SubprocessOptions& options : {user, group, groups}) {
+    v1::SubprocessExecRequest exec;
+    exec.set_program("/usr/bin/id");
+    *exec.mutable_options() = options;
+    EXPECT_THAT(CheckProgram(exec, NeverToRun::kAccount), HasReason("POLICY_DENIED"));
+    v1::SubprocessShellRequest shell;
+    *shell.mutable_options() = options;
+    EXPECT_THAT(CheckProgram(shell, NeverToRun::kAccount), HasReason("POLICY_DENIED"));
+  }
 }
 
 }  // namespace
