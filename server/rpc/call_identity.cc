@@ -23,6 +23,21 @@ absl::StatusOr<Caller> CallIdentity::Identify(const grpc::ServerContextBase& con
   return caller;
 }
 
+void CallIdentity::Note(const grpc::ServerContextBase& context) const {
+  if (connections_ == nullptr) return;
+  const bool has_header = context.client_metadata().count("authorization") != 0;
+  const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
+  const bool has_certificate = auth != nullptr && !auth->FindPropertyValues("x509_pem_cert").empty();
+  if (!has_header && !has_certificate) return;
+  const std::string peer = context.peer();
+  const absl::StatusOr<Caller> caller = Ask(context, peer);
+  if (caller.ok()) {
+    connections_->Identified(peer, *caller);
+  } else if (has_header) {
+    connections_->Failed(peer, caller.status());
+  }
+}
+
 absl::StatusOr<Caller> CallIdentity::Ask(const grpc::ServerContextBase& context, const std::string& peer) const {
   Credentials credentials;
   credentials.peer = peer;

@@ -28,6 +28,11 @@ class CallIdentity final {
   // Identifier::Identify.
   absl::StatusOr<Caller> Identify(const grpc::ServerContextBase& context) const;
 
+  // Of a call that anybody may make. Where it shows who calls, its connection is somebody's from now on; a token or
+  // header that is nobody's counts as in Identify, so that none can be tried here. A certificate that is nobody's does
+  // not: it cannot be guessed, and its owner need be none to ask.
+  void Note(const grpc::ServerContextBase& context) const;
+
  private:
   absl::StatusOr<Caller> Ask(const grpc::ServerContextBase& context, const std::string& peer) const;
 

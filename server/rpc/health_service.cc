@@ -99,11 +99,16 @@ HealthService::HealthService(const std::vector<std::string>& services) : service
 HealthService::~HealthService() = default;
 
 void HealthService::AddRoutes(Router& router) {
-  // Nobody is asked who they are: whoever watches over the service need not be one of its principals.
+  // Nobody is asked who they are: whoever watches over the service need not be one of its principals. Who says it all
+  // the same keeps the connection.
   router.Add(kServiceName, "Check", [this](const std::shared_ptr<ServerCall>& call) {
+    call->NoteIdentity();
     call->Read([this, call](bool ok) { Check(*call, ok); });
   });
-  router.Add(kServiceName, "Watch", [this](std::shared_ptr<ServerCall> call) { Serve(std::move(call)); });
+  router.Add(kServiceName, "Watch", [this](std::shared_ptr<ServerCall> call) {
+    call->NoteIdentity();
+    Serve(std::move(call));
+  });
 }
 
 void HealthService::Check(ServerCall& call, bool ok) {

@@ -27,6 +27,8 @@ ServerCall::~ServerCall() { live_calls_.Remove(); }
 
 absl::StatusOr<Caller> ServerCall::Identify() const { return identity_.Identify(context_); }
 
+void ServerCall::NoteIdentity() const { identity_.Note(context_); }
+
 void ServerCall::Read(Completion completion) {
   stream_.Read(&message_, read_tag_.Arm(shared_from_this(), std::move(completion)));
 }

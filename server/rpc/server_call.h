@@ -45,6 +45,8 @@ class ServerCall final : public std::enable_shared_from_this<ServerCall> {
   const std::string& path() const { return context_.method(); }
   // Who calls: asked of the server's identifier, each time. UNAUTHENTICATED / NO_PRINCIPAL, INVALID_CREDENTIALS.
   absl::StatusOr<Caller> Identify() const;
+  // That anybody may make it: see CallIdentity::Note.
+  void NoteIdentity() const;
 
   // The client's next message; !ok: it sends no more, or the call is broken.
   void Read(Completion completion);

@@ -9,6 +9,7 @@ import harness
 from harness import TIMEOUT, eventually
 from policy_test import (
     GRANTS,
+    ID,
     NOT_FOUND,
     TOKEN,
     UNAUTHENTICATED,
@@ -108,6 +109,29 @@ class FailureTest(UnauthenticatedTestCase):
             self.assertEqual(check(b"", timeout=TIMEOUT), b"\x08\x01")  # `status: SERVING`
         self.open(Caller(self.channel(), TOKEN))
         self.assertEqual(self.records("auth.fail"), [])
+
+    def test_a_probe_may_show_a_certificate_that_is_nobodys(self) -> None:
+        self.start(role(GRANTS))
+        for _ in range(10):
+            check = self.channel("nameless").unary_unary("/grpc.health.v1.Health/Check")
+            self.assertEqual(check(b"", timeout=TIMEOUT), b"\x08\x01")  # `status: SERVING`
+        self.open(Caller(self.channel(), TOKEN))
+        self.assertEqual(self.records("auth.fail"), [])
+
+    def test_no_token_can_be_tried_by_asking_for_health(self) -> None:
+        self.start(role(GRANTS))
+        check = self.channel().unary_unary("/grpc.health.v1.Health/Check")
+
+        def is_cut_off() -> bool:
+            try:
+                check(b"", metadata=[("authorization", "Bearer wrong")], timeout=TIMEOUT)
+            except grpc.RpcError as error:
+                self.assertEqual(error.code(), UNAVAILABLE, error)
+                return True
+            return False
+
+        eventually(is_cut_off, "it is closed")
+        self.assertGreaterEqual(len(self.records("auth.fail")), 3)
 
     def test_through_the_service_nobody_becomes_another(self) -> None:
         """Its own Unix sockets stand for principals: what it connects for a client does not come in there."""
@@ -216,6 +240,28 @@ class SilenceTest(UnauthenticatedTestCase):
         connects = event_loop_pb2.Command(request_id=1, create_connection={"remote": remote})
         known.connection.send(known.commands(connects))
         self.assertEqual([reply.WhichOneof("result") for reply in known.replies(1)], ["create_connection"])
+
+    def test_who_watches_its_health_and_says_who_it_is_stays(self) -> None:
+        self.start(role(GRANTS), "--authentication-timeout=1s")
+        watches = {}
+        for principal, name, token in (("token", "", TOKEN), (ID, "client", "")):
+
+            def watch(name=name, token=token) -> grpc.Call | None:
+                """None: on a slow machine it was too late."""
+                caller = Caller(self.channel(name), token)
+                call = caller.channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", metadata=caller.metadata)
+                try:
+                    return call if next(call) == b"\x08\x01" else None
+                except grpc.RpcError:
+                    return None
+
+            watches[principal] = eventually(watch, "it is watched")
+        self.assertEqual(self.connect().recv(1), b"")  # The second of one that says nothing is over: so is theirs.
+        for principal, call in watches.items():
+            with self.subTest(principal):
+                call.cancel()
+                self.assertEqual(call.code(), grpc.StatusCode.CANCELLED, call.details())
+                eventually(lambda: principal in {record["principal"] for record in self.records("auth.ok")}, "it is known")
 
     def test_descriptors_come_back(self) -> None:
         service = self.start(role(GRANTS))
