@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <set>
+#include <stop_token>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -77,6 +79,67 @@ TEST(ThreadExecutor, AsMuchAtOnceAsThreadsThenItWaitsThenBusy) {
   EXPECT_THAT(log.Wait(4), testing::Contains(IsOk()).Times(3));
 }
 
+TEST(ThreadExecutor, OneAskerHasHalfOfTheThreadsAndAQueueOfItsOwn) {
+  Log slow;
+  Log other;
+  other.Open();
+  ThreadExecutor executor(4, 1);
+  for (int i = 0; i < 3; ++i) executor.SubmitFor({.name = "a"}, slow.Next());
+  slow.WaitForEntered(2);
+  executor.SubmitFor({.name = "a"}, slow.Next());
+  EXPECT_THAT(slow.Wait(1)[0], HasReason("EXECUTOR_BUSY"));
+  executor.SubmitFor({.name = "b"}, other.Next());
+  EXPECT_THAT(other.Wait(1), testing::Each(IsOk()));
+  slow.Open();
+  EXPECT_THAT(slow.Wait(4), testing::Contains(IsOk()).Times(3));
+  executor.SubmitFor({.name = "a"}, other.Next());
+  EXPECT_THAT(other.Wait(2), testing::Each(IsOk())) << "its turns have come back";
+}
+
+TEST(ThreadExecutor, AskersTakeTurns) {
+  Log first;
+  ThreadExecutor executor(1, 100);
+  executor.SubmitFor({.name = "a"}, first.Next());
+  first.WaitForEntered(1);
+  Mutex mutex;
+  std::string order;  // Guarded by the mutex; and one thread writes it.
+  Log done;
+  done.Open();
+  const auto submit = [&](const std::string& name) {
+    executor.SubmitFor({.name = name}, [&, name, next = done.Next()](absl::Status status) mutable {
+      {
+        MutexLock lock(mutex);
+        order += name;
+      }
+      next(std::move(status));
+    });
+  };
+  for (int i = 0; i < 4; ++i) submit("a");
+  for (int i = 0; i < 2; ++i) submit("b");
+  submit("c");
+  first.Open();
+  done.Wait(7);
+  MutexLock lock(mutex);
+  EXPECT_EQ(order, "bcabaaa");
+}
+
+TEST(ThreadExecutor, WhatIsCalledOffLeavesAFullQueue) {
+  Log log;
+  Log called_off;
+  ThreadExecutor executor(1, 2);
+  executor.SubmitFor({.name = "a"}, log.Next());
+  log.WaitForEntered(1);
+  std::stop_source source;
+  for (int i = 0; i < 2; ++i) {
+    executor.SubmitFor({.name = "a", .called_off = source.get_token()}, called_off.Next());
+  }
+  source.request_stop();
+  for (int i = 0; i < 2; ++i) executor.SubmitFor({.name = "a"}, log.Next());
+  EXPECT_THAT(called_off.Wait(2), testing::Each(HasReason("CANCELLED")));
+  log.Open();
+  EXPECT_THAT(log.Wait(3), testing::Each(IsOk()));
+}
+
 TEST(ThreadExecutor, DestructorFinishesWhatIsUnderWayAndCancelsTheRest) {
   Log log;
   auto executor = std::make_unique<ThreadExecutor>(1, 10);
@@ -92,6 +155,20 @@ TEST(ThreadExecutor, DestructorFinishesWhatIsUnderWayAndCancelsTheRest) {
   EXPECT_THAT(results[0], HasReason("CANCELLED"));
   EXPECT_THAT(results[1], HasReason("CANCELLED"));
   EXPECT_THAT(results[2], IsOk());
+}
+
+TEST(ThreadExecutor, DestructorCancelsEveryQueue) {
+  Log log;
+  auto executor = std::make_unique<ThreadExecutor>(2, 10);
+  for (const char* name : {"a", "a", "b", "b", "c", ""}) executor->SubmitFor({.name = name}, log.Next());
+  log.WaitForEntered(2);
+  std::thread opener([&log] {
+    log.Wait(4);
+    log.Open();
+  });
+  executor.reset();
+  opener.join();
+  EXPECT_THAT(log.Wait(6), testing::Contains(HasReason("CANCELLED")).Times(4));
 }
 
 TEST(ThreadExecutor, WhatWorkOwnsDiesWithIt) {
