@@ -67,11 +67,17 @@ std::vector<ResolveRequest> FakeResolver::requests() const {
   return requests_;
 }
 
-void FakeResolver::Resolve(ResolveRequest request, Done done) {
+std::vector<Asker> FakeResolver::askers() const {
+  MutexLock lock(mutex_);
+  return askers_;
+}
+
+void FakeResolver::Resolve(ResolveRequest request, Asker asker, Done done) {
   Waiting waiting{std::move(request), std::move(done)};
   {
     MutexLock lock(mutex_);
     requests_.push_back(waiting.request);
+    askers_.push_back(std::move(asker));
     if (held_) {
       waiting_.push_back(std::move(waiting));
       return;
@@ -80,7 +86,7 @@ void FakeResolver::Resolve(ResolveRequest request, Done done) {
   AnswerOne(std::move(waiting));
 }
 
-void FakeResolver::Getaddrinfo(GetaddrinfoOptions request,
+void FakeResolver::Getaddrinfo(GetaddrinfoOptions request, Asker asker,
                                absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
   ResolveRequest plain{.address = {.host = request.host, .port = {}},
                        .family = request.family,
@@ -88,22 +94,25 @@ void FakeResolver::Getaddrinfo(GetaddrinfoOptions request,
                        .proto = request.proto};
   plain.address.port = static_cast<uint32_t>(std::stoul(request.port.value_or("0")));
   const SocketType type = request.type == SocketType::kUnspecified ? SocketType::kStream : request.type;
-  Resolve(std::move(plain), [type, proto = request.proto, done = std::move(done)](Answer answer) mutable {
-    if (!answer.ok()) return done(answer.status());
-    std::vector<AddressInfo> infos;
-    for (const SocketAddress& address : *answer) {
-      infos.push_back({.family = address.family, .type = type, .proto = proto, .canonname = {}, .address = address});
-    }
-    done(std::move(infos));
-  });
+  Resolve(std::move(plain), std::move(asker),
+          [type, proto = request.proto, done = std::move(done)](Answer answer) mutable {
+            if (!answer.ok()) return done(answer.status());
+            std::vector<AddressInfo> infos;
+            for (const SocketAddress& address : *answer) {
+              infos.push_back(
+                  {.family = address.family, .type = type, .proto = proto, .canonname = {}, .address = address});
+            }
+            done(std::move(infos));
+          });
 }
 
-void FakeResolver::Getnameinfo(SocketAddress address, int flags,
+void FakeResolver::Getnameinfo(SocketAddress address, int flags, Asker asker,
                                absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) {
   static_cast<void>(flags);
   NameInfo info{.host = address.host, .service = std::to_string(address.port)};
   {
     MutexLock lock(mutex_);
+    askers_.push_back(std::move(asker));
     for (const auto& [host, answer] : answers_) {
       if (!answer.ok()) continue;
       for (const SocketAddress& known : *answer) {

@@ -35,13 +35,16 @@ class FakeResolver final : public Resolver {
   size_t waiting_count() const;
   // All requests so far, answered or not.
   std::vector<ResolveRequest> requests() const;
+  // Who asked, of each call so far.
+  std::vector<Asker> askers() const;
 
-  void Resolve(ResolveRequest request, Done done) override;
+  void Resolve(ResolveRequest request, Asker asker, Done done) override;
   // The table's addresses, as streams unless another type is asked for; the port is the service's number.
-  void Getaddrinfo(GetaddrinfoOptions request,
+  void Getaddrinfo(GetaddrinfoOptions request, Asker asker,
                    absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) override;
   // The host of the table that has the address, and the port's number. Never held.
-  void Getnameinfo(SocketAddress address, int flags, absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;
+  void Getnameinfo(SocketAddress address, int flags, Asker asker,
+                   absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;
 
  private:
   struct Waiting {
@@ -56,6 +59,7 @@ class FakeResolver final : public Resolver {
   std::map<std::string, Answer> answers_ ABSL_GUARDED_BY(mutex_);
   std::vector<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
   std::vector<ResolveRequest> requests_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Asker> askers_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace transportd

@@ -195,6 +195,9 @@ struct CreateDatagramEndpointOptions {
   WriteBufferLimits write_buffer_limits = {};
   std::optional<Duration> timeout = {};   // Unset: the loop's default, 60 s.
   std::shared_ptr<SocketGate> gate = {};  // Null: everything is allowed. EpollEventLoop only.
+  // Whose names these are, to whoever shares a resolver: one's slow ones delay no other's. Empty: nobody's in
+  // particular. EpollEventLoop only.
+  std::string asker = {};
 };
 
 }  // namespace transportd

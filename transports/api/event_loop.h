@@ -59,6 +59,9 @@ struct CreateConnectionOptions {
   WriteBufferLimits write_buffer_limits = {};
   std::optional<TlsOptions> tls = {};     // Unset: no TLS.
   std::shared_ptr<SocketGate> gate = {};  // Null: everything is allowed. EpollEventLoop only.
+  // Whose names these are, to whoever shares a resolver: one's slow ones delay no other's. Empty: nobody's in
+  // particular. EpollEventLoop only.
+  std::string asker = {};
 };
 
 // CreateServerRequest in proto/transportd/v1/event_loop.proto says what each means, unset and 0 included.
@@ -77,6 +80,9 @@ struct CreateServerOptions {
   std::optional<Duration> timeout = {};   // Unset: the loop's default, 60 s.
   std::optional<TlsOptions> tls = {};     // Unset: no TLS.
   std::shared_ptr<SocketGate> gate = {};  // Null: everything is allowed. EpollEventLoop only.
+  // Whose names these are, to whoever shares a resolver: one's slow ones delay no other's. Empty: nobody's in
+  // particular. EpollEventLoop only.
+  std::string asker = {};
 };
 
 // What the exception handler is told: something that no protocol hears of.

@@ -58,7 +58,7 @@ void CreateDatagramEndpointOperation::Resolve() {
     return resolver_.Resolve({.address = {.host = address.host, .port = address.port.value_or(0)},
                               .family = options_.family,
                               .flags = options_.flags},
-                             [this, &place](absl::StatusOr<std::vector<SocketAddress>> addresses) {
+                             options_.asker, [this, &place](absl::StatusOr<std::vector<SocketAddress>> addresses) {
                                if (!addresses.ok()) {
                                  Fail(addresses.status());
                                  return;

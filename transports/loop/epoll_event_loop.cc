@@ -280,19 +280,32 @@ OperationId EpollEventLoop::SocketFromfd(int fd,
 
 OperationId EpollEventLoop::Getaddrinfo(GetaddrinfoOptions options,
                                         absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
-  return StartResult<std::vector<AddressInfo>>(
-      std::move(done), [this, options = std::move(options)](auto settle) mutable {
-        const LoopResolver::RequestId request = resolver_.Getaddrinfo(std::move(options), std::move(settle));
-        return [this, request] { resolver_.Cancel(request); };
-      });
+  return Getaddrinfo(std::move(options), /*asker=*/"", std::move(done));
 }
 
 OperationId EpollEventLoop::Getnameinfo(SocketAddress address, int flags,
                                         absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) {
-  return StartResult<NameInfo>(std::move(done), [this, address = std::move(address), flags](auto settle) mutable {
-    const LoopResolver::RequestId request = resolver_.Getnameinfo(std::move(address), flags, std::move(settle));
-    return [this, request] { resolver_.Cancel(request); };
-  });
+  return Getnameinfo(std::move(address), flags, /*asker=*/"", std::move(done));
+}
+
+OperationId EpollEventLoop::Getaddrinfo(GetaddrinfoOptions options, std::string asker,
+                                        absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) {
+  return StartResult<std::vector<AddressInfo>>(
+      std::move(done), [this, options = std::move(options), asker = std::move(asker)](auto settle) mutable {
+        const LoopResolver::RequestId request =
+            resolver_.Getaddrinfo(std::move(options), std::move(asker), std::move(settle));
+        return [this, request] { resolver_.Cancel(request); };
+      });
+}
+
+OperationId EpollEventLoop::Getnameinfo(SocketAddress address, int flags, std::string asker,
+                                        absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) {
+  return StartResult<NameInfo>(
+      std::move(done), [this, address = std::move(address), flags, asker = std::move(asker)](auto settle) mutable {
+        const LoopResolver::RequestId request =
+            resolver_.Getnameinfo(std::move(address), flags, std::move(asker), std::move(settle));
+        return [this, request] { resolver_.Cancel(request); };
+      });
 }
 
 OperationId EpollEventLoop::ConnectReadPipe(ProtocolFactory factory, ConnectPipeOptions options,

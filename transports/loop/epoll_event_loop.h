@@ -101,6 +101,11 @@ class EpollEventLoop final : public EventLoop {
                           absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) override;
   OperationId Getnameinfo(SocketAddress address, int flags,
                           absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;
+  // The same for an `asker`, as CreateConnectionOptions has it.
+  OperationId Getaddrinfo(GetaddrinfoOptions options, std::string asker,
+                          absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done);
+  OperationId Getnameinfo(SocketAddress address, int flags, std::string asker,
+                          absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done);
   OperationId ConnectReadPipe(ProtocolFactory factory, ConnectPipeOptions options,
                               absl::AnyInvocable<void(absl::StatusOr<Connection>)> done) override;
   OperationId ConnectWritePipe(ProtocolFactory factory, ConnectPipeOptions options,

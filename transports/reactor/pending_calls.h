@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -33,20 +34,27 @@ class PendingCalls final {
     // To be called once, on any thread, even when this and the loop are gone: `done` then gets what it is called with,
     // in a later turn, unless the call is called off first.
     Done<Result> answer;
+    // Stopped when `done` is gone: the answer is for nobody then.
+    std::stop_token called_off;
   };
   template <typename Result>
   Call<Result> Add(Done<Result> done) {
     reactor_.AssertInLoopThread();
     const CallId id = next_id_++;
-    waiting_->emplace(id, std::make_unique<Entry<Result>>(std::move(done)));
-    return {.id = id, .answer = [queue = reactor_.task_queue(), weak = std::weak_ptr(waiting_), id](Result result) {
-              queue->Post([weak, id, result = std::move(result)]() mutable {
-                const std::shared_ptr<Waiting> waiting = weak.lock();
-                if (waiting == nullptr) return;
-                const std::unique_ptr<AnyEntry> entry = Take(*waiting, id);
-                if (entry != nullptr) static_cast<Entry<Result>&>(*entry).done(std::move(result));
-              });
-            }};
+    auto added = std::make_unique<Entry<Result>>(std::move(done));
+    std::stop_token called_off = added->stop.get_token();
+    waiting_->emplace(id, std::move(added));
+    return {.id = id,
+            .answer =
+                [queue = reactor_.task_queue(), weak = std::weak_ptr(waiting_), id](Result result) {
+                  queue->Post([weak, id, result = std::move(result)]() mutable {
+                    const std::shared_ptr<Waiting> waiting = weak.lock();
+                    if (waiting == nullptr) return;
+                    const std::unique_ptr<AnyEntry> entry = Take(*waiting, id);
+                    if (entry != nullptr) static_cast<Entry<Result>&>(*entry).done(std::move(result));
+                  });
+                },
+            .called_off = std::move(called_off)};
   }
 
   // Destroys `done` uncalled. Nothing for an unknown id.
@@ -59,7 +67,11 @@ class PendingCalls final {
 
  private:
   struct AnyEntry {
-    virtual ~AnyEntry() = default;
+    AnyEntry() = default;
+    AnyEntry(const AnyEntry&) = delete;
+    AnyEntry& operator=(const AnyEntry&) = delete;
+    virtual ~AnyEntry() { stop.request_stop(); }
+    std::stop_source stop;
   };
   template <typename Result>
   struct Entry final : AnyEntry {

@@ -3,6 +3,7 @@
 #define TRANSPORTD_TRANSPORTS_RESOLVER_LOOP_RESOLVER_H_
 
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -25,13 +26,16 @@ class LoopResolver final {
   LoopResolver(Reactor& reactor, Resolver& resolver) : resolver_(resolver), calls_(reactor) {}
 
   // As Resolver has them, but `done` is called on the loop's thread, in a later turn, unless it is called off first.
-  RequestId Resolve(ResolveRequest request, Done done);
+  // `asker`: Asker::name.
+  RequestId Resolve(ResolveRequest request, std::string asker, Done done);
 
-  RequestId Getaddrinfo(GetaddrinfoOptions request,
+  RequestId Getaddrinfo(GetaddrinfoOptions request, std::string asker,
                         absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done);
-  RequestId Getnameinfo(SocketAddress address, int flags, absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done);
+  RequestId Getnameinfo(SocketAddress address, int flags, std::string asker,
+                        absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done);
 
-  // Destroys `done` uncalled. The resolver's thread goes on; what it finds is thrown away. Nothing for an unknown id.
+  // Destroys `done` uncalled. A resolver's thread that has begun goes on; what it finds is thrown away. Nothing for an
+  // unknown id.
   void Cancel(RequestId id) { calls_.Cancel(id); }
 
   size_t waiting_count() const { return calls_.waiting_count(); }

@@ -21,10 +21,11 @@ class ThreadResolver final : public Resolver {
 
   ThreadResolver(int thread_count, size_t max_waiting_count, LookUp look_up);
 
-  void Resolve(ResolveRequest request, Done done) override;
-  void Getaddrinfo(GetaddrinfoOptions request,
+  void Resolve(ResolveRequest request, Asker asker, Done done) override;
+  void Getaddrinfo(GetaddrinfoOptions request, Asker asker,
                    absl::AnyInvocable<void(absl::StatusOr<std::vector<AddressInfo>>)> done) override;
-  void Getnameinfo(SocketAddress address, int flags, absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;
+  void Getnameinfo(SocketAddress address, int flags, Asker asker,
+                   absl::AnyInvocable<void(absl::StatusOr<NameInfo>)> done) override;
 
  private:
   const LookUp look_up_;

@@ -55,8 +55,10 @@ void CreateConnectionOperation::Resolve() {
       if (remotes_ && (locals_ || !options_.local)) Connect();
     };
   };
-  remote_request_ = resolver_.Resolve(request(options_.remote), keep(remotes_));
-  if (options_.local) local_request_ = resolver_.Resolve(request(*options_.local), keep(locals_));
+  remote_request_ = resolver_.Resolve(request(options_.remote), options_.asker, keep(remotes_));
+  if (options_.local) {
+    local_request_ = resolver_.Resolve(request(*options_.local), options_.asker, keep(locals_));
+  }
 }
 
 void CreateConnectionOperation::Connect() {

@@ -43,18 +43,19 @@ void CreateServerOperation::Resolve() {
                            .flags = options_.flags.value_or(AI_PASSIVE),
                            .proto = 0};
     if (!hosts[i].empty()) request.address.host = hosts[i];
-    requests_.push_back(
-        resolver_.Resolve(std::move(request), [this, i](absl::StatusOr<std::vector<SocketAddress>> addresses) {
-          if (!addresses.ok()) {
-            Fail(addresses.status());
-            return;
-          }
-          resolved_[i] = *std::move(addresses);
-          if (--unresolved_count_ > 0) return;
-          std::vector<SocketAddress> all;
-          for (const auto& of_one_host : resolved_) all.insert(all.end(), of_one_host.begin(), of_one_host.end());
-          Bind(all);
-        }));
+    requests_.push_back(resolver_.Resolve(std::move(request), options_.asker,
+                                          [this, i](absl::StatusOr<std::vector<SocketAddress>> addresses) {
+                                            if (!addresses.ok()) {
+                                              Fail(addresses.status());
+                                              return;
+                                            }
+                                            resolved_[i] = *std::move(addresses);
+                                            if (--unresolved_count_ > 0) return;
+                                            std::vector<SocketAddress> all;
+                                            for (const auto& of_one_host : resolved_)
+                                              all.insert(all.end(), of_one_host.begin(), of_one_host.end());
+                                            Bind(all);
+                                          }));
   }
 }
 

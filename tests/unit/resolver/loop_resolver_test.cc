@@ -27,7 +27,7 @@ class LoopResolverTest : public LoopFixture {
     LoopFixture::TearDown();
   }
   LoopResolver::RequestId Resolve(const std::string& host) {
-    return resolver_->Resolve({.address = {.host = host, .port = 80}},
+    return resolver_->Resolve({.address = {.host = host, .port = 80}}, "asker",
                               [this](absl::StatusOr<std::vector<SocketAddress>> addresses) {
                                 ++answer_count_;
                                 addresses_ = std::move(addresses);
@@ -61,7 +61,11 @@ TEST_F(LoopResolverTest, AnswersFromAnotherThread) {
 TEST_F(LoopResolverTest, CancelledRequestIsNotAnswered) {
   fake_.Hold();
   const auto id = Resolve("host");
+  ASSERT_EQ(fake_.askers().size(), 1u);
+  EXPECT_EQ(fake_.askers()[0].name, "asker");
+  EXPECT_FALSE(fake_.askers()[0].called_off.stop_requested());
   resolver_->Cancel(id);
+  EXPECT_TRUE(fake_.askers()[0].called_off.stop_requested()) << "it gives its place up";
   resolver_->Cancel(id);
   resolver_->Cancel(0);
   fake_.AnswerAll();
@@ -80,6 +84,7 @@ TEST_F(LoopResolverTest, AnswerAfterItsEndGoesNowhere) {
   fake_.Hold();
   Resolve("host");
   resolver_.reset();
+  EXPECT_TRUE(fake_.askers()[0].called_off.stop_requested());
   fake_.AnswerAll();
   Turn(3);
   EXPECT_EQ(answer_count_, 0);
