@@ -49,6 +49,7 @@ void CreateDatagramEndpoint(const CommandContext& context) {
   };
   CreateDatagramEndpointOptions options = FromProto(request, context.session.limits().default_create_timeout);
   options.gate = *std::move(gate);
+  options.asker = context.session.caller().principal;
   const OperationId operation = context.session.loop().CreateDatagramEndpoint(
       std::move(factory), std::move(options),
       [session = context.session.shared_from_this(), call = context.call](absl::StatusOr<DatagramEndpoint> endpoint) {

@@ -118,6 +118,7 @@ void CreateConnection(const CommandContext& context) {
         auto options = FromProto(request, DefaultTimeout(context));
         options.tls = TlsOf(request, context.session.id());
         options.gate = std::move(gate);
+        options.asker = context.session.caller().principal;
         return context.session.loop().CreateConnection(std::move(factory), std::move(options), std::move(done));
       },
       [](v1::Reply& reply) { return reply.mutable_create_connection(); });
@@ -219,6 +220,7 @@ void CreateServer(const CommandContext& context) {
         auto options = FromProto(request, DefaultTimeout(context));
         options.tls = TlsOf(request, context.session.id());
         options.gate = std::move(gate);
+        options.asker = context.session.caller().principal;
         return context.session.loop().CreateServer(std::move(factory), std::move(options), std::move(done));
       },
       [](v1::Reply& reply) { return reply.mutable_create_server(); });

@@ -47,7 +47,7 @@ void Socketpair(const CommandContext& context) {
 
 void Getaddrinfo(const CommandContext& context) {
   const OperationId operation =
-      context.session.loop().Getaddrinfo(FromProto(context.command.getaddrinfo()),
+      context.session.loop().Getaddrinfo(FromProto(context.command.getaddrinfo()), context.session.caller().principal,
                                          [call = context.call](const absl::StatusOr<std::vector<AddressInfo>>& infos) {
                                            if (!infos.ok()) return call->Fail(infos.status());
                                            v1::Reply reply;
@@ -63,14 +63,15 @@ void Getnameinfo(const CommandContext& context) {
   const v1::GetnameinfoRequest& request = context.command.getnameinfo();
   const absl::StatusOr<SocketAddress> address = FromProto(request.address());
   if (!address.ok()) return context.call->Fail(address.status());
-  const OperationId operation = context.session.loop().Getnameinfo(
-      *address, request.flags(), [call = context.call](const absl::StatusOr<NameInfo>& info) {
-        if (!info.ok()) return call->Fail(info.status());
-        v1::Reply reply;
-        reply.mutable_getnameinfo()->set_host(info->host);
-        reply.mutable_getnameinfo()->set_service(info->service);
-        call->Answer(std::move(reply));
-      });
+  const OperationId operation =
+      context.session.loop().Getnameinfo(*address, request.flags(), context.session.caller().principal,
+                                         [call = context.call](const absl::StatusOr<NameInfo>& info) {
+                                           if (!info.ok()) return call->Fail(info.status());
+                                           v1::Reply reply;
+                                           reply.mutable_getnameinfo()->set_host(info->host);
+                                           reply.mutable_getnameinfo()->set_service(info->service);
+                                           call->Answer(std::move(reply));
+                                         });
   CancelWith(context, operation);
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/fake_resolver.h"
 #include "tests/unit/session/session_fixture.h"
 
 namespace transportd {
@@ -234,6 +235,39 @@ TEST_F(SessionTest, BadInputNamesTheField) {
   command.mutable_create_server()->clear_port();
   command.mutable_create_server()->set_backlog(0);
   EXPECT_EQ(Ask(command, 5)->error().field(), "backlog");
+}
+
+class SessionNamesTest : public SessionTest {
+ protected:
+  void SetUp() override {
+    SessionTest::SetUp();
+    loop_ = *EpollEventLoop::Create({.resolver = &resolver_});
+  }
+  FakeResolver resolver_;
+};
+
+TEST_F(SessionNamesTest, EveryNameIsAskedForByThePrincipal) {
+  StartOpen();
+  v1::Command command;
+  command.mutable_create_connection()->mutable_remote()->set_host("name");
+  command.mutable_create_connection()->mutable_remote()->set_port(80);
+  command.mutable_create_connection()->mutable_local()->set_host("name");
+  EXPECT_EQ(Ask(command, 1)->error().reason(), "EAI_NONAME");
+  EXPECT_EQ(resolver_.askers().size(), 2u);
+  command.mutable_create_server()->add_hosts("name");
+  command.mutable_create_server()->set_port(0);
+  EXPECT_EQ(Ask(command, 2)->error().reason(), "EAI_NONAME");
+  *command.mutable_create_datagram_endpoint()->mutable_remote() = v1::HostPort();
+  command.mutable_create_datagram_endpoint()->mutable_remote()->set_host("name");
+  command.mutable_create_datagram_endpoint()->mutable_remote()->set_port(80);
+  EXPECT_EQ(Ask(command, 3)->error().reason(), "EAI_NONAME");
+  command.mutable_getaddrinfo()->set_host("name");
+  EXPECT_EQ(Ask(command, 4)->error().reason(), "EAI_NONAME");
+  command.mutable_getnameinfo()->mutable_address()->set_family(v1::ADDRESS_FAMILY_INET);
+  command.mutable_getnameinfo()->mutable_address()->set_host("192.0.2.1");
+  EXPECT_TRUE(Ask(command, 5)->has_getnameinfo());
+  EXPECT_EQ(resolver_.askers().size(), 6u);
+  EXPECT_THAT(resolver_.askers(), testing::Each(testing::Field(&Asker::name, "dev")));
 }
 
 TEST_F(SessionTest, RefusedConnectTellsErrnoAndAddress) {
