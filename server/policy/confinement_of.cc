@@ -1,9 +1,13 @@
 #include "server/policy/confinement_of.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "google/protobuf/duration.pb.h"
+#include "server/policy/names.h"
 
 namespace transportd {
 namespace {
@@ -36,6 +40,21 @@ Confinement ConfinementOf(const v1::RunGrant& grant) {
   confinement.limits.open_file_count = IfSet(limits.open_files()).value_or(kDefaultOpenFiles);
   confinement.limits.file_bytes = IfSet(limits.file_bytes());
   return confinement;
+}
+
+bool IsWithin(const Confinement& running, const Confinement& now) {
+  const auto has = [](const std::vector<std::string>& folders, const std::string& path) {
+    return std::any_of(folders.begin(), folders.end(),
+                       [&](const std::string& folder) { return IsInFolder(folder, path); });
+  };
+  // What may be written may be read.
+  return (running.network == Confinement::Network::kNone || now.network == Confinement::Network::kHost) &&
+         (running.level == Confinement::Level::kRequired || now.level == Confinement::Level::kBestEffort) &&
+         std::all_of(
+             running.read_paths.begin(), running.read_paths.end(),
+             [&](const std::string& path) { return has(now.read_paths, path) || has(now.write_paths, path); }) &&
+         std::all_of(running.write_paths.begin(), running.write_paths.end(),
+                     [&](const std::string& path) { return has(now.write_paths, path); });
 }
 
 }  // namespace transportd

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,6 +65,7 @@ struct Granted {
   std::string path = {};
   PathUse use = PathUse::kNone;
   std::string folder = {};
+  std::optional<Confinement> confinement = {};  // Of a program.
 };
 
 // What a session's operations share with it.
@@ -176,8 +178,9 @@ class PolicyGate final : public OperationGate {
     Decision decision;
     std::shared_ptr<const Policy> policy;
     if (absl::Status status = Ask(action, {}, &decision, &policy); !status.ok()) return status;
-    Keep({.kind = action.kind, .path = std::string(program), .folder = std::string(cwd)});
-    return ConfinementOf(*decision.run);
+    Confinement confinement = ConfinementOf(*decision.run);
+    Keep({.kind = action.kind, .path = std::string(program), .folder = std::string(cwd), .confinement = confinement});
+    return confinement;
   }
 
   // OperationGate
@@ -214,7 +217,9 @@ class PolicyGate final : public OperationGate {
         action.args = args;
         action.env_names = env_names;
       }
-      return policy->Decide(principal, action).allowed;
+      const Decision decision = policy->Decide(principal, action);
+      if (!decision.allowed || !granted.confinement) return decision.allowed;
+      return IsWithin(*granted.confinement, ConfinementOf(*decision.run));
     });
   }
 

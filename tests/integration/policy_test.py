@@ -480,6 +480,28 @@ class ReloadTest(PolicyTestCase):
         self.assertEqual(peer.recv(1), b"")
         caller.close()
 
+    def test_a_program_that_may_do_less_now_ends(self) -> None:
+        def grant(name: str, more: str) -> str:
+            path = f"/usr/bin/{name}"
+            return f'run {{ name: "{name}" program: "{path}" confinement: BEST_EFFORT {more} }}'
+
+        host, out = "network: HOST ", 'write: "{folder}/"'
+        self.start(role(grant("cat", out) + grant("head", host) + grant("tail", host) + grant("tee", host + out)))
+        caller = self.callers()["token"].open()
+        # Those that stay first: they are looked at before the others.
+        for name in ("cat", "head", "tail", "tee"):
+            caller.run(f"/usr/bin/{name}")
+        wider, limited = host + out, host + " limits { wall_time { seconds: 3600 } }"
+        self.write_policy(role(grant("cat", wider) + grant("head", limited) + grant("tail", "") + grant("tee", host)))
+
+        def revoked() -> list[str]:
+            records = (record for record in self.audit() if record["event"] == "transport.revoke")
+            return sorted(record["resource"]["requested"] for record in records)
+
+        eventually(lambda: len(revoked()) >= 2, "they end")
+        self.assertEqual(revoked(), ["/usr/bin/tail", "/usr/bin/tee"])
+        caller.close()
+
     def test_a_bad_file_changes_nothing(self) -> None:
         service = self.start(role(GRANTS))
         caller = self.callers()["token"].open()
