@@ -72,7 +72,8 @@ void AddFlags(Raw& raw, FlagTable& flags) {
   flags.List(
       "listen", "ADDR", raw.listen,
       "Where to take calls; may be given several times: ADDRESS:PORT, [ADDRESS]:PORT (port 0: the kernel picks), "
-      "unix:PATH, unix-abstract:NAME. Behind a comma: plaintext (TCP on loopback), principal=NAME (who comes through "
+      "unix:PATH, unix-abstract:NAME. [::] takes no IPv4: give 0.0.0.0:PORT, too. Behind a comma: plaintext (TCP on "
+      "loopback), principal=NAME (who comes through "
       "this Unix socket), mode=OCTAL (its file's), uid=NUMBER (whose processes may connect).");
   flags.Text("address-file", "PATH", options.address_file,
              "Written when calls are answered: the addresses to dial, one a line. Removed at the end.");
@@ -82,7 +83,8 @@ void AddFlags(Raw& raw, FlagTable& flags) {
       "policy", "FILE", options.policy,
       "Who may do what (policy.proto; transportctl policy check FILE). Read again when it changes, or at SIGHUP.");
   flags.Choice("policy-reload", {"revoke", "keep"}, raw.policy_reload,
-               "What becomes of open transports that a new policy does not allow.");
+               "What becomes of open transports that a new policy does not allow. How they were set up, TLS and socket "
+               "options, is not looked at again.");
   flags.Text("shadow-policy", "FILE", options.shadow_policy,
              "Another policy, which decides nothing: what it would have decided otherwise is recorded.");
   flags.Text("identities", "FILE", options.identities,
@@ -95,7 +97,7 @@ void AddFlags(Raw& raw, FlagTable& flags) {
   flags.List("self-address", "ADDRESS:PORT", options.self_addresses,
              "What policies call SELF besides the service's own listeners, Kubernetes' API server and kubelet.");
   flags.Text("audit-log", "WHERE", options.audit_log,
-             "Where each decision is recorded, as JSON Lines: stdout, stderr, a path, fd:N, or off.");
+             "Where each decision is recorded, as JSON Lines: stdout, stderr, /PATH or ./PATH, fd:N, or off.");
   flags.Choice("audit-on-failure", {"refuse", "continue"}, raw.audit_on_failure,
                "What happens to new work while the audit log cannot be written.");
   flags.Time("authentication-timeout", options.authentication_timeout, seconds(1), hours(1),
@@ -220,7 +222,9 @@ const char* ListenProblem(const Options& options, const ListenAddress& address) 
   }
   const bool has_certificates = !address.plaintext && !options.tls_client_ca.empty();
   if (!has_certificates && options.identities.empty()) {
-    return "nobody could be identified there: give --tls-client-ca=FILE, or --identities=FILE with tokens";
+    return address.plaintext
+               ? "nobody could be identified there: give --identities=FILE with tokens (--tls-client-ca is for TLS)"
+               : "nobody could be identified there: give --tls-client-ca=FILE, or --identities=FILE with tokens";
   }
   return nullptr;
 }
