@@ -43,10 +43,29 @@ int Refuse(const absl::Status& status, ExitCode exit_code) {
   return exit_code;
 }
 
+// Grants of what is a link here are of no use here: the service asks with a program's real path, and follows no link to
+// a socket or a file. A service elsewhere may have other links, so that is no error.
+Lines LinkNotes(const v1::Policy& policy) {
+  Lines notes;
+  const auto look = [&](const v1::Role& role, const std::string& grant, const std::string& path) {
+    const std::string real = path.starts_with('/') ? RealPath(path) : path;
+    if (real != path) notes.push_back(StrCat(role.name(), "/", grant, ": ", path, " is a link here, to ", real));
+  };
+  for (const v1::Role& role : policy.role()) {
+    for (const v1::RunGrant& run : role.run()) look(role, run.name(), run.program());
+    for (const v1::PathGrant& grant : role.path()) {
+      for (const std::string& path : grant.paths()) look(role, grant.name(), path);
+    }
+  }
+  if (!notes.empty()) notes.emplace_back("such a grant is of no use where that is a link: write where it leads");
+  return notes;
+}
+
 int Check(const PolicyArguments& arguments) {
   const auto policy = LoadPolicy(arguments.file, {});
   if (!policy.ok()) return Refuse(policy.status(), kBadFile);
   const v1::Policy& message = (*policy)->message();
+  if (const Lines notes = LinkNotes(message); !notes.empty()) PrintLinesToStderr(notes);
   return WriteOut(StrCat(arguments.file, ": valid: ", message.role_size(),
                          message.role_size() == 1 ? " role, " : " roles, ", message.binding_size(),
                          message.binding_size() == 1 ? " binding, " : " bindings, ", message.deny_size(),
@@ -219,6 +238,13 @@ int ExplainQuestions(const Arguments& arguments) {
     rows.push_back({decision.allowed ? "allowed" : "denied", std::string(decision.rule),
                     has_class ? std::string(AddressClassName(decision.address_class)) : "", std::move(asked)});
     const bool is_first_step = question.kind == ActionKind::kResolve && questions->size() > 1;
+    if (question.kind == ActionKind::kPath && decision.allowed && question.path.starts_with('/')) {
+      const std::string real = RealPath(question.path);
+      if (real != question.path) {
+        PrintLinesToStderr({StrCat(question.path, " leads through a link here, to ", real),
+                            "the service follows none in a path: there the answer is ELOOP"});
+      }
+    }
     (is_first_step ? is_resolved : is_allowed) = decision.allowed || (!is_first_step && is_allowed);
   }
   const int written = WriteOut(FormatTable(rows));

@@ -132,6 +132,29 @@ TEST_F(PolicyCommands, ExplainTakesTheOtherQuestions) {
   }
 }
 
+TEST_F(PolicyCommands, GrantsOfALinkAreOfNoUse) {
+  const std::string program = folder().WriteFile("program", "");
+  const std::string link = folder().path() + "/link";
+  ASSERT_EQ(::symlink(program.c_str(), link.c_str()), 0);
+  const std::string begin = R"(version: "v1" binding { role: "r" principals: "me" } role { name: "r" )";
+  const auto grants = [&](const std::string& path) {
+    return begin + R"(run { name: "run" program: ")" + path + R"(" } path { name: "path" uses: LISTEN paths: ")" +
+           path + R"(" paths: "@name" } })";
+  };
+  const std::string bad = folder().WriteFile("bad.txtpb", grants(link));
+  const Outcome noted = RunWords({"policy", "check", bad});
+  EXPECT_EQ(noted.exit_status, kOk);
+  EXPECT_THAT(noted.error, HasSubstr("r/run: " + link + " is a link here, to " + program));
+  EXPECT_THAT(noted.error, HasSubstr("r/path: " + link + " is a link here, to " + program));
+  const Outcome allowed = RunWords({"policy", "explain", "--policy", bad, "--as", "me", "path", "listen", link});
+  EXPECT_THAT(allowed.out, HasSubstr("allowed"));
+  EXPECT_THAT(allowed.error, HasSubstr("ELOOP"));
+
+  const std::string good = folder().WriteFile("good.txtpb", grants(program));
+  EXPECT_EQ(RunWords({"policy", "check", good}).error, "");
+  EXPECT_EQ(RunWords({"policy", "explain", "--policy", good, "--as", "me", "path", "listen", program}).error, "");
+}
+
 TEST_F(PolicyCommands, CheckTellsEveryOffence) {
   const std::string good = folder().Path("p.txtpb");
   const Outcome valid = RunWords({"policy", "check", good});
