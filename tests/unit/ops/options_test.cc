@@ -34,7 +34,8 @@ TEST(Options, AListenerThroughWhichNobodyCouldComeIsRefused) {
   EXPECT_THAT(Error({"--policy=/p", "--tls-client-ca=/c"}), HasSubstr("needs --tls-certificate"));
   EXPECT_THAT(Error({"--policy=/p", "--tls-certificate=/c", "--tls-key=/k"}), HasSubstr("nobody could be identified"));
   EXPECT_THAT(Error({"--policy=/p", "--listen=unix:/x"}), HasSubstr("nobody could be identified"));
-  EXPECT_THAT(Error({"--policy=/p", "--listen=127.0.0.1:0,plaintext"}), HasSubstr("nobody could be identified"));
+  EXPECT_THAT(Error({"--policy=/p", "--listen=127.0.0.1:0,plaintext"}),
+              HasSubstr("identified there: give --identities=FILE"));
 }
 
 TEST(Options, EachWayToBeIdentifiedIsEnough) {
