@@ -447,6 +447,21 @@ class NameTest(CanaryTestCase):
                     self.assertEqual(reasons, {"ECONNREFUSED", "POLICY_DENIED"})
                     self.assert_only_global()
 
+    def test_slow_names_of_one_principal_delay_no_other(self) -> None:
+        session = self.open(GLOBAL_ONLY)
+        token = self.callers()["token"]
+        other = self.enterContext(StreamSession("", channel=token.channel, metadata=token.metadata))
+        self.names.silence("slow.test")
+        self.names.tell("fast.test", [GLOBAL[4]])
+        remote = types_pb2.HostPort(host="slow.test", port=80)
+        for _ in range(100):
+            session.start(event_loop_pb2.CreateConnectionRequest(remote=remote))
+        self.assert_arrived(session, self.connect(session, GLOBAL[4]), GLOBAL[4])  # All are asked for before.
+        eventually(lambda: any(name == "slow.test" for name, _ in self.names.queries()), "it is asked for")
+        for _ in range(10):
+            self.assert_arrived(other, self.connect(other, "fast.test"), GLOBAL[4])
+        self.names.tell("slow.test", [GLOBAL[4]])
+
     def test_the_name_server_is_not_asked_for_what_no_grant_names(self) -> None:
         """A question is a message, too."""
         session = self.open(

@@ -27,6 +27,7 @@ class NameServer:
         self._lock = threading.Lock()
         self._answers: dict[tuple[str, str], list[list[str]]] = {}
         self._aliases: dict[str, str] = {}
+        self._silent: set[str] = set()
         self._queries: list[tuple[str, int]] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((address, 53))
@@ -45,6 +46,7 @@ class NameServer:
     def tell(self, name: str, *answers: list[str]) -> None:
         """Each answer once, the last one from then on. Addresses of both families may be mixed: each goes to who asks."""
         with self._lock:
+            self._silent.discard(name)
             for kind, version in (("A", 4), ("AAAA", 6)):
                 self._answers[name, kind] = [
                     [address for address in answer if ipaddress.ip_address(address).version == version]
@@ -55,6 +57,11 @@ class NameServer:
         """A CNAME record; may lead to another one."""
         with self._lock:
             self._aliases[name] = target
+
+    def silence(self, name: str) -> None:
+        """Who asks for it waits for as long as he likes, until it is told."""
+        with self._lock:
+            self._silent.add(name)
 
     def queries(self) -> list[tuple[str, int]]:
         """All names that were asked for since this was called last, with the type of the record."""
@@ -70,10 +77,13 @@ class NameServer:
                 return
             if not query:
                 return  # Shut down.
+            answer = self._answer(query)
+            if answer is None:
+                continue
             with contextlib.suppress(OSError):
-                self._socket.sendto(self._answer(query), client)
+                self._socket.sendto(answer, client)
 
-    def _answer(self, query: bytes) -> bytes:
+    def _answer(self, query: bytes) -> bytes | None:
         labels, position = [], 12
         while query[position]:
             labels.append(query[position + 1 : position + 1 + query[position]].decode("latin1").lower())
@@ -83,6 +93,8 @@ class NameServer:
         name = ".".join(labels)
         with self._lock:
             self._queries.append((name, kind))
+            if name in self._silent:
+                return None
             records = self._records(name, kind)
         no_such_name = 3
         flags = 0x8580 | (no_such_name if records is None else 0)
