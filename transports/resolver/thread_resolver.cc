@@ -13,7 +13,7 @@ namespace {
 
 // Calls `done` with what `look_up` answers on one of the executor's threads.
 template <typename Result, typename LookUp>
-void OnThread(ThreadExecutor& executor, Asker asker, LookUp look_up,
+void OnThread(ThreadExecutor& executor, Asker&& asker, LookUp look_up,
               absl::AnyInvocable<void(absl::StatusOr<Result>)> done) {
   executor.SubmitFor(
       std::move(asker), [look_up = std::move(look_up), done = std::move(done)](absl::Status status) mutable {
