@@ -83,8 +83,7 @@ void AddFlags(Raw& raw, FlagTable& flags) {
       "policy", "FILE", options.policy,
       "Who may do what (policy.proto; transportctl policy check FILE). Read again when it changes, or at SIGHUP.");
   flags.Choice("policy-reload", {"revoke", "keep"}, raw.policy_reload,
-               "What becomes of open transports that a new policy does not allow. How they were set up, TLS and socket "
-               "options, is not looked at again.");
+               "What becomes of open transports, and calls under way, that a new policy does not allow.");
   flags.Text("shadow-policy", "FILE", options.shadow_policy,
              "Another policy, which decides nothing: what it would have decided otherwise is recorded.");
   flags.Text("identities", "FILE", options.identities,

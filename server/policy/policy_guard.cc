@@ -373,9 +373,9 @@ class PolicyGuard final : public SessionGuard {
     return std::make_shared<QuotaTable::Lease>(*std::move(lease));
   }
 
-  bool MayStay() const override {
+  bool StillAllows(const Action& action) const override {
     if (context_->services.keep) return true;
-    return context_->services.policies->current()->Decide(context_->caller.principal, Action()).allowed;
+    return context_->services.policies->current()->Decide(context_->caller.principal, action).allowed;
   }
 
   Bounds GetBounds() const override {

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/policy/ip_address.h"
@@ -30,6 +31,27 @@ const T* As(const Message& request) {
   return request.GetDescriptor() == T::descriptor() ? static_cast<const T*>(&request) : nullptr;
 }
 
+// Of one request.
+class SettingsCollector {
+ public:
+  void Option(std::string_view name) { settings_.push_back({ActionKind::kOption, std::string(name)}); }
+  void OptionIf(bool wanted, std::string_view name) {
+    if (wanted) Option(name);
+  }
+  void Tls(const v1::TlsOptions& tls, bool is_client) {
+    if (is_client && tls.verify_mode() == v1::TLS_VERIFY_MODE_NONE) TlsSetting("unverified");
+    if (is_client && tls.has_trust_roots_pem()) TlsSetting("own_trust");
+    if (!tls.identity().empty()) TlsSetting(StrCat("identity:", tls.identity()));
+  }
+
+  std::vector<Setting> Take() { return std::move(settings_); }
+
+ private:
+  void TlsSetting(std::string name) { settings_.push_back({ActionKind::kTls, std::move(name)}); }
+
+  std::vector<Setting> settings_;
+};
+
 constexpr std::string_view kShell = "/bin/sh";  // What subprocess_shell runs, and argv[0].
 
 std::string_view LastComponent(std::string_view path) { return path.substr(path.rfind('/') + 1); }
@@ -45,19 +67,8 @@ class Check {
     action.host = NameIn(host);
     if (!action.host.empty()) Ask(action);
   }
-  void Option(std::string_view name) {
-    Action action;
-    action.kind = ActionKind::kOption;
-    action.name = name;
-    Ask(action);
-  }
-  void OptionIf(bool wanted, std::string_view name) {
-    if (wanted) Option(name);
-  }
-  void Tls(const v1::TlsOptions& tls, bool is_client) {
-    if (is_client && tls.verify_mode() == v1::TLS_VERIFY_MODE_NONE) TlsSetting("unverified");
-    if (is_client && tls.has_trust_roots_pem()) TlsSetting("own_trust");
-    if (!tls.identity().empty()) TlsSetting(StrCat("identity:", tls.identity()));
+  void Settings(const Message& request) {
+    for (const Setting& setting : SettingsIn(request)) Ask(ActionOf(setting));
   }
   void Exec(const v1::SubprocessExecRequest& exec) {
     const v1::SubprocessOptions& options = exec.options();
@@ -94,12 +105,6 @@ class Check {
     action.args = args;
     action.env_names = env_names;
     action.folder = options.cwd();
-    Ask(action);
-  }
-  void TlsSetting(std::string_view name) {
-    Action action;
-    action.kind = ActionKind::kTls;
-    action.name = name;
     Ask(action);
   }
   void Ask(const Action& action) {
@@ -149,33 +154,50 @@ std::string_view NameIn(std::string_view host) {
   return host;
 }
 
+std::vector<Setting> SettingsIn(const Message& request) {
+  SettingsCollector settings;
+  if (const auto* connection = As<v1::CreateConnectionRequest>(request)) {
+    if (connection->has_tls()) settings.Tls(connection->tls(), /*is_client=*/true);
+  } else if (const auto* server = As<v1::CreateServerRequest>(request)) {
+    settings.OptionIf(server->reuse_port(), "SO_REUSEPORT");
+    if (server->has_tls()) settings.Tls(server->tls(), /*is_client=*/false);
+  } else if (const auto* endpoint = As<v1::CreateDatagramEndpointRequest>(request)) {
+    settings.OptionIf(endpoint->reuse_port(), "SO_REUSEPORT");
+    settings.OptionIf(endpoint->allow_broadcast(), "SO_BROADCAST");
+  } else if (const auto* unix_connection = As<v1::CreateUnixConnectionRequest>(request)) {
+    if (unix_connection->has_tls()) settings.Tls(unix_connection->tls(), /*is_client=*/true);
+  } else if (const auto* unix_server = As<v1::CreateUnixServerRequest>(request)) {
+    if (unix_server->has_tls()) settings.Tls(unix_server->tls(), /*is_client=*/false);
+  } else if (const auto* accepted = As<v1::ConnectAcceptedSocketRequest>(request)) {
+    if (accepted->has_tls()) settings.Tls(accepted->tls(), accepted->client_side());
+  } else if (const auto* start_tls = As<v1::StartTlsRequest>(request)) {
+    settings.Tls(start_tls->tls(), !start_tls->server_side());
+  } else if (const auto* setsockopt = As<v1::SetsockoptRequest>(request)) {
+    settings.Option(OptionName(setsockopt->option()));
+  } else if (As<v1::JoinGroupRequest>(request) != nullptr) {
+    settings.Option(kMembershipOption);
+  }
+  return settings.Take();
+}
+
+Action ActionOf(const Setting& setting) {
+  Action action;
+  action.kind = setting.kind;
+  action.name = setting.name;
+  return action;
+}
+
 absl::Status CheckRequest(SessionGuard& guard, std::string_view method, const Message& request) {
   Check check(guard, method);
+  check.Settings(request);
   if (const auto* connection = As<v1::CreateConnectionRequest>(request)) {
     check.Name(connection->remote().host());
     check.Name(connection->local().host());
-    if (connection->has_tls()) check.Tls(connection->tls(), /*is_client=*/true);
   } else if (const auto* server = As<v1::CreateServerRequest>(request)) {
     for (const std::string& host : server->hosts()) check.Name(host);
-    check.OptionIf(server->reuse_port(), "SO_REUSEPORT");
-    if (server->has_tls()) check.Tls(server->tls(), /*is_client=*/false);
   } else if (const auto* endpoint = As<v1::CreateDatagramEndpointRequest>(request)) {
     check.Name(endpoint->local().host());
     check.Name(endpoint->remote().host());
-    check.OptionIf(endpoint->reuse_port(), "SO_REUSEPORT");
-    check.OptionIf(endpoint->allow_broadcast(), "SO_BROADCAST");
-  } else if (const auto* unix_connection = As<v1::CreateUnixConnectionRequest>(request)) {
-    if (unix_connection->has_tls()) check.Tls(unix_connection->tls(), /*is_client=*/true);
-  } else if (const auto* unix_server = As<v1::CreateUnixServerRequest>(request)) {
-    if (unix_server->has_tls()) check.Tls(unix_server->tls(), /*is_client=*/false);
-  } else if (const auto* accepted = As<v1::ConnectAcceptedSocketRequest>(request)) {
-    if (accepted->has_tls()) check.Tls(accepted->tls(), accepted->client_side());
-  } else if (const auto* start_tls = As<v1::StartTlsRequest>(request)) {
-    check.Tls(start_tls->tls(), !start_tls->server_side());
-  } else if (const auto* setsockopt = As<v1::SetsockoptRequest>(request)) {
-    check.Option(OptionName(setsockopt->option()));
-  } else if (As<v1::JoinGroupRequest>(request) != nullptr) {
-    check.Option("IP_ADD_MEMBERSHIP");
   } else if (const auto* getaddrinfo = As<v1::GetaddrinfoRequest>(request)) {
     check.Name(getaddrinfo->host());
   } else if (const auto* getnameinfo = As<v1::GetnameinfoRequest>(request)) {

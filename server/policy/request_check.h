@@ -2,7 +2,10 @@
 #ifndef TRANSPORTD_SERVER_POLICY_REQUEST_CHECK_H_
 #define TRANSPORTD_SERVER_POLICY_REQUEST_CHECK_H_
 
+#include <compare>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "google/protobuf/message.h"
@@ -10,7 +13,23 @@
 
 namespace transportd {
 
-// Asks `guard` about each socket option, setting of TLS and name to be resolved in the request of a command; OK for
+// How a transport is set up: a socket option, or a setting of TLS. Threading: a value.
+struct Setting {
+  ActionKind kind = ActionKind::kOption;  // Or kTls.
+  std::string name;                       // As Action::name.
+
+  auto operator<=>(const Setting&) const = default;
+};
+
+// What join_group asks for.
+inline constexpr std::string_view kMembershipOption = "IP_ADD_MEMBERSHIP";
+
+// Those that the request of a command asks for, as often as it does; none for most.
+std::vector<Setting> SettingsIn(const google::protobuf::Message& request);
+// Points to `setting`.
+Action ActionOf(const Setting& setting);
+
+// Asks `guard` about each of its settings, and each name to be resolved, in the request of a command; OK for
 // requests that have none. Also, as NeverToRun, about a subprocess of another user, or one whose argv[0] (/bin/sh with
 // a shell) is another than its executable or begins with `-`: no grant is for that.
 absl::Status CheckRequest(SessionGuard& guard, std::string_view method, const google::protobuf::Message& request);

@@ -78,8 +78,9 @@ class SessionGuard {
   virtual absl::StatusOr<std::shared_ptr<OperationGate>> Begin(GuardedOperation operation) = 0;
   // A place for one more transport, given back when the last hold of it is gone.
   virtual absl::StatusOr<std::shared_ptr<void>> TakeTransport() = 0;
-  // Whether the session may be there at all, by the policy of now. True where a policy ends nothing.
-  virtual bool MayStay() const = 0;
+  // By the policy of now: may what was granted stay? kSession: the session itself; kOption, kTls: how one of its
+  // transports is set up. True where a policy ends nothing. Nothing is recorded.
+  virtual bool StillAllows(const Action& action) const = 0;
   virtual Bounds GetBounds() const = 0;
   // The session holds so much in buffers now.
   virtual void SetBufferedBytes(uint64_t bytes) = 0;

@@ -3,10 +3,12 @@
 #define TRANSPORTD_SERVER_SESSION_CALL_H_
 
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "server/policy/session_guard.h"
 #include "server/session/convert.h"
 #include "server/session/error_field.h"
 #include "transportd/v1/event_loop.pb.h"
@@ -25,6 +27,10 @@ class Call final {
   bool answered() const { return answer_ == nullptr; }
   // What was asked, for errors to name its fields; null: nothing that has fields.
   void set_request_type(const google::protobuf::Descriptor* type) { request_type_ = type; }
+
+  // Of the operation that it has begun, which the policy may end; null: of none, or nobody is asked.
+  const std::shared_ptr<OperationGate>& gate() const { return gate_; }
+  void SetGate(std::shared_ptr<OperationGate> gate) { gate_ = std::move(gate); }
 
   // Only the first answer counts: a cancelled operation may still say that it was cancelled.
   void Answer(v1::Reply reply) {
@@ -57,11 +63,21 @@ class Call final {
     }
   }
 
+  // Stops it: the policy does not allow it any more. Nothing when it is answered.
+  void Revoke() {
+    if (answered()) return;
+    if (gate_ != nullptr) gate_->Closed({.cause = "POLICY_REVOKED"});
+    auto cancel = std::exchange(cancel_, nullptr);
+    Fail(MakeError(absl::StatusCode::kPermissionDenied, "POLICY_DENIED", "the policy does not allow this any more"));
+    if (cancel != nullptr) cancel();
+  }
+
  private:
   const uint64_t number_;
   const uint32_t request_id_;
   absl::AnyInvocable<void(Call&, v1::Reply)> answer_;
   absl::AnyInvocable<void()> cancel_;
+  std::shared_ptr<OperationGate> gate_;
   const google::protobuf::Descriptor* request_type_ = nullptr;
 };
 

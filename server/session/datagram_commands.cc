@@ -31,18 +31,21 @@ void CreateDatagramEndpoint(const CommandContext& context) {
   if (!place.ok()) return context.call->Fail(place.status());
   const bool is_unix = request.has_local_path() || request.has_remote_path();
   absl::StatusOr<std::shared_ptr<OperationGate>> gate = context.session.BeginOperation(
+      *context.call,
       {.kind = GuardedOperation::Kind::kDatagram,
        .method = CommandMethod(context.command.command_case()),
        .protocol = is_unix ? ActionProtocol::kNone : ActionProtocol::kUdp,
        .requested = is_unix ? request.remote_path() : StrCat(request.remote().host(), ":", request.remote().port()),
        .host = std::string(NameIn(request.remote().host()))});
   if (!gate.ok()) return context.call->Fail(gate.status());
-  DatagramProtocolFactory factory = [weak_session = context.session.weak_from_this(),
-                                     request_id = context.call->request_id(), place = *std::move(place),
-                                     gate = *gate]() -> std::shared_ptr<DatagramProtocol> {
+  DatagramProtocolFactory factory =
+      [weak_session = context.session.weak_from_this(), request_id = context.call->request_id(),
+       place = *std::move(place), gate = *gate,
+       settings = context.session.GrantedSettings(request)]() -> std::shared_ptr<DatagramProtocol> {
     if (std::shared_ptr<Session> session = weak_session.lock()) {
       auto handle = std::make_shared<DatagramHandle>(std::move(session), request_id, place);
       handle->SetGate(gate);
+      handle->AddSettings(settings);
       return handle;
     }
     return std::make_shared<RefusingDatagramProtocol>();
@@ -97,16 +100,19 @@ void SendToAndDrain(const CommandContext& context) {
   endpoint->AnswerWhenDrained(context.call, std::move(reply));
 }
 
-template <typename Request>
+// `changed(session)` once it has.
+template <typename Request, typename Changed>
 void ChangeGroup(const CommandContext& context, const Request& request,
                  void (DatagramTransport::*method)(const MulticastGroup&, absl::AnyInvocable<void(absl::Status)>),
-                 v1::Reply reply) {
+                 v1::Reply reply, Changed changed) {
   const absl::StatusOr<DatagramHandle*> found = context.session.Find<DatagramHandle>(request.transport_id());
   if (!found.ok()) return context.call->Fail(found.status());
   if (*found == nullptr) return context.call->Fail(TransportLost());
   ((*found)->transport().*method)({.address = request.address(), .interface_index = request.interface_index()},
-                                  [call = context.call, reply = std::move(reply)](const absl::Status& status) mutable {
+                                  [session = context.session.shared_from_this(), call = context.call, changed,
+                                   reply = std::move(reply)](const absl::Status& status) mutable {
                                     if (!status.ok()) return call->Fail(status);
+                                    changed(*session);
                                     call->Answer(std::move(reply));
                                   });
 }
@@ -114,13 +120,21 @@ void ChangeGroup(const CommandContext& context, const Request& request,
 void JoinGroup(const CommandContext& context) {
   v1::Reply reply;
   reply.mutable_join_group();
-  ChangeGroup(context, context.command.join_group(), &DatagramTransport::JoinGroup, std::move(reply));
+  const v1::JoinGroupRequest& request = context.command.join_group();
+  ChangeGroup(context, request, &DatagramTransport::JoinGroup, std::move(reply),
+              [id = request.transport_id(), settings = context.session.GrantedSettings(request)](Session& session) {
+                session.AddSettings(id, settings);
+              });
 }
 
 void LeaveGroup(const CommandContext& context) {
   v1::Reply reply;
   reply.mutable_leave_group();
-  ChangeGroup(context, context.command.leave_group(), &DatagramTransport::LeaveGroup, std::move(reply));
+  const v1::LeaveGroupRequest& request = context.command.leave_group();
+  ChangeGroup(context, request, &DatagramTransport::LeaveGroup, std::move(reply),
+              [id = request.transport_id()](Session& session) {
+                session.RemoveSetting(id, {ActionKind::kOption, std::string(kMembershipOption)});
+              });
 }
 
 constexpr CommandRow kDatagramRows[] = {

@@ -4,13 +4,16 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/policy/request_check.h"
 #include "server/policy/session_guard.h"
 #include "transportd/v1/admin.pb.h"
 #include "transportd/v1/transport.pb.h"
@@ -44,7 +47,18 @@ class Handle {
   // Whom the policy is asked through; null: nobody is asked. That of an accepted connection is its server's.
   const std::shared_ptr<OperationGate>& gate() const { return gate_; }
   void SetGate(std::shared_ptr<OperationGate> gate) { gate_ = std::move(gate); }
-  // By the policy of now.
+  // How it is set up, as far as that was granted, and by how many commands: a policy may take it back. An accepted
+  // connection has its server's, too.
+  const std::map<Setting, uint64_t>& settings() const { return settings_; }
+  void AddSettings(const std::vector<Setting>& settings) {
+    for (const Setting& setting : settings) ++settings_[setting];
+  }
+  void CopySettings(const Handle& other) { settings_ = other.settings_; }
+  void RemoveSetting(const Setting& setting) {
+    const auto found = settings_.find(setting);
+    if (found != settings_.end() && --found->second == 0) settings_.erase(found);
+  }
+  // By the policy of now, its settings apart.
   virtual bool IsStillAllowed() const { return gate_ == nullptr || gate_->StillAllows(nullptr, nullptr, false); }
   // Of a process that has exited.
   virtual std::optional<int> Returncode() const { return std::nullopt; }
@@ -88,6 +102,7 @@ class Handle {
   uint32_t id_ = 0;
   std::shared_ptr<void> place_;
   std::shared_ptr<OperationGate> gate_;
+  std::map<Setting, uint64_t> settings_;
   bool revoked_ = false;
   const std::chrono::system_clock::time_point open_time_;
 };

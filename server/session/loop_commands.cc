@@ -47,12 +47,14 @@ void MakeConnection(const CommandContext& context, bool close_on_eof, GuardedOpe
   absl::StatusOr<std::shared_ptr<void>> place = context.session.TakePlace();
   if (!place.ok()) return context.call->Fail(place.status());
   operation.method = CommandMethod(context.command.command_case());
-  absl::StatusOr<std::shared_ptr<OperationGate>> gate = context.session.BeginOperation(std::move(operation));
+  absl::StatusOr<std::shared_ptr<OperationGate>> gate =
+      context.session.BeginOperation(*context.call, std::move(operation));
   if (!gate.ok()) return context.call->Fail(gate.status());
   const StreamHandle::Origin origin{.request_id = context.call->request_id(),
                                     .close_on_eof = close_on_eof,
                                     .place = *std::move(place),
-                                    .gate = *gate};
+                                    .gate = *gate,
+                                    .settings = context.session.GrantedSettings(*CommandRequest(context.command))};
   auto done = [session = context.session.shared_from_this(), call = context.call,
                response](absl::StatusOr<Connection> connection) {
     if (!connection.ok()) return call->Fail(connection.status());
@@ -75,7 +77,8 @@ void MakeServer(const CommandContext& context, bool close_on_eof, GuardedOperati
   if (!place.ok()) return context.call->Fail(place.status());
   operation.kind = GuardedOperation::Kind::kServer;
   operation.method = CommandMethod(context.command.command_case());
-  absl::StatusOr<std::shared_ptr<OperationGate>> gate = context.session.BeginOperation(std::move(operation));
+  absl::StatusOr<std::shared_ptr<OperationGate>> gate =
+      context.session.BeginOperation(*context.call, std::move(operation));
   if (!gate.ok()) return context.call->Fail(gate.status());
   // The id is known only with the answer, before which nothing is accepted.
   auto server_id = std::make_shared<uint32_t>(0);
@@ -83,9 +86,11 @@ void MakeServer(const CommandContext& context, bool close_on_eof, GuardedOperati
     return HandleFactory(weak_session, {.server_id = *server_id, .close_on_eof = close_on_eof})();
   };
   auto done = [session = context.session.shared_from_this(), call = context.call, server_id, response,
-               place = *std::move(place), gate = *gate](absl::StatusOr<std::shared_ptr<Server>> server) mutable {
+               place = *std::move(place), gate = *gate,
+               settings = context.session.GrantedSettings(*CommandRequest(context.command))](
+                  absl::StatusOr<std::shared_ptr<Server>> server) mutable {
     if (!server.ok()) return call->Fail(server.status());
-    const auto handle = std::make_shared<ServerHandle>(*session, *server, std::move(place), std::move(gate));
+    const auto handle = std::make_shared<ServerHandle>(*session, *server, std::move(place), std::move(gate), settings);
     if (!session->Adopt(handle)) {
       (*server)->Close();
       return call->Fail(MakeError(StatusCode::kCancelled, "CANCELLED", "the session has ended"));

@@ -9,10 +9,11 @@
 namespace transportd {
 
 ServerHandle::ServerHandle(Session& session, std::shared_ptr<Server> server, std::shared_ptr<void> place,
-                           std::shared_ptr<OperationGate> gate)
+                           std::shared_ptr<OperationGate> gate, const std::vector<Setting>& settings)
     : Handle(kKind), session_(session), server_(std::move(server)) {
   SetPlace(std::move(place));
   SetGate(std::move(gate));
+  AddSettings(settings);
   const std::vector<SocketAddress> sockets = server_->Sockets();
   if (!sockets.empty()) sockname_ = sockets.front();
 }
@@ -42,7 +43,8 @@ void ServerHandle::AnswerWhenClosed(std::shared_ptr<Call> call) {
 
 void ServerHandle::Leave() {
   if (id() == 0) return;
-  if (gate() != nullptr) gate()->Closed({.transport_id = id(), .duration = age()});
+  if (gate() != nullptr)
+    gate()->Closed({.transport_id = id(), .duration = age(), .cause = revoked() ? "POLICY_REVOKED" : ""});
   session_.Remove(*this);
   for (const auto& [number, call] : std::exchange(waiting_, {})) {
     v1::Reply reply;

@@ -148,9 +148,27 @@ void Session::RestartLease() {
   });
 }
 
-absl::StatusOr<std::shared_ptr<OperationGate>> Session::BeginOperation(GuardedOperation operation) {
+absl::StatusOr<std::shared_ptr<OperationGate>> Session::BeginOperation(Call& call, GuardedOperation operation) {
   if (options_.guard == nullptr) return nullptr;
-  return options_.guard->Begin(std::move(operation));
+  absl::StatusOr<std::shared_ptr<OperationGate>> gate = options_.guard->Begin(std::move(operation));
+  if (gate.ok()) call.SetGate(*gate);
+  return gate;
+}
+
+std::vector<Setting> Session::GrantedSettings(const google::protobuf::Message& request) const {
+  return options_.guard == nullptr ? std::vector<Setting>() : SettingsIn(request);
+}
+
+void Session::AddSettings(uint32_t id, const std::vector<Setting>& settings) {
+  const absl::StatusOr<Handle*> handle = FindHandle(id);
+  if (settings.empty() || !handle.ok() || *handle == nullptr) return;
+  (*handle)->AddSettings(settings);
+  RecheckSoon(**handle);
+}
+
+void Session::RemoveSetting(uint32_t id, const Setting& setting) {
+  const absl::StatusOr<Handle*> handle = FindHandle(id);
+  if (handle.ok() && *handle != nullptr) (*handle)->RemoveSetting(setting);
 }
 
 void Session::StartBounds() {
@@ -185,21 +203,45 @@ void Session::Expire(std::string_view what) {
 
 void Session::Recheck() {
   if (options_.guard == nullptr || state_ > State::kOpen) return;
-  if (!options_.guard->MayStay()) {
+  if (!options_.guard->StillAllows(Action())) {
     End(MakeError(StatusCode::kPermissionDenied, "POLICY_DENIED", "the policy does not allow this session any more"),
         EndCause::kPolicyRevoked);
     return;
   }
+  std::vector<CallPtr> denied_calls;
+  for (const auto& [number, call] : calls_) {
+    const OperationGate* const gate = call->gate().get();
+    if (gate != nullptr && !gate->StillAllows(nullptr, nullptr, /*accepted=*/false)) denied_calls.push_back(call);
+  }
+  for (const CallPtr& call : denied_calls) call->Revoke();
   std::vector<std::shared_ptr<Handle>> denied;
   for (const auto& [id, handle] : handles_) {
-    if (!handle->IsStillAllowed()) denied.push_back(handle);
+    if (!IsStillAllowed(*handle)) denied.push_back(handle);
   }
-  for (const std::shared_ptr<Handle>& handle : denied) {
-    handle->SetRevoked();
-    handle->End();
-  }
+  for (const std::shared_ptr<Handle>& handle : denied) Revoke(*handle);
   StartBounds();
   ScheduleFlush();
+}
+
+bool Session::IsStillAllowed(const Handle& handle) const {
+  if (options_.guard == nullptr) return true;
+  const auto is_allowed = [this](const auto& entry) { return options_.guard->StillAllows(ActionOf(entry.first)); };
+  return handle.IsStillAllowed() && std::all_of(handle.settings().begin(), handle.settings().end(), is_allowed);
+}
+
+void Session::RecheckSoon(const Handle& handle) {
+  if (IsStillAllowed(handle)) return;
+  loop_.CallSoon([weak_session = weak_from_this(), id = handle.id()] {
+    const std::shared_ptr<Session> session = weak_session.lock();
+    if (session == nullptr) return;
+    const auto found = session->handles_.find(id);
+    if (found != session->handles_.end()) session->Revoke(*std::shared_ptr<Handle>(found->second));
+  });
+}
+
+void Session::Revoke(Handle& handle) {
+  handle.SetRevoked();
+  handle.End();
 }
 
 void Session::AttachCallbacks(std::shared_ptr<FrameStream> stream) {
@@ -701,9 +743,13 @@ bool Session::Adopt(std::shared_ptr<Handle> handle) {
     }
     handle->SetPlace(*std::move(place));
   }
-  if (server != nullptr) handle->SetGate(server->gate());
+  if (server != nullptr) {
+    handle->SetGate(server->gate());
+    handle->CopySettings(*server);
+  }
   handle->set_id(++last_id_);
-  handles_.emplace(handle->id(), std::move(handle));
+  handles_.emplace(handle->id(), handle);
+  RecheckSoon(*handle);
   return true;
 }
 

@@ -97,8 +97,14 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void OnLost() override;
 
   // For commands.
-  // The gate of what a command is about to do; null: it is free. The quota's error.
-  absl::StatusOr<std::shared_ptr<OperationGate>> BeginOperation(GuardedOperation operation);
+  // The gate of what a command is about to do, which is the call's until it is answered; null: it is free. The quota's
+  // error.
+  absl::StatusOr<std::shared_ptr<OperationGate>> BeginOperation(Call& call, GuardedOperation operation);
+  // The settings that the request of a command was granted: they are to be its transport's. None where nobody asks.
+  std::vector<Setting> GrantedSettings(const google::protobuf::Message& request) const;
+  // The transport of this id, when it is still there, is set up so now.
+  void AddSettings(uint32_t id, const std::vector<Setting>& settings);
+  void RemoveSetting(uint32_t id, const Setting& setting);
   EpollEventLoop& loop() { return loop_; }
   const SessionLimits& limits() const { return options_.limits; }
   // A place for one more transport, given back when the last hold of it is gone; or why there is none.
@@ -166,6 +172,11 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void StartProgressTimer();
   // Those of age and idleness, as the quota has them now.
   void StartBounds();
+  // By the policy of now, its settings included.
+  bool IsStillAllowed(const Handle& handle) const;
+  // Ends it in another turn when it is not: the policy may be another than when its command was carried out.
+  void RecheckSoon(const Handle& handle);
+  void Revoke(Handle& handle);
   void CheckIdle();
   void Expire(std::string_view what);
   void AskForFrame();

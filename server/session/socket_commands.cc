@@ -84,9 +84,9 @@ void Sendfile(const CommandContext& context) {
         MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_LOST", "the connection is lost"));
   }
   absl::StatusOr<std::shared_ptr<OperationGate>> gate =
-      context.session.BeginOperation({.kind = GuardedOperation::Kind::kFile,
-                                      .method = CommandMethod(context.command.command_case()),
-                                      .requested = request.path()});
+      context.session.BeginOperation(*context.call, {.kind = GuardedOperation::Kind::kFile,
+                                                     .method = CommandMethod(context.command.command_case()),
+                                                     .requested = request.path()});
   if (!gate.ok()) return context.call->Fail(gate.status());
   SendfileOptions options = FromProto(request);
   options.gate = *std::move(gate);

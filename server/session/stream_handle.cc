@@ -27,6 +27,7 @@ StreamHandle::StreamHandle(std::shared_ptr<Session> session, Origin origin)
       read_bytes_(kSmallestReadBytes) {
   SetPlace(std::move(origin.place));
   SetGate(std::move(origin.gate));
+  AddSettings(origin.settings);
 }
 
 StreamHandle::~StreamHandle() = default;

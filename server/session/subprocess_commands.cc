@@ -178,12 +178,12 @@ void StartSubprocess(const CommandContext& context, const v1::SubprocessOptions&
   absl::StatusOr<std::vector<std::shared_ptr<void>>> places = TakePlaces(context.session, *options);
   if (!places.ok()) return context.call->Fail(places.status());
   absl::StatusOr<std::shared_ptr<OperationGate>> gate =
-      context.session.BeginOperation({.kind = GuardedOperation::Kind::kSubprocess,
-                                      .method = CommandMethod(context.command.command_case()),
-                                      .requested = std::move(requested),
-                                      .program_name = std::move(program_name),
-                                      .args = std::move(args),
-                                      .env_names = EnvironmentNames(*options)});
+      context.session.BeginOperation(*context.call, {.kind = GuardedOperation::Kind::kSubprocess,
+                                                     .method = CommandMethod(context.command.command_case()),
+                                                     .requested = std::move(requested),
+                                                     .program_name = std::move(program_name),
+                                                     .args = std::move(args),
+                                                     .env_names = EnvironmentNames(*options)});
   if (!gate.ok()) return context.call->Fail(gate.status());
   if (*gate != nullptr) SetConfinedEnvironment(*options);
   options->gate = *gate;

@@ -26,8 +26,10 @@ void StartTls(const CommandContext& context) {
       {.server_side = request.server_side(),
        .tls = FromProto(request.tls(), context.session.id()),
        .incoming = request.incoming()},
-      [transport, call = context.call](const absl::Status& status) {
+      [transport, session = context.session.shared_from_this(), call = context.call, id = request.transport_id(),
+       settings = context.session.GrantedSettings(request)](const absl::Status& status) {
         if (!status.ok()) return call->Fail(status);
+        session->AddSettings(id, settings);
         v1::Reply reply;
         ToProto(*transport->GetExtraInfo().tls, *reply.mutable_start_tls()->mutable_tls());
         call->Answer(std::move(reply));

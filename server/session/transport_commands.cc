@@ -131,12 +131,15 @@ void Setsockopt(const CommandContext& context) {
   const absl::StatusOr<Handle*> handle = context.session.FindHandle(request.transport_id());
   if (!handle.ok()) return context.call->Fail(handle.status());
   if (*handle == nullptr) return context.call->Fail(TransportLost());
-  (*handle)->Setsockopt(*option, request.value(), [call = context.call](absl::Status status) {
-    if (!status.ok()) return call->Fail(status);
-    v1::Reply reply;
-    reply.mutable_setsockopt();
-    call->Answer(std::move(reply));
-  });
+  (*handle)->Setsockopt(*option, request.value(),
+                        [session = context.session.shared_from_this(), call = context.call, id = request.transport_id(),
+                         settings = context.session.GrantedSettings(request)](const absl::Status& status) {
+                          if (!status.ok()) return call->Fail(status);
+                          session->AddSettings(id, settings);
+                          v1::Reply reply;
+                          reply.mutable_setsockopt();
+                          call->Answer(std::move(reply));
+                        });
 }
 
 constexpr CommandRow kTransportRows[] = {

@@ -9,7 +9,9 @@ import json
 import os
 import signal
 import socket
+import ssl
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -18,8 +20,8 @@ import harness
 from certificates import CertificatesTestCase
 from harness import TIMEOUT, Service, eventually
 from transportd.v1 import (
-    admin_pb2, admin_pb2_grpc, event_loop_pb2, event_loop_pb2_grpc, subprocess_pb2, transport_pb2, transport_pb2_grpc,
-    types_pb2, unix_pb2,
+    admin_pb2, admin_pb2_grpc, datagram_pb2, datagram_pb2_grpc, event_loop_pb2, event_loop_pb2_grpc, socket_pb2,
+    subprocess_pb2, tls_pb2, transport_pb2, transport_pb2_grpc, types_pb2, unix_pb2,
 )  # fmt: skip
 
 DENIED, UNAUTHENTICATED, NOT_FOUND = (
@@ -27,6 +29,7 @@ DENIED, UNAUTHENTICATED, NOT_FOUND = (
 )  # fmt: skip
 TOKEN = "transportd_of_the_test"
 ID = "spiffe://example.org/ns/lab/sa/test"
+GROUP, LOOPBACK_INDEX = "239.255.0.1", socket.if_nametoindex("lo")
 
 # What the matching role grants; `{…}` is filled in.
 GRANTS = """
@@ -60,6 +63,7 @@ class Caller:
         self.metadata = [("authorization", f"Bearer {token}")] if token else []
         self.loop = event_loop_pb2_grpc.EventLoopStub(channel)
         self.transport = transport_pb2_grpc.TransportStub(channel)
+        self.datagram = datagram_pb2_grpc.DatagramTransportStub(channel)
         self.admin = admin_pb2_grpc.AdminStub(channel)
         self.session_id = ""
 
@@ -74,15 +78,44 @@ class Caller:
     def close(self) -> None:
         self.call(self.loop.CloseSession, event_loop_pb2.CloseSessionRequest(session_id=self.session_id))
 
-    def connect(self, host: str, port: int) -> int:
+    def connect(self, host: str, port: int, **options) -> int:
         request = event_loop_pb2.CreateConnectionRequest(
-            session_id=self.session_id, remote=types_pb2.HostPort(host=host, port=port)
+            session_id=self.session_id, remote=types_pb2.HostPort(host=host, port=port), **options
         )
         return self.call(self.loop.CreateConnection, request).transport_id
 
     def listen(self, host: str, port: int = 0):
-        request = event_loop_pb2.CreateServerRequest(session_id=self.session_id, hosts=[host], port=port)
-        return self.call(self.loop.CreateServer, request).sockets[0]
+        return self.serve(host, port=port).sockets[0]
+
+    def serve(self, host: str, **options) -> event_loop_pb2.CreateServerResponse:
+        request = event_loop_pb2.CreateServerRequest(session_id=self.session_id, hosts=[host], **options)
+        return self.call(self.loop.CreateServer, request)
+
+    def endpoint(self, **options) -> int:
+        request = datagram_pb2.CreateDatagramEndpointRequest(
+            session_id=self.session_id, local=types_pb2.HostPort(host="127.0.0.1"), **options
+        )
+        return self.call(self.loop.CreateDatagramEndpoint, request).transport_id
+
+    def start_tls(self, transport_id: int, **options) -> None:
+        request = tls_pb2.StartTlsRequest(session_id=self.session_id, transport_id=transport_id, tls=options)
+        self.call(self.loop.StartTls, request)
+
+    def join(self, transport_id: int) -> None:
+        request = datagram_pb2.JoinGroupRequest(
+            session_id=self.session_id, transport_id=transport_id, address=GROUP, interface_index=LOOPBACK_INDEX
+        )
+        self.call(self.datagram.JoinGroup, request)
+
+    def leave(self, transport_id: int) -> None:
+        request = datagram_pb2.LeaveGroupRequest(
+            session_id=self.session_id, transport_id=transport_id, address=GROUP, interface_index=LOOPBACK_INDEX
+        )
+        self.call(self.datagram.LeaveGroup, request)
+
+    def sendfile(self, transport_id: int, path: str) -> None:
+        request = socket_pb2.SendfileRequest(session_id=self.session_id, transport_id=transport_id, path=path.encode())
+        self.call(self.loop.Sendfile, request)
 
     def listen_unix(self, path: str) -> None:
         request = unix_pb2.CreateUnixServerRequest(session_id=self.session_id, path=path.encode())
@@ -453,6 +486,31 @@ class AddressTest(PolicyTestCase):
 
 
 class ReloadTest(PolicyTestCase):
+    def revoked(self, count: int) -> list[dict]:
+        """The records, in order, of what is revoked; waits for `count` of them."""
+
+        def found() -> list[dict]:
+            return [record for record in self.audit() if record["event"] == "transport.revoke"]
+
+        eventually(lambda: len(found()) >= count, f"{count} end")
+        return found()
+
+    def accept_tls(self) -> ssl.SSLSocket:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.certificates / "server.pem", self.certificates / "server.key")
+        tcp = self.enterContext(self.listener.accept()[0])
+        tcp.settimeout(TIMEOUT)
+        return self.enterContext(context.wrap_socket(tcp, server_side=True))
+
+    def with_a_tls_peer(self, start) -> object:
+        """What `start()` returns, while a server waits for its handshake."""
+        peer = threading.Thread(target=self.accept_tls)
+        peer.start()
+        try:
+            return start()
+        finally:
+            peer.join()
+
     def test_what_is_no_longer_allowed_ends(self) -> None:
         self.start(role(GRANTS))
         caller = self.callers()["token"].open()
@@ -478,6 +536,118 @@ class ReloadTest(PolicyTestCase):
         peer.settimeout(TIMEOUT)
         self.write_policy(role(OTHER_GRANTS))
         self.assertEqual(peer.recv(1), b"")
+        caller.close()
+
+    def test_how_a_transport_is_set_up_is_asked_again(self) -> None:
+        settings = {
+            "unverified": "unverified_tls: true",
+            "own_trust": "own_trust: true",
+            "identity:server": 'tls_identities: "server"',
+            **{
+                name: f'options: "{name}"'
+                for name in ("SO_KEEPALIVE", "SO_REUSEPORT", "SO_BROADCAST", "IP_ADD_MEMBERSHIP")
+            },
+        }
+        grants = GRANTS[: GRANTS.index("  option")].replace("protocols: TCP on", "protocols: [TCP, UDP] on")
+
+        def policy() -> str:
+            options = "".join(f'option {{ name: "o{i}" {grant} }} ' for i, grant in enumerate(settings.values()))
+            return role(grants + options)
+
+        pem, key = (self.certificates / f"server{end}" for end in (".pem", ".key"))
+        self.start(policy(), f"--tls-identity=server={pem},{key}")
+        caller = self.callers()["token"].open()
+        ca = (self.certificates / "ca.pem").read_text()
+        unverified = {"verify_mode": tls_pb2.TLS_VERIFY_MODE_NONE}
+        trusting = {"trust_roots_pem": ca, "server_hostname": "127.0.0.1"}
+
+        plain = caller.connect("127.0.0.1", self.port)
+        plain_peer = self.enterContext(self.listener.accept()[0])
+        started = caller.connect("127.0.0.1", self.port)
+        self.with_a_tls_peer(lambda: caller.start_tls(started, **trusting))
+        server = caller.serve("127.0.0.1", tls={"identity": "server"})
+        client = ssl.create_default_context(cafile=str(self.certificates / "ca.pem"))
+        address = (server.sockets[0].host, server.sockets[0].port)
+        accepted = self.enterContext(client.wrap_socket(socket.create_connection(address, TIMEOUT), server_hostname=address[0]))
+        keepalive = caller.connect("127.0.0.1", self.port)
+        self.enterContext(self.listener.accept()[0])
+        caller.set_option(keepalive)
+        caller.set_option(keepalive)
+        member, former = caller.endpoint(), caller.endpoint()
+        for endpoint in (member, former):
+            caller.join(endpoint)
+        caller.leave(former)
+        expected = {
+            "unverified": [self.with_a_tls_peer(lambda: caller.connect("127.0.0.1", self.port, tls=unverified))],
+            "own_trust": [started, self.with_a_tls_peer(lambda: caller.connect("127.0.0.1", self.port, tls=trusting))],
+            # The connection that it accepted has the next id.
+            "identity:server": [server.server_id, server.server_id + 1],
+            "SO_KEEPALIVE": [keepalive],
+            "SO_REUSEPORT": [caller.endpoint(reuse_port=True), caller.serve("127.0.0.1", reuse_port=True).server_id],
+            "SO_BROADCAST": [caller.endpoint(allow_broadcast=True)],
+            "IP_ADD_MEMBERSHIP": [member],
+        }
+        self.assertEqual(set(expected), set(settings))
+        count = 0
+        for name, transports in expected.items():
+            del settings[name]
+            self.write_policy(policy())
+            ended = self.revoked(count + len(transports))[count:]
+            self.assertEqual(sorted(record["transport"] for record in ended), sorted(transports), name)
+            count += len(transports)
+        self.assertEqual(accepted.recv(1), b"")
+        # What has none of them lives.
+        plain_peer.settimeout(TIMEOUT)
+        caller.call(
+            caller.transport.Write,
+            transport_pb2.WriteRequest(session_id=caller.session_id, transport_id=plain, data=b"x"),
+        )
+        self.assertEqual(plain_peer.recv(1), b"x")
+        caller.close()
+
+    def test_what_is_under_way_ends_too(self) -> None:
+        """A handshake that is not done when the policy changes, and a file that is being sent."""
+        read = 'path { name: "f" uses: READ paths: "{folder}/file" } option { name: "t" unverified_tls: true }'
+        (self.folder / "file").write_bytes(b"x" * (64 << 20))
+        self.start(role(GRANTS + read))
+        caller = self.callers()["token"].open()
+        sender = caller.connect("127.0.0.1", self.port)
+        reader = self.enterContext(self.listener.accept()[0])
+        reader.settimeout(TIMEOUT)
+        results: dict[str, grpc.RpcError | int] = {}
+
+        def run(name: str, function, *arguments, **options) -> threading.Thread:
+            def call() -> None:
+                try:
+                    results[name] = function(*arguments, **options)
+                except grpc.RpcError as error:
+                    results[name] = error
+
+            thread = threading.Thread(target=call)
+            thread.start()
+            return thread
+
+        threads = [run("sendfile", caller.sendfile, sender, f"{self.folder}/file")]
+        self.assertEqual(reader.recv(1), b"x")
+        threads.append(run("tls", caller.connect, "127.0.0.1", self.port, tls={"verify_mode": tls_pb2.TLS_VERIFY_MODE_NONE}))
+        tcp = self.enterContext(self.listener.accept()[0])
+        tcp.settimeout(TIMEOUT)
+        self.write_policy(role(GRANTS))
+        threads[0].join(TIMEOUT)
+        self.assertEqual(results["sendfile"].code(), DENIED)
+        self.assertEqual(self.revoked(1)[0]["resource"]["requested"], f"{self.folder}/file")
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.certificates / "server.pem", self.certificates / "server.key")
+        peer = self.enterContext(context.wrap_socket(tcp, server_side=True))
+        self.assertEqual(peer.recv(1), b"")
+        threads[1].join(TIMEOUT)
+        self.assertEqual(self.revoked(2)[1]["transport"], results["tls"])
+        # A connection that is not made: the call that waits for it.
+        threads = [run("connect", caller.connect, "127.0.0.1", self.port, tls={"server_hostname": "a.test"})]
+        self.enterContext(self.listener.accept()[0])
+        self.write_policy(role(GRANTS) + 'deny { name: "d" connect { classes: LOOPBACK } }')
+        threads[0].join(TIMEOUT)
+        self.assertEqual(results["connect"].code(), DENIED)
         caller.close()
 
     def test_a_program_that_may_do_less_now_ends(self) -> None:

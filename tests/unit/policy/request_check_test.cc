@@ -2,6 +2,7 @@
 
 #include <netdb.h>
 
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,10 +12,15 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
+#include "transportd/v1/datagram.pb.h"
 #include "transportd/v1/event_loop.pb.h"
 #include "transportd/v1/socket.pb.h"
 #include "transportd/v1/subprocess.pb.h"
+#include "transportd/v1/tls.pb.h"
+#include "transportd/v1/transport.pb.h"
+#include "transportd/v1/unix.pb.h"
 #include "transports/api/error.h"
+#include "transports/base/str_cat.h"
 
 namespace transportd {
 namespace {
@@ -39,7 +45,7 @@ class NameGuard final : public SessionGuard {
     return std::shared_ptr<OperationGate>();
   }
   absl::StatusOr<std::shared_ptr<void>> TakeTransport() override { return std::shared_ptr<void>(); }
-  bool MayStay() const override { return true; }
+  bool StillAllows(const Action& /*action*/) const override { return true; }
   Bounds GetBounds() const override { return {}; }
   void SetBufferedBytes(uint64_t /*bytes*/) override {}
   uint64_t PrincipalBufferedBytes() const override { return 0; }
@@ -92,6 +98,78 @@ TEST(NameIn, NumbersAreWhatGetaddrinfoTakesForOne) {
   }
   // The kernel knows no such interface; no name server is asked about it either.
   EXPECT_EQ(NameIn("fe80::1%nosuch"), "");
+}
+
+// As `tls:unverified`, `option:SO_KEEPALIVE`.
+std::vector<std::string> SettingNames(const google::protobuf::Message& request) {
+  std::vector<std::string> names;
+  for (const Setting& setting : SettingsIn(request)) {
+    const Action action = ActionOf(setting);
+    EXPECT_EQ(action.kind, setting.kind);
+    names.push_back(StrCat(action.kind == ActionKind::kTls ? "tls:" : "option:", action.name));
+  }
+  return names;
+}
+
+v1::TlsOptions Tls() {
+  v1::TlsOptions tls;
+  tls.set_verify_mode(v1::TLS_VERIFY_MODE_NONE);
+  tls.set_trust_roots_pem("pem");
+  tls.set_identity("a");
+  return tls;
+}
+
+TEST(SettingsIn, TlsOfClients) {
+  v1::CreateConnectionRequest connection;
+  EXPECT_THAT(SettingNames(connection), IsEmpty());
+  *connection.mutable_tls() = Tls();
+  v1::CreateUnixConnectionRequest unix_connection;
+  *unix_connection.mutable_tls() = Tls();
+  v1::ConnectAcceptedSocketRequest client_side;
+  client_side.set_client_side(true);
+  *client_side.mutable_tls() = Tls();
+  v1::StartTlsRequest start_tls;
+  *start_tls.mutable_tls() = Tls();
+  for (const google::protobuf::Message* const request : std::initializer_list<const google::protobuf::Message*>{
+           &connection, &unix_connection, &client_side, &start_tls}) {
+    EXPECT_THAT(SettingNames(*request), ElementsAre("tls:unverified", "tls:own_trust", "tls:identity:a"))
+        << request->GetTypeName();
+  }
+  connection.mutable_tls()->Clear();
+  EXPECT_THAT(SettingNames(connection), IsEmpty());
+}
+
+// Whether its clients have certificates, and of whom, is the server's own affair.
+TEST(SettingsIn, TlsOfServers) {
+  v1::CreateServerRequest server;
+  *server.mutable_tls() = Tls();
+  v1::CreateUnixServerRequest unix_server;
+  *unix_server.mutable_tls() = Tls();
+  v1::ConnectAcceptedSocketRequest server_side;
+  *server_side.mutable_tls() = Tls();
+  v1::StartTlsRequest start_tls;
+  start_tls.set_server_side(true);
+  *start_tls.mutable_tls() = Tls();
+  for (const google::protobuf::Message* const request :
+       std::initializer_list<const google::protobuf::Message*>{&server, &unix_server, &server_side, &start_tls}) {
+    EXPECT_THAT(SettingNames(*request), ElementsAre("tls:identity:a")) << request->GetTypeName();
+  }
+}
+
+TEST(SettingsIn, SocketOptions) {
+  v1::CreateServerRequest server;
+  server.set_reuse_port(true);
+  EXPECT_THAT(SettingNames(server), ElementsAre("option:SO_REUSEPORT"));
+  v1::CreateDatagramEndpointRequest endpoint;
+  EXPECT_THAT(SettingNames(endpoint), IsEmpty());
+  endpoint.set_reuse_port(true);
+  endpoint.set_allow_broadcast(true);
+  EXPECT_THAT(SettingNames(endpoint), ElementsAre("option:SO_REUSEPORT", "option:SO_BROADCAST"));
+  v1::SetsockoptRequest setsockopt;
+  setsockopt.set_option(v1::SOCKET_OPTION_TCP_NODELAY);
+  EXPECT_THAT(SettingNames(setsockopt), ElementsAre("option:TCP_NODELAY"));
+  EXPECT_THAT(SettingNames(v1::JoinGroupRequest()), ElementsAre("option:IP_ADD_MEMBERSHIP"));
+  EXPECT_THAT(SettingNames(v1::LeaveGroupRequest()), IsEmpty());
 }
 
 TEST(CheckRequest, EveryNameIsAskedAboutUntilOneIsRefused) {

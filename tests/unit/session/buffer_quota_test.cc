@@ -28,7 +28,7 @@ class BufferGuard final : public SessionGuard {
   absl::Status Check(std::string_view /*method*/, const Action& /*action*/) override { return absl::OkStatus(); }
   absl::StatusOr<std::shared_ptr<OperationGate>> Begin(GuardedOperation /*operation*/) override { return nullptr; }
   absl::StatusOr<std::shared_ptr<void>> TakeTransport() override { return nullptr; }
-  bool MayStay() const override { return true; }
+  bool StillAllows(const Action& /*action*/) const override { return true; }
   Bounds GetBounds() const override {
     return {.buffered_bytes = kQuotaBytes, .buffered_share_bytes = buffers_->share_bytes};
   }
