@@ -191,6 +191,13 @@ class CanaryTestCase(PolicyTestCase):
         session.call(transport_pb2.AbortRequest(transport_id=transport_id))
         session.wait_lost(transport_id)
 
+    def assert_endpoint_reaches(self, session: StreamSession, host: str, address: str) -> None:
+        """A datagram of an endpoint that is connected to `host`: that address alone, and it answers."""
+        endpoint = self.endpoint(session, host)
+        self.send(session, endpoint, self.datagram())
+        self.assert_answered(session, endpoint, address)
+        self.assert_only_global()
+
 
 class ConnectTest(CanaryTestCase):
     """Every spelling, by every way that a stream or an endpoint is connected."""
@@ -203,10 +210,7 @@ class ConnectTest(CanaryTestCase):
                     self.assert_arrived(session, connect(session, address), address)
                     self.assert_only_global()
             with self.subTest(f"endpoint {address}"):
-                endpoint = self.endpoint(session, address)
-                self.send(session, endpoint, self.datagram())
-                self.assert_answered(session, endpoint, address)
-                self.assert_only_global()
+                self.assert_endpoint_reaches(session, address, address)
 
     def test_every_spelling(self) -> None:
         session = self.open(GLOBAL_ONLY)
@@ -426,10 +430,7 @@ class NameTest(CanaryTestCase):
                 self.assert_arrived(session, self.connect_tls(session, name), allowed)
                 self.assert_only_global()
             with self.subTest(f"{mixture} endpoint"):
-                endpoint = self.endpoint(session, name)
-                self.send(session, endpoint, self.datagram())
-                self.assert_answered(session, endpoint, allowed)
-                self.assert_only_global()
+                self.assert_endpoint_reaches(session, name, allowed)
 
     def test_the_allowed_one_does_not_answer(self) -> None:
         """Then the next in turn is asked about, and is not dialled either."""

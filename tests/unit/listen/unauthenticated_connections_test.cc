@@ -95,6 +95,21 @@ class UnauthenticatedConnectionsTest : public LoopFixture {
   void Identify(const SocketAddress& peer) {
     connections_->Identified(PeerName(peer), {.principal = "somebody", .peer = DecodedPeer(PeerName(peer))});
   }
+  // Three are admitted, one after the other, where two have room. The port of the first.
+  uint16_t ExpectThirdEndsFirst() {
+    const Pair first = Connect();
+    const Pair second = Connect();
+    const Pair third = Connect();
+    EXPECT_TRUE(connections_->Admit(first.server.get(), first.peer));
+    Turn();
+    EXPECT_TRUE(connections_->Admit(second.server.get(), second.peer));
+    Turn();
+    EXPECT_TRUE(connections_->Admit(third.server.get(), third.peer));
+    EXPECT_TRUE(IsOver(first.client));
+    EXPECT_FALSE(IsOver(second.client));
+    EXPECT_EQ(connections_->count(), 2u);
+    return first.peer.port;
+  }
 
   const TempDir folder_;
   UniqueFd listener_;
@@ -216,17 +231,7 @@ TEST_F(UnauthenticatedConnectionsTest, ThreeFailuresCloseTheDoor) {
 
 TEST_F(UnauthenticatedConnectionsTest, WhoTakesAllPlacesKeepsNobodyOut) {
   Make(hours(1), /*max_open_count=*/32, /*max_total_open_count=*/2);
-  const Pair first = Connect();
-  const Pair second = Connect();
-  const Pair third = Connect();
-  EXPECT_TRUE(connections_->Admit(first.server.get(), first.peer));
-  Turn();
-  EXPECT_TRUE(connections_->Admit(second.server.get(), second.peer));
-  Turn();
-  EXPECT_TRUE(connections_->Admit(third.server.get(), third.peer));
-  EXPECT_TRUE(IsOver(first.client));
-  EXPECT_FALSE(IsOver(second.client));
-  EXPECT_EQ(connections_->count(), 2u);
+  ExpectThirdEndsFirst();
 }
 
 TEST_F(UnauthenticatedConnectionsTest, WhoHasMostLosesAPlace) {
@@ -251,18 +256,9 @@ TEST_F(UnauthenticatedConnectionsTest, WhoHasMostLosesAPlace) {
 
 TEST_F(UnauthenticatedConnectionsTest, WhoTakesAllPlacesOfASourceKeepsNobodyOutOfIt) {
   Make(hours(1), /*max_open_count=*/2);
-  const Pair first = Connect();
-  const Pair second = Connect();
-  const Pair third = Connect();
-  EXPECT_TRUE(connections_->Admit(first.server.get(), first.peer));
-  Turn();
-  EXPECT_TRUE(connections_->Admit(second.server.get(), second.peer));
-  Turn();
-  EXPECT_TRUE(connections_->Admit(third.server.get(), third.peer));
-  EXPECT_TRUE(IsOver(first.client));
-  EXPECT_FALSE(IsOver(second.client));
+  const uint16_t port = ExpectThirdEndsFirst();
   EXPECT_THAT(Records("auth.refused"), ElementsAre(AllOf(HasSubstr("of one address: at most 2"), HasSubstr("oldest"),
-                                                         HasSubstr(":" + std::to_string(first.peer.port) + "\""))));
+                                                         HasSubstr(":" + std::to_string(port) + "\""))));
 }
 
 TEST_F(UnauthenticatedConnectionsTest, NobodyIsAdmittedAfterClose) {
