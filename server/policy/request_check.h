@@ -2,9 +2,9 @@
 #ifndef TRANSPORTD_SERVER_POLICY_REQUEST_CHECK_H_
 #define TRANSPORTD_SERVER_POLICY_REQUEST_CHECK_H_
 
-#include <compare>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,7 +18,7 @@ struct Setting {
   ActionKind kind = ActionKind::kOption;  // Or kTls.
   std::string name;                       // As Action::name.
 
-  auto operator<=>(const Setting&) const = default;
+  bool operator<(const Setting& other) const { return std::tie(kind, name) < std::tie(other.kind, other.name); }
 };
 
 // What join_group asks for.
