@@ -133,6 +133,15 @@ class PolicyGate final : public OperationGate {
     return policy->PortsFor(context_->caller.principal, action);
   }
 
+  void HasBound(const SocketAddress& local, const SocketAddress& bound) override {
+    MutexLock lock(mutex_);
+    for (Granted& granted : granted_) {
+      if (granted.kind != ActionKind::kListen || granted.address != local) continue;
+      granted.address = bound;
+      return;
+    }
+  }
+
   bool MayAccept(const SocketAddress& local, const SocketAddress& peer) override {
     if (local.family == AddressFamily::kUnix) return true;  // The permissions of its file say who may.
     Action action = OfAddress(ActionKind::kAccept, PathUse::kNone, peer);
@@ -156,9 +165,7 @@ class PolicyGate final : public OperationGate {
     action.kind = ActionKind::kPath;
     action.path = path;
     action.use = is_write ? PathUse::kWrite : PathUse::kRead;
-    if (absl::Status status = Ask(action, {}); !status.ok()) return status;
-    Keep({.kind = action.kind, .path = std::string(path), .use = action.use});
-    return absl::OkStatus();
+    return AskAndKeep(action, {.kind = action.kind, .path = std::string(path), .use = action.use});
   }
 
   bool ForbidsSymlinks() const override { return true; }
@@ -177,9 +184,11 @@ class PolicyGate final : public OperationGate {
     action.folder = cwd;
     Decision decision;
     std::shared_ptr<const Policy> policy;
+    const uint64_t generation = Generation();
     if (absl::Status status = Ask(action, {}, &decision, &policy); !status.ok()) return status;
     Confinement confinement = ConfinementOf(*decision.run);
     Keep({.kind = action.kind, .path = std::string(program), .folder = std::string(cwd), .confinement = confinement});
+    if (absl::Status status = AskAgain(generation, action); !status.ok()) return status;
     return confinement;
   }
 
@@ -202,9 +211,7 @@ class PolicyGate final : public OperationGate {
     };
     // Where the peer calls itself otherwise than it was dialled, as 0.0.0.0 does, every attempt must be allowed.
     const bool knows_peer = std::any_of(granted_.begin(), granted_.end(), is_peer);
-    return std::all_of(granted_.begin(), granted_.end(), [&](const Granted& granted) {
-      // An attempt that led nowhere.
-      if (knows_peer && granted.kind == ActionKind::kConnect && !is_peer(granted)) return true;
+    const auto still_allows = [&](const Granted& granted) {
       Action action;
       action.kind = granted.kind;
       action.protocol = operation_.protocol;
@@ -220,7 +227,20 @@ class PolicyGate final : public OperationGate {
       const Decision decision = policy->Decide(principal, action);
       if (!decision.allowed || !granted.confinement) return decision.allowed;
       return IsWithin(*granted.confinement, ConfinementOf(*decision.run));
-    });
+    };
+    bool has_attempt = false;
+    bool may_attempt = false;
+    for (const Granted& granted : granted_) {
+      if (granted.kind == ActionKind::kConnect && peername == nullptr) {
+        has_attempt = true;
+        may_attempt |= still_allows(granted);
+      } else if (granted.kind == ActionKind::kConnect && knows_peer && !is_peer(granted)) {
+        // An attempt that led nowhere.
+      } else if (!still_allows(granted)) {
+        return false;
+      }
+    }
+    return !has_attempt || may_attempt;
   }
 
   void NotConfined(std::span<const ConfinementStep> steps) override {
@@ -243,12 +263,10 @@ class PolicyGate final : public OperationGate {
       sent_.WriteSummaries(*context_->services.audit, record);
       received_.WriteSummaries(*context_->services.audit, record);
     }
-    const bool is_accepted =
-        operation_.kind == GuardedOperation::Kind::kServer && end.sent_bytes + end.received_bytes != 0;
-    record.event = end.cause == "POLICY_REVOKED"                                        ? AuditEvent::kTransportRevoke
-                   : operation_.kind == GuardedOperation::Kind::kSubprocess             ? AuditEvent::kProcessExit
-                   : operation_.kind == GuardedOperation::Kind::kServer && !is_accepted ? AuditEvent::kServerClose
-                                                                                        : AuditEvent::kTransportClose;
+    record.event = end.cause == "POLICY_REVOKED"                                         ? AuditEvent::kTransportRevoke
+                   : operation_.kind == GuardedOperation::Kind::kSubprocess              ? AuditEvent::kProcessExit
+                   : operation_.kind == GuardedOperation::Kind::kServer && !end.accepted ? AuditEvent::kServerClose
+                                                                                         : AuditEvent::kTransportClose;
     record.action = operation_.method;
     record.resource.requested = operation_.requested;
     record.bytes_in = end.received_bytes;
@@ -294,12 +312,12 @@ class PolicyGate final : public OperationGate {
                             std::shared_ptr<const Policy>* policy = nullptr) {
     const std::string path = address.family == AddressFamily::kUnix ? PathOf(address) : std::string();
     if (!path.empty()) action.path = path;
-    if (absl::Status status = Ask(action, {}, nullptr, policy); !status.ok()) return status;
-    Keep({.kind = action.kind,
-          .address = address.family == AddressFamily::kUnix ? SocketAddress() : address,
-          .path = path,
-          .use = action.use});
-    return absl::OkStatus();
+    return AskAndKeep(action,
+                      {.kind = action.kind,
+                       .address = address.family == AddressFamily::kUnix ? SocketAddress() : address,
+                       .path = path,
+                       .use = action.use},
+                      policy);
   }
 
   // A record for the first of each kind alone.
@@ -316,6 +334,16 @@ class PolicyGate final : public OperationGate {
                      StrCat("the policy does not allow ", Verb(action.kind)));
   }
 
+  absl::Status AskAndKeep(const Action& action, Granted granted, std::shared_ptr<const Policy>* policy = nullptr) {
+    const uint64_t generation = Generation();
+    if (absl::Status status = Ask(action, {}, nullptr, policy); !status.ok()) return status;
+    Keep(std::move(granted));
+    return AskAgain(generation, action);
+  }
+  // A policy that came while something was asked and kept was not asked, and may not have found what is kept.
+  absl::Status AskAgain(uint64_t generation, const Action& action) {
+    return generation == Generation() ? absl::OkStatus() : Ask(action, {});
+  }
   void Keep(Granted granted) {
     MutexLock lock(mutex_);
     granted_.push_back(std::move(granted));

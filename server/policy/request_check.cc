@@ -32,9 +32,13 @@ const T* As(const Message& request) {
 }
 
 // Of one request.
-class SettingsCollector {
+class NeedsCollector {
  public:
-  void Option(std::string_view name) { settings_.push_back({ActionKind::kOption, std::string(name)}); }
+  void Name(std::string_view host) {
+    const std::string_view name = NameIn(host);
+    if (!name.empty()) needs_.push_back({ActionKind::kResolve, std::string(name)});
+  }
+  void Option(std::string_view name) { needs_.push_back({ActionKind::kOption, std::string(name)}); }
   void OptionIf(bool wanted, std::string_view name) {
     if (wanted) Option(name);
   }
@@ -44,12 +48,12 @@ class SettingsCollector {
     if (!tls.identity().empty()) TlsSetting(StrCat("identity:", tls.identity()));
   }
 
-  std::vector<Setting> Take() { return std::move(settings_); }
+  std::vector<Need> Take() { return std::move(needs_); }
 
  private:
-  void TlsSetting(std::string name) { settings_.push_back({ActionKind::kTls, std::move(name)}); }
+  void TlsSetting(std::string name) { needs_.push_back({ActionKind::kTls, std::move(name)}); }
 
-  std::vector<Setting> settings_;
+  std::vector<Need> needs_;
 };
 
 constexpr std::string_view kShell = "/bin/sh";  // What subprocess_shell runs, and argv[0].
@@ -61,14 +65,8 @@ class Check {
  public:
   Check(SessionGuard& guard, std::string_view method) : guard_(guard), method_(method) {}
 
-  void Name(std::string_view host) {
-    Action action;
-    action.kind = ActionKind::kResolve;
-    action.host = NameIn(host);
-    if (!action.host.empty()) Ask(action);
-  }
-  void Settings(const Message& request) {
-    for (const Setting& setting : SettingsIn(request)) Ask(ActionOf(setting));
+  void Needs(const Message& request) {
+    for (const Need& need : NeedsIn(request)) Ask(ActionOf(need));
   }
   void Exec(const v1::SubprocessExecRequest& exec) {
     const v1::SubprocessOptions& options = exec.options();
@@ -154,59 +152,53 @@ std::string_view NameIn(std::string_view host) {
   return host;
 }
 
-std::vector<Setting> SettingsIn(const Message& request) {
-  SettingsCollector settings;
+std::vector<Need> NeedsIn(const Message& request) {
+  NeedsCollector needs;
   if (const auto* connection = As<v1::CreateConnectionRequest>(request)) {
-    if (connection->has_tls()) settings.Tls(connection->tls(), /*is_client=*/true);
+    needs.Name(connection->remote().host());
+    needs.Name(connection->local().host());
+    if (connection->has_tls()) needs.Tls(connection->tls(), /*is_client=*/true);
   } else if (const auto* server = As<v1::CreateServerRequest>(request)) {
-    settings.OptionIf(server->reuse_port(), "SO_REUSEPORT");
-    if (server->has_tls()) settings.Tls(server->tls(), /*is_client=*/false);
+    for (const std::string& host : server->hosts()) needs.Name(host);
+    needs.OptionIf(server->reuse_port(), "SO_REUSEPORT");
+    if (server->has_tls()) needs.Tls(server->tls(), /*is_client=*/false);
   } else if (const auto* endpoint = As<v1::CreateDatagramEndpointRequest>(request)) {
-    settings.OptionIf(endpoint->reuse_port(), "SO_REUSEPORT");
-    settings.OptionIf(endpoint->allow_broadcast(), "SO_BROADCAST");
+    needs.Name(endpoint->local().host());
+    needs.Name(endpoint->remote().host());
+    needs.OptionIf(endpoint->reuse_port(), "SO_REUSEPORT");
+    needs.OptionIf(endpoint->allow_broadcast(), "SO_BROADCAST");
   } else if (const auto* unix_connection = As<v1::CreateUnixConnectionRequest>(request)) {
-    if (unix_connection->has_tls()) settings.Tls(unix_connection->tls(), /*is_client=*/true);
+    if (unix_connection->has_tls()) needs.Tls(unix_connection->tls(), /*is_client=*/true);
   } else if (const auto* unix_server = As<v1::CreateUnixServerRequest>(request)) {
-    if (unix_server->has_tls()) settings.Tls(unix_server->tls(), /*is_client=*/false);
+    if (unix_server->has_tls()) needs.Tls(unix_server->tls(), /*is_client=*/false);
   } else if (const auto* accepted = As<v1::ConnectAcceptedSocketRequest>(request)) {
-    if (accepted->has_tls()) settings.Tls(accepted->tls(), accepted->client_side());
+    if (accepted->has_tls()) needs.Tls(accepted->tls(), accepted->client_side());
   } else if (const auto* start_tls = As<v1::StartTlsRequest>(request)) {
-    settings.Tls(start_tls->tls(), !start_tls->server_side());
+    needs.Tls(start_tls->tls(), !start_tls->server_side());
   } else if (const auto* setsockopt = As<v1::SetsockoptRequest>(request)) {
-    settings.Option(OptionName(setsockopt->option()));
+    needs.Option(OptionName(setsockopt->option()));
   } else if (As<v1::JoinGroupRequest>(request) != nullptr) {
-    settings.Option(kMembershipOption);
+    needs.Option(kMembershipOption);
+  } else if (const auto* getaddrinfo = As<v1::GetaddrinfoRequest>(request)) {
+    needs.Name(getaddrinfo->host());
+  } else if (const auto* getnameinfo = As<v1::GetnameinfoRequest>(request)) {
+    if ((getnameinfo->flags() & NI_NUMERICHOST) == 0) needs.Name(ReverseName(getnameinfo->address().host()));
   }
-  return settings.Take();
+  return needs.Take();
 }
 
-Action ActionOf(const Setting& setting) {
+Action ActionOf(const Need& need) {
   Action action;
-  action.kind = setting.kind;
-  action.name = setting.name;
+  action.kind = need.kind;
+  (need.kind == ActionKind::kResolve ? action.host : action.name) = need.name;
   return action;
 }
 
 absl::Status CheckRequest(SessionGuard& guard, std::string_view method, const Message& request) {
   Check check(guard, method);
-  check.Settings(request);
-  if (const auto* connection = As<v1::CreateConnectionRequest>(request)) {
-    check.Name(connection->remote().host());
-    check.Name(connection->local().host());
-  } else if (const auto* server = As<v1::CreateServerRequest>(request)) {
-    for (const std::string& host : server->hosts()) check.Name(host);
-  } else if (const auto* endpoint = As<v1::CreateDatagramEndpointRequest>(request)) {
-    check.Name(endpoint->local().host());
-    check.Name(endpoint->remote().host());
-  } else if (const auto* getaddrinfo = As<v1::GetaddrinfoRequest>(request)) {
-    check.Name(getaddrinfo->host());
-  } else if (const auto* getnameinfo = As<v1::GetnameinfoRequest>(request)) {
-    if ((getnameinfo->flags() & NI_NUMERICHOST) == 0) check.Name(ReverseName(getnameinfo->address().host()));
-  } else if (const auto* exec = As<v1::SubprocessExecRequest>(request)) {
-    check.Exec(*exec);
-  } else if (const auto* shell = As<v1::SubprocessShellRequest>(request)) {
-    check.Shell(*shell);
-  }
+  check.Needs(request);
+  if (const auto* exec = As<v1::SubprocessExecRequest>(request)) check.Exec(*exec);
+  if (const auto* shell = As<v1::SubprocessShellRequest>(request)) check.Shell(*shell);
   return check.status();
 }
 

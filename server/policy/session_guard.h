@@ -44,14 +44,16 @@ struct OperationEnd {
   std::chrono::nanoseconds duration{0};
   std::string_view cause = {};
   std::optional<int> returncode = {};
+  bool accepted = false;  // By the server whose gate this is.
 };
 
 // Asked about all sockets, files and programs of one operation. Lives as long as what that has made, and holds its
 // quota. Threading: as its bases; the rest the loop's thread.
 class OperationGate : public SocketGate, public SubprocessGate {
  public:
-  // By the policy of now: may what was made still be there? True where a policy ends nothing. `sockname` and
-  // `peername`: its own; null: it has none. `accepted`: by the server whose gate this is.
+  // By the policy of now: may what was made, or is being made, still be there? True where a policy ends nothing.
+  // `sockname` and `peername`: its own; null: it has none, or not yet: of several attempts one that is allowed will do.
+  // `accepted`: by the server whose gate this is.
   virtual bool StillAllows(const SocketAddress* sockname, const SocketAddress* peername, bool accepted) const = 0;
   // The program runs without these parts of its confinement: `process.unconfined`.
   virtual void NotConfined(std::span<const ConfinementStep> steps) = 0;

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "server/policy/request_check.h"
 #include "server/policy/session_guard.h"
 #include "server/session/convert.h"
 #include "server/session/error_field.h"
@@ -31,6 +33,10 @@ class Call final {
   // Of the operation that it has begun, which the policy may end; null: of none, or nobody is asked.
   const std::shared_ptr<OperationGate>& gate() const { return gate_; }
   void SetGate(std::shared_ptr<OperationGate> gate) { gate_ = std::move(gate); }
+
+  // What its request asks for by itself, and was granted; empty where nobody is asked.
+  const std::vector<Need>& needs() const { return needs_; }
+  void SetNeeds(std::vector<Need> needs) { needs_ = std::move(needs); }
 
   // Only the first answer counts: a cancelled operation may still say that it was cancelled.
   void Answer(v1::Reply reply) {
@@ -78,6 +84,7 @@ class Call final {
   absl::AnyInvocable<void(Call&, v1::Reply)> answer_;
   absl::AnyInvocable<void()> cancel_;
   std::shared_ptr<OperationGate> gate_;
+  std::vector<Need> needs_;
   const google::protobuf::Descriptor* request_type_ = nullptr;
 };
 

@@ -38,10 +38,9 @@ void CreateDatagramEndpoint(const CommandContext& context) {
        .requested = is_unix ? request.remote_path() : StrCat(request.remote().host(), ":", request.remote().port()),
        .host = std::string(NameIn(request.remote().host()))});
   if (!gate.ok()) return context.call->Fail(gate.status());
-  DatagramProtocolFactory factory =
-      [weak_session = context.session.weak_from_this(), request_id = context.call->request_id(),
-       place = *std::move(place), gate = *gate,
-       settings = context.session.GrantedSettings(request)]() -> std::shared_ptr<DatagramProtocol> {
+  DatagramProtocolFactory factory = [weak_session = context.session.weak_from_this(),
+                                     request_id = context.call->request_id(), place = *std::move(place), gate = *gate,
+                                     settings = context.call->needs()]() -> std::shared_ptr<DatagramProtocol> {
     if (std::shared_ptr<Session> session = weak_session.lock()) {
       auto handle = std::make_shared<DatagramHandle>(std::move(session), request_id, place);
       handle->SetGate(gate);
@@ -122,7 +121,7 @@ void JoinGroup(const CommandContext& context) {
   reply.mutable_join_group();
   const v1::JoinGroupRequest& request = context.command.join_group();
   ChangeGroup(context, request, &DatagramTransport::JoinGroup, std::move(reply),
-              [id = request.transport_id(), settings = context.session.GrantedSettings(request)](Session& session) {
+              [id = request.transport_id(), settings = context.call->needs()](Session& session) {
                 session.AddSettings(id, settings);
               });
 }
@@ -133,7 +132,7 @@ void LeaveGroup(const CommandContext& context) {
   const v1::LeaveGroupRequest& request = context.command.leave_group();
   ChangeGroup(context, request, &DatagramTransport::LeaveGroup, std::move(reply),
               [id = request.transport_id()](Session& session) {
-                session.RemoveSetting(id, {ActionKind::kOption, std::string(kMembershipOption)});
+                session.RemoveSettings(id, {{ActionKind::kOption, std::string(kMembershipOption)}});
               });
 }
 

@@ -172,6 +172,13 @@ void DatagramHandle::Setsockopt(SocketOption option, int value, absl::AnyInvocab
   transport_->Setsockopt(option, value, std::move(done));
 }
 
+bool DatagramHandle::IsStillAllowed() const {
+  if (gate() == nullptr) return true;
+  const std::optional<SocketAddress>& sockname = transport_->GetExtraInfo().sockname;
+  const std::optional<SocketAddress>& remote = transport_->RemoteAddress();
+  return gate()->StillAllows(sockname ? &*sockname : nullptr, remote ? &*remote : nullptr, /*accepted=*/false);
+}
+
 void DatagramHandle::Describe(v1::TransportInfo& info) const {
   const DatagramCounts counts = Counts(transport_->GetCounts());
   info.set_kind(v1::TRANSPORT_KIND_DATAGRAM);

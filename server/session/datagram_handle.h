@@ -35,6 +35,7 @@ class DatagramHandle final : public DatagramProtocol, public FlowHandle {
 
   // Handle
   void End() override;
+  bool IsStillAllowed() const override;
   void Describe(v1::TransportInfo& info) const override;
   absl::Status Close() override;
   absl::Status Abort(bool reset) override;

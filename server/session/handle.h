@@ -49,14 +49,18 @@ class Handle {
   void SetGate(std::shared_ptr<OperationGate> gate) { gate_ = std::move(gate); }
   // How it is set up, as far as that was granted, and by how many commands: a policy may take it back. An accepted
   // connection has its server's, too.
-  const std::map<Setting, uint64_t>& settings() const { return settings_; }
-  void AddSettings(const std::vector<Setting>& settings) {
-    for (const Setting& setting : settings) ++settings_[setting];
+  const std::map<Need, uint64_t>& settings() const { return settings_; }
+  void AddSettings(const std::vector<Need>& needs) {
+    for (const Need& need : needs) {
+      if (need.kind != ActionKind::kResolve) ++settings_[need];
+    }
   }
   void CopySettings(const Handle& other) { settings_ = other.settings_; }
-  void RemoveSetting(const Setting& setting) {
-    const auto found = settings_.find(setting);
-    if (found != settings_.end() && --found->second == 0) settings_.erase(found);
+  void RemoveSettings(const std::vector<Need>& needs) {
+    for (const Need& need : needs) {
+      const auto found = settings_.find(need);
+      if (found != settings_.end() && --found->second == 0) settings_.erase(found);
+    }
   }
   // By the policy of now, its settings apart.
   virtual bool IsStillAllowed() const { return gate_ == nullptr || gate_->StillAllows(nullptr, nullptr, false); }
@@ -102,7 +106,7 @@ class Handle {
   uint32_t id_ = 0;
   std::shared_ptr<void> place_;
   std::shared_ptr<OperationGate> gate_;
-  std::map<Setting, uint64_t> settings_;
+  std::map<Need, uint64_t> settings_;
   bool revoked_ = false;
   const std::chrono::system_clock::time_point open_time_;
 };

@@ -16,6 +16,7 @@ class LeftProcesses final {
   void Keep(std::shared_ptr<LocalSubprocess> subprocess, std::shared_ptr<void> place);
   // Gives back the places of the groups that are gone by now.
   void Prune();
+  bool empty() const { return left_.empty(); }
   // SIGKILL to all of them.
   void Kill();
 

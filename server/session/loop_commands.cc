@@ -54,7 +54,7 @@ void MakeConnection(const CommandContext& context, bool close_on_eof, GuardedOpe
                                     .close_on_eof = close_on_eof,
                                     .place = *std::move(place),
                                     .gate = *gate,
-                                    .settings = context.session.GrantedSettings(*CommandRequest(context.command))};
+                                    .settings = context.call->needs()};
   auto done = [session = context.session.shared_from_this(), call = context.call,
                response](absl::StatusOr<Connection> connection) {
     if (!connection.ok()) return call->Fail(connection.status());
@@ -87,8 +87,7 @@ void MakeServer(const CommandContext& context, bool close_on_eof, GuardedOperati
   };
   auto done = [session = context.session.shared_from_this(), call = context.call, server_id, response,
                place = *std::move(place), gate = *gate,
-               settings = context.session.GrantedSettings(*CommandRequest(context.command))](
-                  absl::StatusOr<std::shared_ptr<Server>> server) mutable {
+               settings = context.call->needs()](absl::StatusOr<std::shared_ptr<Server>> server) mutable {
     if (!server.ok()) return call->Fail(server.status());
     const auto handle = std::make_shared<ServerHandle>(*session, *server, std::move(place), std::move(gate), settings);
     if (!session->Adopt(handle)) {

@@ -9,7 +9,7 @@
 namespace transportd {
 
 ServerHandle::ServerHandle(Session& session, std::shared_ptr<Server> server, std::shared_ptr<void> place,
-                           std::shared_ptr<OperationGate> gate, const std::vector<Setting>& settings)
+                           std::shared_ptr<OperationGate> gate, const std::vector<Need>& settings)
     : Handle(kKind), session_(session), server_(std::move(server)) {
   SetPlace(std::move(place));
   SetGate(std::move(gate));

@@ -24,7 +24,7 @@ class ServerHandle final : public Handle, public std::enable_shared_from_this<Se
 
   // `session` must outlive the handle's time in its table.
   ServerHandle(Session& session, std::shared_ptr<Server> server, std::shared_ptr<void> place,
-               std::shared_ptr<OperationGate> gate, const std::vector<Setting>& settings);
+               std::shared_ptr<OperationGate> gate, const std::vector<Need>& settings);
 
   Server& server() { return *server_; }
 

@@ -44,6 +44,9 @@ constexpr Duration kLongestProgressDelay = std::chrono::milliseconds(5);
 constexpr Duration kBudgetRetry = std::chrono::milliseconds(10);
 // How often a frame is read of a client that has written more than its share while a budget is used up.
 constexpr Duration kHeldFramePeriod = std::chrono::milliseconds(100);
+// When it is first looked whether what a program left has ended, and how rarely in the end: nothing tells.
+constexpr Duration kFirstPrune = std::chrono::milliseconds(50);
+constexpr Duration kRarestPrune = std::chrono::seconds(10);
 
 absl::Status BadFrame(std::string_view message) {
   return MakeError(StatusCode::kInvalidArgument, "BAD_FRAME", message);
@@ -110,6 +113,10 @@ absl::Status Session::Open(const v1::Open& open) {
       return InvalidArgument("INVALID_LEASE", "open.lease", "must be from 1 s to 1 h");
     }
   }
+  // The policy may have changed since its guard was made, when Recheck did not know of it.
+  if (options_.guard != nullptr && !options_.guard->StillAllows(Action())) {
+    return MakeError(StatusCode::kPermissionDenied, "POLICY_DENIED", "the policy does not allow this session any more");
+  }
   acknowledged_ = open.acknowledged();
   client_name_ = open.client_name();
   state_ = State::kOpen;
@@ -155,20 +162,16 @@ absl::StatusOr<std::shared_ptr<OperationGate>> Session::BeginOperation(Call& cal
   return gate;
 }
 
-std::vector<Setting> Session::GrantedSettings(const google::protobuf::Message& request) const {
-  return options_.guard == nullptr ? std::vector<Setting>() : SettingsIn(request);
-}
-
-void Session::AddSettings(uint32_t id, const std::vector<Setting>& settings) {
+void Session::AddSettings(uint32_t id, const std::vector<Need>& needs) {
   const absl::StatusOr<Handle*> handle = FindHandle(id);
-  if (settings.empty() || !handle.ok() || *handle == nullptr) return;
-  (*handle)->AddSettings(settings);
+  if (needs.empty() || !handle.ok() || *handle == nullptr) return;
+  (*handle)->AddSettings(needs);
   RecheckSoon(**handle);
 }
 
-void Session::RemoveSetting(uint32_t id, const Setting& setting) {
+void Session::RemoveSettings(uint32_t id, const std::vector<Need>& needs) {
   const absl::StatusOr<Handle*> handle = FindHandle(id);
-  if (handle.ok() && *handle != nullptr) (*handle)->RemoveSetting(setting);
+  if (handle.ok() && *handle != nullptr) (*handle)->RemoveSettings(needs);
 }
 
 void Session::StartBounds() {
@@ -210,15 +213,16 @@ void Session::Recheck() {
   }
   std::vector<CallPtr> denied_calls;
   for (const auto& [number, call] : calls_) {
-    const OperationGate* const gate = call->gate().get();
-    if (gate != nullptr && !gate->StillAllows(nullptr, nullptr, /*accepted=*/false)) denied_calls.push_back(call);
+    if (!IsStillAllowed(*call)) denied_calls.push_back(call);
   }
-  for (const CallPtr& call : denied_calls) call->Revoke();
   std::vector<std::shared_ptr<Handle>> denied;
   for (const auto& [id, handle] : handles_) {
     if (!IsStillAllowed(*handle)) denied.push_back(handle);
   }
-  for (const std::shared_ptr<Handle>& handle : denied) Revoke(*handle);
+  // Before a call that ends takes its transport along.
+  for (const std::shared_ptr<Handle>& handle : denied) SetRevoked(*handle);
+  for (const CallPtr& call : denied_calls) call->Revoke();
+  for (const std::shared_ptr<Handle>& handle : denied) handle->End();
   StartBounds();
   ScheduleFlush();
 }
@@ -227,6 +231,12 @@ bool Session::IsStillAllowed(const Handle& handle) const {
   if (options_.guard == nullptr) return true;
   const auto is_allowed = [this](const auto& entry) { return options_.guard->StillAllows(ActionOf(entry.first)); };
   return handle.IsStillAllowed() && std::all_of(handle.settings().begin(), handle.settings().end(), is_allowed);
+}
+
+bool Session::IsStillAllowed(const Call& call) const {
+  if (call.gate() != nullptr && !call.gate()->StillAllows(nullptr, nullptr, /*accepted=*/false)) return false;
+  const auto is_allowed = [this](const Need& need) { return options_.guard->StillAllows(ActionOf(need)); };
+  return std::all_of(call.needs().begin(), call.needs().end(), is_allowed);
 }
 
 void Session::RecheckSoon(const Handle& handle) {
@@ -240,8 +250,16 @@ void Session::RecheckSoon(const Handle& handle) {
 }
 
 void Session::Revoke(Handle& handle) {
-  handle.SetRevoked();
+  SetRevoked(handle);
   handle.End();
+}
+
+void Session::SetRevoked(Handle& handle) {
+  handle.SetRevoked();
+  if (handle.kind() != Handle::Kind::kServer) return;
+  for (const auto& [id, other] : handles_) {
+    if (other->server_id() == handle.id()) other->SetRevoked();
+  }
 }
 
 void Session::AttachCallbacks(std::shared_ptr<FrameStream> stream) {
@@ -459,7 +477,8 @@ void Session::EmitConnectionLost(uint32_t id, const ConnectionEnd& end, const Da
                             .sent_bytes = told.sent_bytes,
                             .duration = handle->age(),
                             .cause = EndCauseName(told.cause),
-                            .returncode = handle->Returncode()});
+                            .returncode = handle->Returncode(),
+                            .accepted = handle->server_id() != 0});
   }
   if (datagrams != nullptr) ToProto(*datagrams, *lost.mutable_datagrams());
   Emit(callback);
@@ -651,6 +670,7 @@ void Session::End(absl::Status status, std::optional<EndCause> cause, absl::AnyI
   loop_.CancelTimer(std::exchange(lease_timer_, 0));
   loop_.CancelTimer(std::exchange(age_timer_, 0));
   loop_.CancelTimer(std::exchange(idle_timer_, 0));
+  loop_.CancelTimer(std::exchange(prune_timer_, 0));
   end_timer_ = loop_.CallLater(kEndTimeout, [this] {
     end_timer_ = 0;
     // A client that does not read has waited long enough to hear the rest.
@@ -662,9 +682,13 @@ void Session::End(absl::Status status, std::optional<EndCause> cause, absl::AnyI
     ScheduleFlush();
   });
   const std::map<uint64_t, CallPtr> calls = calls_;
-  for (const auto& [number, call] : calls) call->Cancel();
+  const bool is_revoked = cause == EndCause::kPolicyRevoked;
+  for (const auto& [number, call] : calls) is_revoked ? call->Revoke() : call->Cancel();
   std::vector<std::shared_ptr<Handle>> handles;
-  for (const auto& [id, handle] : handles_) handles.push_back(handle);
+  for (const auto& [id, handle] : handles_) {
+    if (is_revoked) handle->SetRevoked();
+    handles.push_back(handle);
+  }
   for (const auto& handle : handles) handle->End();
   left_processes_.Kill();
 }
@@ -763,7 +787,18 @@ void Session::Remove(Handle& handle) {
 
 void Session::KeepProcesses(std::shared_ptr<LocalSubprocess> subprocess, std::shared_ptr<void> place) {
   left_processes_.Keep(std::move(subprocess), std::move(place));
-  if (state_ >= State::kEnding) left_processes_.Kill();
+  if (state_ >= State::kEnding) return left_processes_.Kill();
+  loop_.CancelTimer(std::exchange(prune_timer_, 0));
+  PruneLeftProcesses(kFirstPrune);
+}
+
+void Session::PruneLeftProcesses(Duration after) {
+  if (left_processes_.empty()) return;
+  prune_timer_ = loop_.CallLater(after, [this, after] {
+    prune_timer_ = 0;
+    left_processes_.Prune();
+    PruneLeftProcesses(std::min(2 * after, kRarestPrune));
+  });
 }
 
 // --- What is told of it --------------------------------------------------------------------------------------------

@@ -100,11 +100,9 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   // The gate of what a command is about to do, which is the call's until it is answered; null: it is free. The quota's
   // error.
   absl::StatusOr<std::shared_ptr<OperationGate>> BeginOperation(Call& call, GuardedOperation operation);
-  // The settings that the request of a command was granted: they are to be its transport's. None where nobody asks.
-  std::vector<Setting> GrantedSettings(const google::protobuf::Message& request) const;
-  // The transport of this id, when it is still there, is set up so now.
-  void AddSettings(uint32_t id, const std::vector<Setting>& settings);
-  void RemoveSetting(uint32_t id, const Setting& setting);
+  // The transport of this id, when it is still there, is set up so now; or no longer.
+  void AddSettings(uint32_t id, const std::vector<Need>& needs);
+  void RemoveSettings(uint32_t id, const std::vector<Need>& needs);
   EpollEventLoop& loop() { return loop_; }
   const SessionLimits& limits() const { return options_.limits; }
   // A place for one more transport, given back when the last hold of it is gone; or why there is none.
@@ -174,9 +172,14 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void StartBounds();
   // By the policy of now, its settings included.
   bool IsStillAllowed(const Handle& handle) const;
+  bool IsStillAllowed(const Call& call) const;
   // Ends it in another turn when it is not: the policy may be another than when its command was carried out.
   void RecheckSoon(const Handle& handle);
+  // It, and what it has accepted, ends as what the policy does not allow.
   void Revoke(Handle& handle);
+  void SetRevoked(Handle& handle);
+  // Now and then, as long as there are any: forgets the processes that were left and have ended.
+  void PruneLeftProcesses(Duration after);
   void CheckIdle();
   void Expire(std::string_view what);
   void AskForFrame();
@@ -237,6 +240,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   TimePoint data_frame_time_;
   uint64_t acknowledged_data_frame_ = 0;  // The last that the client has; others than those with data, too.
   TimerId hold_timer_ = 0;
+  TimerId prune_timer_ = 0;
   SessionGuard::Bounds bounds_;  // As they were when the policy last changed.
   TimerId budget_timer_ = 0;
 

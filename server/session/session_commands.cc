@@ -114,6 +114,10 @@ void Session::Run(const v1::Command& command, const CallPtr& call, bool from_str
                          StrCat(OutboxBytes(), " bytes of callbacks wait to be read: read Callbacks first")));
     return;
   }
+  if (const google::protobuf::Message* const request = CommandRequest(command);
+      options_.guard != nullptr && request != nullptr) {
+    call->SetNeeds(NeedsIn(*request));
+  }
   row->run({.session = *this, .command = command, .call = call, .from_stream = from_stream});
   if (call->answered()) return;
   calls_.emplace(call->number(), call);

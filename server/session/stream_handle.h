@@ -32,7 +32,7 @@ class StreamHandle final : public BufferedProtocol, public FlowHandle {
     std::shared_ptr<void> place = nullptr;
     // Its own, or its server's; null: nobody is asked.
     std::shared_ptr<OperationGate> gate = nullptr;
-    std::vector<Setting> settings = {};
+    std::vector<Need> settings = {};
   };
 
   StreamHandle(std::shared_ptr<Session> session, Origin origin);

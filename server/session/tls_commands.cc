@@ -21,15 +21,18 @@ void StartTls(const CommandContext& context) {
         MakeError(absl::StatusCode::kFailedPrecondition, "TRANSPORT_LOST", "the connection is lost"));
   }
   const std::shared_ptr<Transport> transport = (*stream)->shared_transport();
+  context.session.AddSettings(request.transport_id(), context.call->needs());
   const OperationId operation = context.session.loop().StartTls(
       transport,
       {.server_side = request.server_side(),
        .tls = FromProto(request.tls(), context.session.id()),
        .incoming = request.incoming()},
-      [transport, session = context.session.shared_from_this(), call = context.call, id = request.transport_id(),
-       settings = context.session.GrantedSettings(request)](const absl::Status& status) {
-        if (!status.ok()) return call->Fail(status);
-        session->AddSettings(id, settings);
+      [transport, session = context.session.shared_from_this(), call = context.call,
+       id = request.transport_id()](const absl::Status& status) {
+        if (!status.ok()) {
+          session->RemoveSettings(id, call->needs());
+          return call->Fail(status);
+        }
         v1::Reply reply;
         ToProto(*transport->GetExtraInfo().tls, *reply.mutable_start_tls()->mutable_tls());
         call->Answer(std::move(reply));

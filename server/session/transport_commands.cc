@@ -133,9 +133,10 @@ void Setsockopt(const CommandContext& context) {
   if (*handle == nullptr) return context.call->Fail(TransportLost());
   (*handle)->Setsockopt(*option, request.value(),
                         [session = context.session.shared_from_this(), call = context.call, id = request.transport_id(),
-                         settings = context.session.GrantedSettings(request)](const absl::Status& status) {
+                         is_server = (*handle)->kind() == Handle::Kind::kServer](const absl::Status& status) {
+                          // Of a server's sockets, some may have it nevertheless.
+                          if (status.ok() || is_server) session->AddSettings(id, call->needs());
                           if (!status.ok()) return call->Fail(status);
-                          session->AddSettings(id, settings);
                           v1::Reply reply;
                           reply.mutable_setsockopt();
                           call->Answer(std::move(reply));

@@ -117,6 +117,9 @@ class Caller:
         request = socket_pb2.SendfileRequest(session_id=self.session_id, transport_id=transport_id, path=path.encode())
         self.call(self.loop.Sendfile, request)
 
+    def transport_count(self) -> int:
+        return len(self.call(self.admin.ListTransports, admin_pb2.ListTransportsRequest()).transports)
+
     def listen_unix(self, path: str) -> None:
         request = unix_pb2.CreateUnixServerRequest(session_id=self.session_id, path=path.encode())
         self.call(self.loop.CreateUnixServer, request)
@@ -125,11 +128,14 @@ class Caller:
         request = subprocess_pb2.SubprocessShellRequest(session_id=self.session_id, cmd=b":", options=options)
         self.call(self.loop.SubprocessShell, request)
 
-    def run(self, program: str, **options) -> None:
+    def run(self, program: str, args: tuple[str, ...] = (), **options) -> int:
         request = subprocess_pb2.SubprocessExecRequest(
-            session_id=self.session_id, program=program.encode(), options=options
+            session_id=self.session_id,
+            program=program.encode(),
+            args=[arg.encode() for arg in args],
+            options=options,
         )
-        self.call(self.loop.SubprocessExec, request)
+        return self.call(self.loop.SubprocessExec, request).transport_id
 
     def set_option(self, transport_id: int) -> None:
         request = transport_pb2.SetsockoptRequest(
@@ -638,16 +644,81 @@ class ReloadTest(PolicyTestCase):
         self.assertEqual(self.revoked(1)[0]["resource"]["requested"], f"{self.folder}/file")
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.certificates / "server.pem", self.certificates / "server.key")
-        peer = self.enterContext(context.wrap_socket(tcp, server_side=True))
-        self.assertEqual(peer.recv(1), b"")
+        with self.assertRaises((ssl.SSLError, OSError)):  # Nobody is there any more.
+            context.wrap_socket(tcp, server_side=True)
         threads[1].join(TIMEOUT)
-        self.assertEqual(self.revoked(2)[1]["transport"], results["tls"])
-        # A connection that is not made: the call that waits for it.
-        threads = [run("connect", caller.connect, "127.0.0.1", self.port, tls={"server_hostname": "a.test"})]
-        self.enterContext(self.listener.accept()[0])
+        self.assertEqual(results["tls"].code(), DENIED)
+        # A connection that is not made, by where it leads.
+        self.hang(run, caller, "connect")
         self.write_policy(role(GRANTS) + 'deny { name: "d" connect { classes: LOOPBACK } }')
-        threads[0].join(TIMEOUT)
+        eventually(lambda: "connect" in results, "it is answered")
         self.assertEqual(results["connect"].code(), DENIED)
+        # And when the session itself ends.
+        self.write_policy(role(GRANTS))
+        eventually(lambda: sum(record["event"] == "policy.load" for record in self.audit()) >= 3, "it is read")
+        self.hang(run, caller, "session")
+        server = caller.serve("127.0.0.1")
+        self.write_policy(role(""))
+        eventually(lambda: "session" in results, "it is answered")
+        self.assertEqual(results["session"].code(), DENIED)
+        eventually(lambda: server.server_id in [record.get("transport") for record in self.revoked(0)], "it is recorded")
+
+    def hang(self, run, caller: Caller, name: str) -> None:
+        """A connection of which the peer keeps the handshake waiting."""
+        run(name, caller.connect, "127.0.0.1", self.port, tls={"server_hostname": "a.test"})
+        self.enterContext(self.listener.accept()[0])
+
+    def test_start_tls_under_way_ends(self) -> None:
+        option = 'option { name: "t" unverified_tls: true }'
+        self.start(role(GRANTS + option))
+        caller = self.callers()["token"].open()
+        transport_id = caller.connect("127.0.0.1", self.port)
+        peer = self.enterContext(self.listener.accept()[0])
+        peer.settimeout(TIMEOUT)
+        options = {"verify_mode": tls_pb2.TLS_VERIFY_MODE_NONE}
+        codes: list[grpc.StatusCode] = []
+
+        def start() -> None:
+            codes.append(self.assert_code(DENIED, lambda: caller.start_tls(transport_id, **options)).code())
+
+        thread = threading.Thread(target=start)
+        thread.start()
+        self.assertTrue(peer.recv(1))  # It has begun.
+        self.write_policy(role(GRANTS))
+        thread.join(TIMEOUT)
+        self.assertEqual(codes, [DENIED])
+        self.assertEqual(self.revoked(1)[0]["transport"], transport_id)
+        caller.close()
+
+    def test_a_port_that_was_picked_is_asked_about(self) -> None:
+        grants = GRANTS.replace("protocols: TCP on", "protocols: [TCP, UDP] on")
+        self.start(role(grants))
+        caller = self.callers()["token"].open()
+        server, other = caller.serve("127.0.0.1"), caller.serve("127.0.0.1")
+        endpoint = caller.endpoint()
+        state = transport_pb2.GetStateRequest(session_id=caller.session_id, transport_id=endpoint)
+        port = caller.call(caller.transport.GetState, state).extra_info.sockname.port
+        ports = f"ports {{ first: {server.sockets[0].port} last: {server.sockets[0].port} }} ports {{ first: {port} last: {port} }}"
+        self.write_policy(role(grants) + f'deny {{ name: "d" listen {{ classes: LOOPBACK {ports} }} }}')
+        ended = sorted(record["transport"] for record in self.revoked(2))
+        self.assertEqual(ended, sorted((server.server_id, endpoint)))
+        socket.create_connection((other.sockets[0].host, other.sockets[0].port), TIMEOUT).close()
+        caller.close()
+
+    def test_what_a_server_accepted_ends_with_it(self) -> None:
+        grants = GRANTS + 'admin { name: "a" methods: "ListTransports" }'
+        self.start(role(grants))
+        caller = self.callers()["token"].open()
+        path = f"{self.folder}/server"
+        caller.listen_unix(path)
+        client = self.enterContext(socket.socket(socket.AF_UNIX))
+        client.settimeout(TIMEOUT)
+        client.connect(path)
+        eventually(lambda: caller.transport_count() == 2, "it is accepted")
+        self.write_policy(role(grants.replace("[CONNECT, LISTEN]", "[CONNECT]")))
+        self.assertEqual(client.recv(1), b"")
+        self.assertEqual(len({record["transport"] for record in self.revoked(2)}), 2)
+        self.assertFalse({"server.close", "transport.close"} & {record["event"] for record in self.audit()})
         caller.close()
 
     def test_a_program_that_may_do_less_now_ends(self) -> None:
@@ -771,6 +842,24 @@ class QuotaTest(PolicyTestCase):
             caller.connect("127.0.0.1", self.port)
             self.assert_code(exhausted, caller.connect, "127.0.0.1", self.port)
             caller.close()
+
+    def test_what_programs_leave_gives_its_places_back(self) -> None:
+        run = 'run { name: "d" program: "/usr/bin/dash" args_regex: ".*" confinement: BEST_EFFORT }'
+        self.start(role(GRANTS + run + "quota { transports: 4 }"))
+        caller = self.callers()["token"].open()
+        for _ in range(4):
+            program = eventually(lambda: self.begin(caller), "there is room")
+            request = transport_pb2.CloseRequest(session_id=caller.session_id, transport_id=program)
+            caller.call(caller.transport.Close, request)
+        caller.close()
+
+    def begin(self, caller: Caller) -> int | None:
+        """A program with children, or None: there is no room for its pipes."""
+        try:
+            return caller.run("/usr/bin/dash", ["-c", "sleep 100 & sleep 100 & wait"])
+        except grpc.RpcError as error:
+            self.assertEqual(error.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+            return None
 
     def test_a_session_expires(self) -> None:
         self.start(role(GRANTS + "quota { session_idle { nanos: 200000000 } }"))

@@ -18,7 +18,8 @@
 namespace transportd {
 
 // A question is "connect 127.0.0.1:80", "send …", "bind …", "accept LOCAL from PEER", "receive …", "read PATH" or
-// "write PATH". Threading: the members are set before the gate is used; asked() from any thread.
+// "write PATH". Threading: the members are set before the gate is used;
+// asked() from any thread.
 class FakeGate final : public SocketGate {
  public:
   // Which questions are refused; null: none.
@@ -40,6 +41,11 @@ class FakeGate final : public SocketGate {
     const MutexLock lock(mutex_);
     return asked_;
   }
+  // What HasBound was last told.
+  SocketAddress bound() const {
+    const MutexLock lock(mutex_);
+    return bound_;
+  }
   void Forget() {
     const MutexLock lock(mutex_);
     asked_.clear();
@@ -50,6 +56,10 @@ class FakeGate final : public SocketGate {
   absl::StatusOr<std::vector<PortRange>> MayBind(const SocketAddress& local) override {
     if (absl::Status status = Ask("bind " + local.ToString()); !status.ok()) return status;
     return ranges;
+  }
+  void HasBound(const SocketAddress& /*local*/, const SocketAddress& bound) override {
+    const MutexLock lock(mutex_);
+    bound_ = bound;
   }
   bool MayAccept(const SocketAddress& local, const SocketAddress& peer) override {
     return Ask("accept " + local.ToString() + " from " + peer.ToString()).ok();
@@ -73,6 +83,7 @@ class FakeGate final : public SocketGate {
 
   mutable Mutex mutex_;
   std::vector<std::string> asked_ ABSL_GUARDED_BY(mutex_);
+  SocketAddress bound_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace transportd

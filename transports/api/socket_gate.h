@@ -38,6 +38,8 @@ class SocketGate {
   // When the port is 0 the answer may name ranges, of which one port is then taken; none: the kernel picks. `local` may
   // be a Unix socket's; a socket file in its way goes only when it is allowed, and nobody's.
   virtual absl::StatusOr<std::vector<PortRange>> MayBind(const SocketAddress& local) = 0;
+  // bind(2) to port 0 has worked: `bound` is `local` with the port that it has now. Once behind such a MayBind.
+  virtual void HasBound(const SocketAddress& local, const SocketAddress& bound) = 0;
   // A connection that a server has accepted, one over an existing socket included; refused, it is reset, counted, and
   // no protocol hears of it. `local` is the address that it came to. `peer` of a Unix socket is mostly empty.
   virtual bool MayAccept(const SocketAddress& local, const SocketAddress& peer) = 0;

@@ -95,7 +95,11 @@ absl::Status BindAllowed(int fd, const SocketAddress& address, SocketGate* gate)
     if (address.port == 0) ranges = *std::move(allowed);
   }
   const int err = ranges.empty() ? Bind(fd, *raw) : BindWithin(fd, address, ranges);
-  return err == 0 ? absl::OkStatus() : ErrnoToStatus(err, "bind", address.ToString());
+  if (err != 0) return ErrnoToStatus(err, "bind", address.ToString());
+  if (gate != nullptr && address.port == 0) {
+    if (const absl::StatusOr<SocketAddress> bound = GetSockname(fd); bound.ok()) gate->HasBound(address, *bound);
+  }
+  return absl::OkStatus();
 }
 
 bool NamesASource(const SocketAddress& address) {

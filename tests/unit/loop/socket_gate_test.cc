@@ -106,7 +106,14 @@ TEST_F(SocketGateTest, PortIsOneOfTheRanges) {
   const auto server = ListenGated();
   ASSERT_NE(server, nullptr);
   EXPECT_EQ(server->Sockets()[0].port, port);
+  EXPECT_EQ(gate_->bound(), server->Sockets()[0]);
   EXPECT_TRUE(RawPeer::Connect(server->Sockets()[0]).valid());
+}
+
+TEST_F(SocketGateTest, PortThatTheKernelPickedIsTold) {
+  const auto server = ListenGated();
+  ASSERT_NE(server, nullptr);
+  EXPECT_EQ(gate_->bound(), server->Sockets()[0]);
 }
 
 TEST_F(SocketGateTest, RefusedPeerIsResetCountedAndNoProtocolHearsOfIt) {

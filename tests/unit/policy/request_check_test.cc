@@ -103,7 +103,7 @@ TEST(NameIn, NumbersAreWhatGetaddrinfoTakesForOne) {
 // As `tls:unverified`, `option:SO_KEEPALIVE`.
 std::vector<std::string> SettingNames(const google::protobuf::Message& request) {
   std::vector<std::string> names;
-  for (const Setting& setting : SettingsIn(request)) {
+  for (const Need& setting : NeedsIn(request)) {
     const Action action = ActionOf(setting);
     EXPECT_EQ(action.kind, setting.kind);
     names.push_back(StrCat(action.kind == ActionKind::kTls ? "tls:" : "option:", action.name));
@@ -119,7 +119,7 @@ v1::TlsOptions Tls() {
   return tls;
 }
 
-TEST(SettingsIn, TlsOfClients) {
+TEST(NeedsIn, TlsOfClients) {
   v1::CreateConnectionRequest connection;
   EXPECT_THAT(SettingNames(connection), IsEmpty());
   *connection.mutable_tls() = Tls();
@@ -140,7 +140,7 @@ TEST(SettingsIn, TlsOfClients) {
 }
 
 // Whether its clients have certificates, and of whom, is the server's own affair.
-TEST(SettingsIn, TlsOfServers) {
+TEST(NeedsIn, TlsOfServers) {
   v1::CreateServerRequest server;
   *server.mutable_tls() = Tls();
   v1::CreateUnixServerRequest unix_server;
@@ -156,7 +156,7 @@ TEST(SettingsIn, TlsOfServers) {
   }
 }
 
-TEST(SettingsIn, SocketOptions) {
+TEST(NeedsIn, SocketOptions) {
   v1::CreateServerRequest server;
   server.set_reuse_port(true);
   EXPECT_THAT(SettingNames(server), ElementsAre("option:SO_REUSEPORT"));

@@ -122,8 +122,7 @@ TEST_F(BufferQuotaTest, WhileOthersHoldItTheClientIsHeard) {
   Acknowledge(id);
   ASSERT_TRUE(RunUntil([&] { return buffers_->bytes < full_bytes; }));
   v1::Command command;
-  command.set_transport_id(id);
-  command.mutable_abort();
+  command.mutable_abort()->set_transport_id(id);
   ASSERT_TRUE(RunUntil([&] { return stream_->read_asked(); }));
   stream_->Deliver(command);
   ASSERT_TRUE(RunUntil([&] { return buffers_->bytes == 0; }));
@@ -136,10 +135,14 @@ TEST_F(BufferQuotaTest, WhoHasWrittenMoreThanTheShareIsHeardNowAndThen) {
   StartOpen();
   const uint32_t id = Connect(listener.address());
   RawPeer peer = listener.Accept();
-  // The peer reads nothing, and what the kernel takes of it is not held here.
+  // The peer reads nothing, and what the kernel takes of it is not held here: for some turns it has taken nothing.
+  int idle_turns = 0;
+  uint64_t held_bytes = 0;
   ASSERT_TRUE(RunUntil([&] {
-    if (stream_->read_asked()) Write(id, std::string(kShareBytes, 'x'));
-    return buffers_->bytes > 2 * kShareBytes;
+    if (buffers_->bytes <= 2 * kShareBytes && stream_->read_asked()) Write(id, std::string(kShareBytes, 'x'));
+    idle_turns = buffers_->bytes > 2 * kShareBytes && buffers_->bytes == held_bytes ? idle_turns + 1 : 0;
+    held_bytes = buffers_->bytes;
+    return idle_turns > 50;
   }));
   buffers_->share_bytes = kShareBytes;
   buffers_->others_bytes = kQuotaBytes;
@@ -150,11 +153,27 @@ TEST_F(BufferQuotaTest, WhoHasWrittenMoreThanTheShareIsHeardNowAndThen) {
   Write(id, "x");
   EXPECT_FALSE(stream_->read_asked());
   v1::Command command;
-  command.set_transport_id(id);
-  command.mutable_abort();
+  command.mutable_abort()->set_transport_id(id);
   ASSERT_TRUE(RunUntil([&] { return stream_->read_asked(); }));
+  EXPECT_GT(buffers_->bytes, kShareBytes);
   stream_->Deliver(command);
   ASSERT_TRUE(RunUntil([&] { return buffers_->bytes < kShareBytes; }));
+}
+
+TEST_F(BufferQuotaTest, WhileTheServiceHoldsItASessionHasItsShare) {
+  RawListener listener;
+  StartOpen();
+  const auto others_bytes = static_cast<int64_t>(budget_.limits().buffered_bytes);
+  budget_.AddBufferedBytes(others_bytes);
+  const uint32_t id = Connect(listener.address());
+  RawPeer peer = listener.Accept();
+  const uint64_t offered_bytes = Fill(peer);
+  EXPECT_LT(stream_->Data(id).size(), offered_bytes);
+  budget_.AddBufferedBytes(-others_bytes);
+  ASSERT_TRUE(RunUntil([&] {
+    if (stream_->read_asked()) Acknowledge(id);
+    return stream_->Data(id).size() == offered_bytes;
+  }));
 }
 
 TEST_F(BufferQuotaTest, ASessionBelowItsShareIsReadFromAsEver) {
