@@ -845,7 +845,7 @@ class QuotaTest(PolicyTestCase):
 
     def test_what_programs_leave_gives_its_places_back(self) -> None:
         run = 'run { name: "d" program: "/usr/bin/dash" args_regex: ".*" confinement: BEST_EFFORT }'
-        self.start(role(GRANTS + run + "quota { transports: 4 }"))
+        self.start(role(GRANTS + run + "quota { transports: 1 }"))
         caller = self.callers()["token"].open()
         for _ in range(4):
             program = eventually(lambda: self.begin(caller), "there is room")
@@ -854,9 +854,10 @@ class QuotaTest(PolicyTestCase):
         caller.close()
 
     def begin(self, caller: Caller) -> int | None:
-        """A program with children, or None: there is no room for its pipes."""
+        """A program with children and without pipes, or None: there is no room for it."""
+        nothing = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess_pb2.STDIO_NULL)
         try:
-            return caller.run("/usr/bin/dash", ["-c", "sleep 100 & sleep 100 & wait"])
+            return caller.run("/usr/bin/dash", ("-c", "sleep 100 & sleep 100 & wait"), **nothing)
         except grpc.RpcError as error:
             self.assertEqual(error.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
             return None
