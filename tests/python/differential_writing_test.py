@@ -254,6 +254,7 @@ def test_write_eof_after_much(same: Same) -> None:
         received = await read_all(peer)
         assert isinstance(received, bytes)
         world.log("peer", "read", received[-len(BIG) :])
+        await protocol.until_event("resume")
         world.log("client", "still open", transport.is_closing(), transport.is_reading())
         transport.close()
         await protocol.lost()

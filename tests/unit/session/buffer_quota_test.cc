@@ -1,4 +1,6 @@
 // What a principal may hold in the buffers of all its sessions.
+#include <sys/socket.h>
+
 #include <array>
 #include <memory>
 #include <string>
@@ -135,7 +137,15 @@ TEST_F(BufferQuotaTest, WhoHasWrittenMoreThanTheShareIsHeardNowAndThen) {
   StartOpen();
   const uint32_t id = Connect(listener.address());
   RawPeer peer = listener.Accept();
-  // The peer reads nothing, and what the kernel takes of it is not held here: for some turns it has taken nothing.
+  // The peer reads nothing, and what the kernel takes of it is not held here. Of fixed buffers it takes no more with
+  // time.
+  constexpr int kKernelBytes = 8 * 1024;
+  v1::Command setsockopt;
+  setsockopt.mutable_setsockopt()->set_transport_id(id);
+  setsockopt.mutable_setsockopt()->set_option(v1::SOCKET_OPTION_SO_SNDBUF);
+  setsockopt.mutable_setsockopt()->set_value(kKernelBytes);
+  ASSERT_FALSE(Ask(setsockopt, 100)->has_error());
+  ASSERT_EQ(::setsockopt(peer.fd(), SOL_SOCKET, SO_RCVBUF, &kKernelBytes, sizeof(kKernelBytes)), 0);
   int idle_turns = 0;
   uint64_t held_bytes = 0;
   ASSERT_TRUE(RunUntil([&] {
