@@ -88,6 +88,22 @@ absl::StatusOr<RpcServers> Listen(const Options& options, Security& security,
   return servers;
 }
 
+// The listeners of --health-listen: all plaintext, and they answer nothing else.
+constexpr std::chrono::hours kLongestHealthConnection(1);
+
+absl::StatusOr<std::unique_ptr<RpcServer>> ListenForHealth(const Options& options, Security& security) {
+  auto accept = AcceptThread::Create(security.health_guard(), kLongestHealthConnection);
+  if (!accept.ok()) return accept.status();
+  RpcServer::Options rpc;
+  rpc.listen = options.health_listen;
+  rpc.identifier = &security.identifier();  // Is not asked: health is for everybody.
+  rpc.accept = *std::move(accept);
+  rpc.max_concurrent_streams = 16;
+  rpc.max_message_bytes = 1024;
+  rpc.buffer_bytes = 16 * 1024 * 1024;
+  return RpcServer::Create(rpc);
+}
+
 // Where each listener can be dialled: in the order of --listen, for scripts that read --address-file. Each server has
 // its own in that order.
 std::vector<std::string> DialAddresses(const Options& options, const RpcServers& servers) {
@@ -109,6 +125,13 @@ std::vector<std::string> DialAddresses(const Options& options, const RpcServers&
   return addresses;
 }
 
+// What clients are told. A wildcard is no address that can be dialled.
+std::string InstanceTarget(const Options& options, const std::string& first_address) {
+  if (!options.instance_target.empty()) return options.instance_target;
+  const bool is_wildcard = first_address.starts_with("0.0.0.0:") || first_address.starts_with("[::]:");
+  return is_wildcard ? std::string() : first_address;
+}
+
 void WarnOfFewDescriptors(int descriptor_limit, uint32_t max_transport_count) {
   if (std::cmp_greater_equal(descriptor_limit, max_transport_count)) return;
   LogWarning("sockets may have ", descriptor_limit,
@@ -128,7 +151,7 @@ void ServeUntilStopped(const Options& options, StopSignals& signals, SessionMana
           " for the open sessions to end; a second signal ends them now");
   security.Record(AuditEvent::kDrainBegin);
   health.SetNotServing();
-  manager.RefuseNewSessions();
+  manager.Drain(options.drain_timeout);
   manager.WaitIdle([&signals] { signals.Wake(); });
   const auto timeout = std::chrono::ceil<std::chrono::milliseconds>(options.drain_timeout);
   if (signals.Wait(timeout) != StopSignals::Event::kWoken) LogInfo("stopping: ending the open sessions");
@@ -185,9 +208,17 @@ int Run(const Options& options) {
   auto servers = Listen(options, **security, *accept);
   if (!servers.ok()) return Fail(servers.status(), kExitFailure);
   const std::vector<std::string> addresses = DialAddresses(options, *servers);
+  RpcServers health_servers;
+  if (!options.health_listen.empty()) {
+    auto server = ListenForHealth(options, **security);
+    if (!server.ok()) return Fail(server.status(), kExitFailure);
+    health_servers.push_back(*std::move(server));
+  }
   std::vector<SocketAddress> own_addresses;
-  for (const std::unique_ptr<RpcServer>& server : *servers) {
-    own_addresses.insert(own_addresses.end(), server->sockets().begin(), server->sockets().end());
+  for (const RpcServers* const all : {&*servers, &health_servers}) {
+    for (const std::unique_ptr<RpcServer>& server : *all) {
+      own_addresses.insert(own_addresses.end(), server->sockets().begin(), server->sockets().end());
+    }
   }
   if (absl::Status status = (*security)->SetOwnAddresses(own_addresses); !status.ok()) {
     return Fail(status, kExitBadConfiguration);
@@ -202,7 +233,7 @@ int Run(const Options& options) {
   manager_options.loop_count = options.loops;
   manager_options.session_limits = options.session_limits;
   manager_options.service_limits = options.service_limits;
-  manager_options.instance_target = addresses.front();
+  manager_options.instance_target = InstanceTarget(options, addresses.front());
   manager_options.authorizer = &authorizer;
   loop_options.descriptor_limit = descriptor_limit;
   loop_options.trust_roots = std::make_shared<SystemTrustRoots>();
@@ -222,12 +253,15 @@ int Run(const Options& options) {
   HealthService health(router.services());
   ReflectionService reflection(router.services(), authorizer);
   health.AddRoutes(router);
+  Router health_router;
+  health.AddRoutes(health_router);
   if (options.reflection) reflection.AddRoutes(router);
   if (absl::Status status = (*security)->StartReloading([&manager] { (*manager)->Recheck(); }); !status.ok()) {
     return Fail(status, kExitFailure);
   }
   (*security)->Record(AuditEvent::kServiceStart);
   for (const std::unique_ptr<RpcServer>& server : *servers) server->Serve(router);
+  for (const std::unique_ptr<RpcServer>& server : health_servers) server->Serve(health_router);
 
   int exit_status = EXIT_SUCCESS;
   {
@@ -242,6 +276,9 @@ int Run(const Options& options) {
     }
     if (exit_status == EXIT_SUCCESS) {
       for (const std::string& address : addresses) LogInfo("transportd ", TRANSPORTD_VERSION, " listens on ", address);
+      for (const std::unique_ptr<RpcServer>& server : health_servers) {
+        for (const std::string& address : server->addresses()) LogInfo("health is answered on ", address);
+      }
       ServeUntilStopped(options, **signals, **manager, health, **security);
     }
   }
@@ -250,6 +287,7 @@ int Run(const Options& options) {
   health.Stop();
   (*accept)->Close();
   for (const std::unique_ptr<RpcServer>& server : *servers) server->Shutdown(kShutdownGrace);
+  for (const std::unique_ptr<RpcServer>& server : health_servers) server->Shutdown(std::chrono::seconds(0));
   (*security)->Record(AuditEvent::kServiceStop);
   LogInfo("stopped");
   return exit_status;
@@ -266,7 +304,11 @@ int main(int argc, char** argv) {
   // It writes what strangers send, a line for each bad header.
   // NOLINTNEXTLINE(concurrency-mt-unsafe): as above.
   setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
-  const auto options = transportd::ParseOptions({argv + (argc > 0 ? 1 : 0), argv + argc});
+  const auto options = transportd::ParseOptions(
+      {argv + (argc > 0 ? 1 : 0), argv + argc},
+      // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet.
+      [](const char* name) -> const char* { return std::getenv(name); },
+      [](const std::string& text) { std::fputs(text.c_str(), stdout); });
   if (!options.ok()) return transportd::Fail(options.status(), transportd::kExitBadConfiguration);
   if (options->help) {
     std::fputs(transportd::OptionsHelp().c_str(), stdout);
@@ -276,5 +318,6 @@ int main(int argc, char** argv) {
     std::puts("transportd " TRANSPORTD_VERSION);
     return EXIT_SUCCESS;
   }
+  if (options->print_config) return EXIT_SUCCESS;
   return transportd::Run(*options);
 }

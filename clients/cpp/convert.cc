@@ -158,6 +158,13 @@ void ToProto(Duration duration, google::protobuf::Duration& out) {
   out.set_nanos(static_cast<int32_t>((duration - seconds).count()));
 }
 
+Duration FromProto(const google::protobuf::Duration& duration) {
+  constexpr int64_t kMostSeconds = 10LL * 366 * 24 * 60 * 60;
+  const int64_t nanos = std::clamp(duration.nanos(), 0, 999'999'999);
+  return std::chrono::seconds(std::clamp<int64_t>(duration.seconds(), 0, kMostSeconds)) +
+         std::chrono::nanoseconds(nanos);
+}
+
 SocketAddress FromProto(const v1::SocketAddress& address) {
   SocketAddress out;
   switch (address.family()) {

@@ -41,6 +41,8 @@ absl::Status ToProto(const SocketAddress& address, v1::SocketAddress& out);
 absl::Status ToProto(const CreateUnixConnectionOptions& options, v1::CreateUnixConnectionRequest& out);
 absl::Status ToProto(const CreateUnixServerOptions& options, v1::CreateUnixServerRequest& out);
 void ToProto(Duration duration, google::protobuf::Duration& out);
+// From 0 to 10 years: what is beyond is taken for the bound.
+Duration FromProto(const google::protobuf::Duration& duration);
 void ToProto(const SocketpairOptions& options, v1::SocketpairRequest& out);
 void ToProto(const GetaddrinfoOptions& options, v1::GetaddrinfoRequest& out);
 void ToProto(const SendfileOptions& options, v1::SendfileRequest& out);

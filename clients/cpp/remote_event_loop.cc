@@ -475,6 +475,11 @@ void RemoteEventLoop::SetExceptionHandler(absl::AnyInvocable<void(const Exceptio
       handler ? std::make_shared<absl::AnyInvocable<void(const ExceptionContext&)>>(std::move(handler)) : nullptr;
 }
 
+void RemoteEventLoop::OnDraining(Duration time_left) {
+  // Moved out: it may set another one.
+  if (auto handler = std::exchange(draining_handler_, nullptr); handler != nullptr) handler(time_left);
+}
+
 void RemoteEventLoop::ReportException(const ExceptionContext& context) {
   if (const auto handler = exception_handler_; handler != nullptr) return (*handler)(context);
   if (context.status.ok()) {

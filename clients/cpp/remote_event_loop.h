@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -94,6 +95,12 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
   void CancelOperation(OperationId operation) override;
   void SetExceptionHandler(absl::AnyInvocable<void(const ExceptionContext&)> handler) override;
 
+  // `handler` is called when the service is about to stop, at most once: it takes no new session, and ends this one in
+  // `time_left` (0 or more) at the latest. Null, as in the beginning: it goes unnoticed until then.
+  void SetDrainingHandler(absl::AnyInvocable<void(Duration time_left)> handler) {
+    draining_handler_ = std::move(handler);
+  }
+
   // What it runs on: turns by hand, turn-end callbacks, watches.
   Reactor& reactor() { return *reactor_; }
 
@@ -145,6 +152,7 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
   // RemoteSession::Observer
   void OnConnectionMade(uint32_t transport_id, const v1::ConnectionMade& made) override;
   void ReportException(const ExceptionContext& context) override;
+  void OnDraining(Duration time_left) override;
 
   const std::unique_ptr<Reactor> reactor_;
   // shared_ptr: the channel watches it; nobody else owns it.
@@ -156,6 +164,7 @@ class RemoteEventLoop final : public EventLoop, private RemoteSession::Observer 
   absl::flat_hash_map<uint32_t, std::shared_ptr<Entry>> unanswered_;
   // Shared with ReportException's stack while it runs, so that the handler may set another one.
   std::shared_ptr<absl::AnyInvocable<void(const ExceptionContext&)>> exception_handler_;
+  absl::AnyInvocable<void(Duration)> draining_handler_;
 };
 
 }  // namespace transportd

@@ -268,6 +268,8 @@ void RemoteSession::OnRareCallback(const v1::Callback& callback) {
            .status = context.has_error() ? remote::ToStatus(context.error()) : absl::OkStatus(),
            .server = server.get()});
     }
+    case Case::kDraining:
+      return observer_.OnDraining(remote::FromProto(callback.draining().time_left()));
     case Case::CALLBACK_NOT_SET:
       return;  // A variant that is not known is to be ignored.
     default:

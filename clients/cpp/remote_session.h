@@ -54,6 +54,8 @@ class RemoteSession final : public FrameChannel::Handler,
     // for it, or refuses it.
     virtual void OnConnectionMade(uint32_t transport_id, const v1::ConnectionMade& made) = 0;
     virtual void ReportException(const ExceptionContext& context) = 0;
+    // The service stops, in `time_left` at the latest.
+    virtual void OnDraining(Duration time_left) = 0;
   };
 
   // `reactor` and `observer` must outlive the session, or Shutdown.

@@ -29,7 +29,7 @@ constexpr size_t kMaxPathBytes = sizeof(sockaddr_un::sun_path) - 1;
 absl::Status BadAddress(std::string_view text, std::string_view problem) {
   return InvalidArgument(
       "BAD_LISTEN_ADDRESS", "",
-      StrCat("--listen=", text, ": ", problem,
+      StrCat(text, ": ", problem,
              "; allowed: ADDRESS:PORT, [ADDRESS]:PORT, unix:PATH, unix-abstract:NAME; behind a comma plaintext (TCP), "
              "principal=NAME, mode=OCTAL, uid=NUMBER (Unix sockets)"));
 }

@@ -31,7 +31,7 @@ struct ListenAddress {
 
 // `127.0.0.1:0`, `[::1]:50051`, `localhost:0` (127.0.0.1), `unix:PATH` (made absolute), `unix-abstract:NAME`; behind
 // it, each after a comma: `plaintext`, `principal=NAME`, `mode=OCTAL`, `uid=NUMBER` (may be repeated). INVALID_ARGUMENT
-// / BAD_LISTEN_ADDRESS for anything else: a name would be another address tomorrow.
+// / BAD_LISTEN_ADDRESS for anything else, whose message begins with `text`: a name would be another address tomorrow.
 absl::StatusOr<ListenAddress> ParseListenAddress(std::string_view text);
 
 // Can it be listened on now? The kernel's error when not; EADDRINUSE also when a service answers on a Unix path, which

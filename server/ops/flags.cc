@@ -90,19 +90,37 @@ std::string FormatBytes(uint64_t value) {
   return StrCat(value);
 }
 
+template <typename Groups>
+auto* FlagTable::FindIn(Groups& groups, std::string_view name) {
+  for (auto& group : groups) {
+    for (auto& flag : group.flags) {
+      if (flag.name == name) return &flag;
+    }
+  }
+  return static_cast<decltype(&groups.front().flags.front())>(nullptr);
+}
+
 void FlagTable::Group(std::string title) { groups_.push_back({std::move(title), {}}); }
 
 void FlagTable::Add(Flag flag) {
   CHECK(!groups_.empty() && Find(flag.name) == nullptr);
+  if (flag.texts.empty() && !flag.default_text.empty()) flag.texts = {flag.default_text};
   groups_.back().flags.push_back(std::move(flag));
 }
 
 void FlagTable::Switch(std::string name, bool& value, std::string help) {
-  Add({std::move(name), "", std::move(help), "true or false", value ? "on" : "", [&value](std::string_view text) {
-         if (text != "true" && text != "false") return false;
-         value = text == "true";
-         return true;
-       }});
+  Add({.name = std::move(name),
+       .placeholder = "",
+       .help = std::move(help),
+       .allowed = "true or false",
+       .default_text = value ? "on" : "",
+       .set =
+           [&value](std::string_view text) {
+             if (text != "true" && text != "false") return false;
+             value = text == "true";
+             return true;
+           },
+       .texts = {value ? "true" : "false"}});
 }
 
 void FlagTable::Text(std::string name, std::string placeholder, std::string& value, std::string help) {
@@ -115,12 +133,18 @@ void FlagTable::Text(std::string name, std::string placeholder, std::string& val
 void FlagTable::List(std::string name, std::string placeholder, std::vector<std::string>& values, std::string help) {
   std::string default_text;
   for (const std::string& value : values) default_text += (default_text.empty() ? "" : ", ") + value;
-  Add({std::move(name), std::move(placeholder), std::move(help), "not empty", std::move(default_text),
-       [&values, first = true](std::string_view text) mutable {
-         if (std::exchange(first, false)) values.clear();
-         values.emplace_back(text);
-         return !text.empty();
-       }});
+  Add({.name = std::move(name),
+       .placeholder = std::move(placeholder),
+       .help = std::move(help),
+       .allowed = "not empty",
+       .default_text = std::move(default_text),
+       .set =
+           [&values](std::string_view text) {
+             values.emplace_back(text);
+             return !text.empty();
+           },
+       .clear = [&values] { values.clear(); },
+       .texts = values});
 }
 
 void FlagTable::Choice(std::string name, std::vector<std::string> choices, std::string& value, std::string help) {
@@ -169,14 +193,7 @@ void FlagTable::Time(std::string name, std::chrono::nanoseconds& value, std::chr
        }});
 }
 
-FlagTable::Flag* FlagTable::Find(std::string_view name) {
-  for (FlagGroup& group : groups_) {
-    for (Flag& flag : group.flags) {
-      if (flag.name == name) return &flag;
-    }
-  }
-  return nullptr;
-}
+const FlagTable::Flag* FlagTable::Find(std::string_view name) const { return FindIn(groups_, name); }
 
 std::string FlagTable::Similar(std::string_view name) const {
   std::string best;
@@ -192,7 +209,8 @@ std::string FlagTable::Similar(std::string_view name) const {
   return best;
 }
 
-absl::Status FlagTable::Parse(std::span<const char* const> arguments) {
+absl::StatusOr<std::vector<FlagTable::Argument>> FlagTable::Split(std::span<const char* const> arguments) const {
+  std::vector<Argument> split;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string_view argument = arguments[i];
     if (!argument.starts_with("--") || argument.size() == 2) {
@@ -200,7 +218,7 @@ absl::Status FlagTable::Parse(std::span<const char* const> arguments) {
     }
     const size_t equals = argument.find('=');
     const std::string_view name = argument.substr(2, equals == argument.npos ? argument.npos : equals - 2);
-    Flag* flag = Find(name);
+    const Flag* const flag = Find(name);
     if (flag == nullptr) {
       const std::string similar = Similar(name);
       return BadFlag(StrCat("unknown flag --", name,
@@ -213,10 +231,34 @@ absl::Status FlagTable::Parse(std::span<const char* const> arguments) {
       if (++i == arguments.size()) return BadFlag(StrCat("--", name, " needs a value: ", flag->allowed));
       text = arguments[i];
     }
-    if (!flag->set(text)) return BadFlag(StrCat("--", name, "=", text, ": allowed: ", flag->allowed));
+    split.push_back({.name = name, .text = text});
   }
+  return split;
+}
+
+absl::Status FlagTable::Set(Origin origin, std::string_view said, std::string_view name, std::string_view text) {
+  Flag* const flag = FindIn(groups_, name);
+  CHECK(flag != nullptr && origin >= flag->origin);
+  const bool is_list = flag->clear != nullptr;
+  if (origin != flag->origin || !is_list) flag->texts.clear();
+  if (origin != flag->origin && is_list) flag->clear();
+  flag->origin = origin;
+  flag->texts.emplace_back(text);
+  if (!flag->set(text)) return BadFlag(StrCat(said, "=", text, ": allowed: ", flag->allowed));
   return absl::OkStatus();
 }
+
+std::vector<FlagTable::Value> FlagTable::Values() const {
+  std::vector<Value> values;
+  for (const FlagGroup& group : groups_) {
+    for (const Flag& flag : group.flags) {
+      values.push_back({.group = group.title, .name = flag.name, .texts = flag.texts, .origin = flag.origin});
+    }
+  }
+  return values;
+}
+
+bool FlagTable::IsList(std::string_view name) const { return Find(name)->clear != nullptr; }
 
 std::string FlagTable::Help() const {
   std::string out;

@@ -1,4 +1,4 @@
-// Command-line flags as a table: name, where the value goes, what is allowed, what it is for.
+// Settings of a program as a table: name, where the value goes, what is allowed, what it is for, and who has said so.
 #ifndef TRANSPORTD_SERVER_OPS_FLAGS_H_
 #define TRANSPORTD_SERVER_OPS_FLAGS_H_
 
@@ -11,13 +11,30 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace transportd {
 
 // `--name=value`, `--name value`; for a switch `--name`, `--name=true`, `--name=false`. The default of a flag is what
-// its variable holds when it is added. Threading: one thread.
+// its variable holds when it is added. It is set by one origin alone, the last one that sets it: a list's values, too.
+// Threading: one thread.
 class FlagTable final {
  public:
+  // Where values come from: what counts less first.
+  enum class Origin { kDefault, kFile, kEnvironment, kCommandLine };
+  // A flag as the command line has it. Threading: a value; it points to the arguments.
+  struct Argument {
+    std::string_view name;
+    std::string_view text;
+  };
+  // A flag as it is now. Threading: a value; it points to the table.
+  struct Value {
+    std::string_view group;
+    std::string_view name;
+    std::span<const std::string> texts;  // One, but for a list; a default without a text has none.
+    Origin origin = Origin::kDefault;
+  };
+
   // Begins a group of the help text.
   void Group(std::string title);
 
@@ -33,8 +50,15 @@ class FlagTable final {
   void Time(std::string name, std::chrono::nanoseconds& value, std::chrono::nanoseconds min,
             std::chrono::nanoseconds max, std::string help);
 
-  // `arguments` without the program's name. INVALID_ARGUMENT / BAD_FLAG with the flag's name and what is allowed.
-  absl::Status Parse(std::span<const char* const> arguments);
+  // `arguments` without the program's name, taken apart; nothing is set yet. INVALID_ARGUMENT / BAD_FLAG for one that
+  // is no flag, or has no value.
+  absl::StatusOr<std::vector<Argument>> Split(std::span<const char* const> arguments) const;
+  // Sets one, for a list adds one. `said`: as it is called there, `--threads` or `TRANSPORTD_THREADS`; the message of
+  // INVALID_ARGUMENT / BAD_FLAG has it, and what is allowed.
+  absl::Status Set(Origin origin, std::string_view said, std::string_view name, std::string_view text);
+  // All, in their order.
+  std::vector<Value> Values() const;
+  bool IsList(std::string_view name) const;
 
   // All groups, each flag with its range and default, at most 100 columns wide.
   std::string Help() const;
@@ -47,6 +71,9 @@ class FlagTable final {
     std::string allowed;  // `1 to 64`; may be empty.
     std::string default_text;
     absl::AnyInvocable<bool(std::string_view text)> set;  // False: not allowed.
+    absl::AnyInvocable<void()> clear = nullptr;           // Of a list.
+    std::vector<std::string> texts = {};
+    Origin origin = Origin::kDefault;
   };
   struct FlagGroup {
     std::string title;
@@ -56,7 +83,10 @@ class FlagTable final {
   void Add(Flag flag);
   template <typename Integer>
   void AddCount(std::string name, Integer& value, Integer min, Integer max, std::string help);
-  Flag* Find(std::string_view name);
+  // Null: there is none.
+  template <typename Groups>
+  static auto* FindIn(Groups& groups, std::string_view name);
+  const Flag* Find(std::string_view name) const;
   // The known name that is most like this one; empty when none is.
   std::string Similar(std::string_view name) const;
 

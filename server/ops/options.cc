@@ -41,9 +41,14 @@ Examples
 )";
 
 constexpr char kAfter[] = R"(
+Where a flag's value comes from
+  The command line; else the environment, TRANSPORTD_DRAIN_TIMEOUT for --drain-timeout (a list's values
+  have blanks between them); else the file of --config; else the default. A list is taken whole from one
+  of them. --print-config says which.
+
 Signals
-  SIGTERM, SIGINT: no new sessions; ends when the last one has, at --drain-timeout at the latest. A second
-  one: ends at once.
+  SIGTERM, SIGINT: no new sessions, readiness is NOT_SERVING, and each open session is told how long it
+  has; ends when the last one has, at --drain-timeout at the latest. A second one: ends at once.
 
 Exit status
   0  stopped by a signal
@@ -55,11 +60,13 @@ Exit status
 struct Raw {
   Options options;
   std::vector<std::string> listen = {"127.0.0.1:50051"};
+  std::vector<std::string> health_listen;
   std::string policy_reload = "revoke";
   std::string audit_on_failure = "refuse";
   std::string log_level = "info";
   std::vector<std::string> inherited_fds;
   std::string spawn_helper;
+  std::string config;
 };
 
 void AddFlags(Raw& raw, FlagTable& flags) {
@@ -75,8 +82,17 @@ void AddFlags(Raw& raw, FlagTable& flags) {
       "unix:PATH, unix-abstract:NAME. [::] takes no IPv4: give 0.0.0.0:PORT, too. Behind a comma: plaintext (TCP on "
       "loopback), principal=NAME (who comes through "
       "this Unix socket), mode=OCTAL (its file's), uid=NUMBER (whose processes may connect).");
+  flags.List(
+      "health-listen", "ADDR", raw.health_listen,
+      "Where grpc.health.v1 alone is answered, without TLS and to whoever asks, for probes that have no credentials "
+      "(Kubernetes' `grpc`): the services \"\" and readiness, which a SIGTERM makes NOT_SERVING, startup and "
+      "liveness. ADDRESS:PORT or unix:PATH; may be given several times. --listen answers it, too.");
   flags.Text("address-file", "PATH", options.address_file,
              "Written when calls are answered: the addresses to dial, one a line. Removed at the end.");
+  flags.Text(
+      "instance-target", "TARGET", options.instance_target,
+      "How clients dial this instance and no other, as Opened tells them: $(POD_IP):50051 in Kubernetes. Else the "
+      "first --listen, unless that is a wildcard.");
   flags.Switch("dev", options.dev,
                "For local use: every caller may do everything, so only loopback and Unix addresses are listened on.");
   flags.Text(
@@ -161,6 +177,11 @@ void AddFlags(Raw& raw, FlagTable& flags) {
               "What all sessions together may hold in buffers; beyond it those that hold more than their share wait.");
 
   flags.Group("Other");
+  flags.Text("config", "FILE", raw.config, "Flags, one a line, as --print-config prints them (config.proto).");
+  flags.Switch(
+      "print-config", options.print_config,
+      "Prints every flag with where its value comes from, as a file for --config, says what is wrong with them, "
+      "and ends.");
   flags.Switch("help", options.help, "This text.");
   flags.Switch("version", options.version, "The version.");
 }
@@ -173,6 +194,13 @@ LogLevel ToLogLevel(const std::string& word) {
 }
 
 absl::Status BadConfiguration(const std::string& message) { return InvalidArgument("BAD_CONFIGURATION", "", message); }
+
+absl::StatusOr<ListenAddress> ReadAddress(const char* flag, const std::string& text) {
+  absl::StatusOr<ListenAddress> address = ParseListenAddress(text);
+  if (!address.ok())
+    return BadConfiguration(StrCat(flag, "=", std::string(ToTransportError(address.status()).message)));
+  return address;
+}
 
 absl::Status CheckSecurity(const Options& options) {
   const std::pair<const char*, const std::string*> of_policies[] = {{"--policy", &options.policy},
@@ -230,24 +258,35 @@ const char* ListenProblem(const Options& options, const ListenAddress& address) 
 
 }  // namespace
 
-absl::StatusOr<Options> ParseOptions(std::span<const char* const> arguments) {
+absl::StatusOr<Options> ParseOptions(std::span<const char* const> arguments, Environment environment,
+                                     absl::FunctionRef<void(const std::string& text)> print) {
   Raw raw;
   FlagTable flags;
   AddFlags(raw, flags);
-  if (absl::Status status = flags.Parse(arguments); !status.ok()) return status;
+  if (absl::Status status = Configure(flags, arguments, environment); !status.ok()) return status;
   Options& options = raw.options;
   if (options.help || options.version) return options;
+  if (options.print_config) print(PrintConfiguration(flags));
 
   options.keep_on_reload = raw.policy_reload == "keep";
   options.refuse_without_audit = raw.audit_on_failure == "refuse";
   if (absl::Status status = CheckSecurity(options); !status.ok()) return status;
   for (const std::string& text : raw.listen) {
-    absl::StatusOr<ListenAddress> address = ParseListenAddress(text);
+    absl::StatusOr<ListenAddress> address = ReadAddress("--listen", text);
     if (!address.ok()) return address.status();
     if (const char* problem = ListenProblem(options, *address); problem != nullptr) {
       return BadConfiguration(StrCat("--listen=", text, ": ", problem));
     }
     options.listen.push_back(*std::move(address));
+  }
+  for (const std::string& text : raw.health_listen) {
+    absl::StatusOr<ListenAddress> address = ReadAddress("--health-listen", text);
+    if (!address.ok()) return address.status();
+    if (address->plaintext || address->principal) {
+      return BadConfiguration(StrCat("--health-listen=", text,
+                                     ": takes no plaintext and no principal: all is plaintext, and nobody asked who"));
+    }
+    options.health_listen.push_back(*std::move(address));
   }
   for (const std::string& text : raw.inherited_fds) {
     int fd = -1;

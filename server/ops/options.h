@@ -1,4 +1,4 @@
-// What transportd was told on its command line.
+// What transportd was told.
 #ifndef TRANSPORTD_SERVER_OPS_OPTIONS_H_
 #define TRANSPORTD_SERVER_OPS_OPTIONS_H_
 
@@ -9,8 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "server/listen/listen_address.h"
+#include "server/ops/configuration.h"
 #include "server/policy/per_source_limiter.h"
 #include "server/session/session_limits.h"
 #include "transports/base/logging.h"
@@ -20,7 +22,9 @@ namespace transportd {
 // Each field: the flag of the same name; see OptionsHelp. Threading: a value.
 struct Options {
   std::vector<ListenAddress> listen;
-  std::string address_file;  // Empty: none.
+  std::vector<ListenAddress> health_listen;  // Plaintext, and nothing but health.
+  std::string address_file;                  // Empty: none.
+  std::string instance_target;               // Empty: where the first listener can be dialled.
   bool dev = false;
   std::string policy;         // Empty: with --dev only.
   std::string shadow_policy;  // Empty: none.
@@ -49,12 +53,14 @@ struct Options {
 
   // The rest is then not to be used.
   bool help = false;
+  bool print_config = false;
   bool version = false;
 };
 
-// `arguments` without the program's name. INVALID_ARGUMENT, with a sentence that says what to do, when they are no
-// configuration to start with.
-absl::StatusOr<Options> ParseOptions(std::span<const char* const> arguments);
+// `arguments` without the program's name; see Configure. INVALID_ARGUMENT, with a sentence that says what to do, when
+// they are no configuration to start with. `print`: called with what --print-config prints, which comes before that.
+absl::StatusOr<Options> ParseOptions(std::span<const char* const> arguments, Environment environment,
+                                     absl::FunctionRef<void(const std::string& text)> print);
 
 // The text of --help.
 std::string OptionsHelp();

@@ -41,6 +41,7 @@ class DevSecurity final : public Security {
   const ServiceCertificateStore* certificate() const override { return nullptr; }
   bool certificates_only() const override { return false; }
   ConnectionGuard* connection_guard() override { return nullptr; }
+  ConnectionGuard* health_guard() override { return nullptr; }
   absl::Status SetOwnAddresses(std::span<const SocketAddress> /*addresses*/) override { return absl::OkStatus(); }
   absl::Status StartReloading(absl::AnyInvocable<void()> /*on_policy*/) override { return absl::OkStatus(); }
   void StopReloading() override {}
@@ -85,6 +86,7 @@ class PolicySecurity final : public Security {
   const ServiceCertificateStore* certificate() const override { return certificate_.get(); }
   bool certificates_only() const override { return options_.identities.empty(); }
   ConnectionGuard* connection_guard() override { return connection_guard_.get(); }
+  ConnectionGuard* health_guard() override { return health_guard_.get(); }
 
   absl::Status SetOwnAddresses(std::span<const SocketAddress> addresses) override {
     absl::StatusOr<SelfAddresses> self = NamedSelf(options_);
@@ -160,6 +162,8 @@ class PolicySecurity final : public Security {
     if (!log.ok()) return log.status();
     audit_ = *std::move(log);
     connection_guard_ = std::make_unique<ConnectionGuard>(options_.per_source, *audit_);
+    health_guard_ = std::make_unique<ConnectionGuard>(
+        PerSourceOptions{.max_total_open_count = 256, .refuse_after_failures = false}, *audit_);
     quotas_ = std::make_unique<QuotaTable>(ServiceQuota());
     authorizer_ = std::make_unique<PolicyAuthorizer>(PolicyServices{
         .policies = policies_.get(), .audit = audit_.get(), .quotas = quotas_.get(), .keep = options_.keep_on_reload});
@@ -279,6 +283,7 @@ class PolicySecurity final : public Security {
   std::unique_ptr<ServiceCertificateStore> certificate_;
   std::unique_ptr<AuditLog> audit_;
   std::unique_ptr<ConnectionGuard> connection_guard_;
+  std::unique_ptr<ConnectionGuard> health_guard_;
   std::unique_ptr<QuotaTable> quotas_;
   std::unique_ptr<PolicyAuthorizer> authorizer_;
 

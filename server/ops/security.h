@@ -35,6 +35,9 @@ class Security {
   virtual bool certificates_only() const = 0;
   // Null: everybody may connect.
   virtual ConnectionGuard* connection_guard() = 0;
+  // Of --health-listen: bounds in number, and refuses nobody for what was wrong elsewhere: a kubelet has the address of
+  // its node, as others may have. Null: as above.
+  virtual ConnectionGuard* health_guard() = 0;
 
   // The service listens: at these addresses nobody may reach it through itself.
   virtual absl::Status SetOwnAddresses(std::span<const SocketAddress> addresses) = 0;

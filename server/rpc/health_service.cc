@@ -16,11 +16,19 @@ using grpc::health::v1::HealthCheckResponse;
 
 constexpr char kServiceName[] = "grpc.health.v1.Health";
 
+// What a kubelet asks for, each by a probe of its own.
+constexpr char kStartup[] = "startup";
+constexpr char kLiveness[] = "liveness";
+constexpr char kReadiness[] = "readiness";
+
 std::set<std::string> WithWhole(const std::vector<std::string>& services) {
   std::set<std::string> names(services.begin(), services.end());
-  names.insert("");
+  names.insert({"", kStartup, kLiveness, kReadiness});
   return names;
 }
+
+// It says whether the process is well, not whether it takes work.
+bool IsOfProcess(const std::string& service) { return service == kStartup || service == kLiveness; }
 
 HealthCheckResponse Response(HealthCheckResponse::ServingStatus state) {
   HealthCheckResponse response;
@@ -37,8 +45,9 @@ grpc::Status Stopping() {
 // One Watch call: sends the newest state, never more than one message under way. Threading: any thread.
 class HealthService::Watch final : public std::enable_shared_from_this<Watch> {
  public:
-  // `state` is the first to be sent.
-  Watch(std::shared_ptr<ServerCall> call, State state) : call_(std::move(call)), newest_(state) {}
+  // `state` is the first to be sent; `stays`: also when the service does not take work any more.
+  Watch(std::shared_ptr<ServerCall> call, State state, bool stays)
+      : call_(std::move(call)), stays_(stays), newest_(state) {}
 
   // Sends what is new, unless something is under way; to be called whenever something is.
   void Continue() {
@@ -69,9 +78,9 @@ class HealthService::Watch final : public std::enable_shared_from_this<Watch> {
   }
 
   void SetNotServing() {
+    if (stays_) return;
     {
       MutexLock lock(mutex_);
-      if (newest_ == HealthCheckResponse::SERVICE_UNKNOWN) return;
       newest_ = HealthCheckResponse::NOT_SERVING;
     }
     Continue();
@@ -88,6 +97,7 @@ class HealthService::Watch final : public std::enable_shared_from_this<Watch> {
 
  private:
   const std::shared_ptr<ServerCall> call_;
+  const bool stays_;
   Mutex mutex_;
   State newest_ ABSL_GUARDED_BY(mutex_);
   State sent_ ABSL_GUARDED_BY(mutex_) = HealthCheckResponse::UNKNOWN;
@@ -122,7 +132,7 @@ void HealthService::Check(ServerCall& call, bool ok) {
     State state;
     {
       MutexLock lock(mutex_);
-      state = state_;
+      state = StateOf(request.service());
     }
     call.WriteAndFinish(Serialize(Response(state)), grpc::Status::OK);
   }
@@ -141,7 +151,8 @@ void HealthService::Serve(std::shared_ptr<ServerCall> call) {
     {
       MutexLock lock(mutex_);
       const bool known = services_.count(request.service()) != 0;
-      watch = std::make_shared<Watch>(call, known ? state_ : HealthCheckResponse::SERVICE_UNKNOWN);
+      watch = std::make_shared<Watch>(call, known ? StateOf(request.service()) : HealthCheckResponse::SERVICE_UNKNOWN,
+                                      !known || IsOfProcess(request.service()));
       watches_.insert(watch);
       stopped = stopped_;
     }
@@ -149,6 +160,10 @@ void HealthService::Serve(std::shared_ptr<ServerCall> call) {
     if (stopped) watch->End();
     call->OnOver([this, watch](bool) { Remove(watch); });
   });
+}
+
+HealthService::State HealthService::StateOf(const std::string& service) const {
+  return IsOfProcess(service) ? HealthCheckResponse::SERVING : state_;
 }
 
 void HealthService::SetNotServing() {

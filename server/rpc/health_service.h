@@ -15,9 +15,10 @@
 
 namespace transportd {
 
-// All services, and the whole under the name "", are in the same state. Asks no authorizer: whoever can connect may
-// know whether the service is up, and a prober has no name. gRPC's own health service is not used: it runs on the
-// callback API's threads. Threading: any thread.
+// All services, the whole under the name "", and `readiness`, for load balancers, are in the same state. `startup` and
+// `liveness` are serving while there is an answer at all: who is draining must not be started anew. Asks no authorizer:
+// whoever can connect may know whether the service is up, and a prober has no name. gRPC's own health service is not
+// used: it runs on the callback API's threads. Threading: any thread.
 class HealthService final {
  public:
   // Serving from the beginning.
@@ -36,6 +37,7 @@ class HealthService final {
   using State = grpc::health::v1::HealthCheckResponse::ServingStatus;
   class Watch;
 
+  State StateOf(const std::string& service) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The request has come, if `ok`.
   void Check(ServerCall& call, bool ok);
   void Serve(std::shared_ptr<ServerCall> call);

@@ -73,13 +73,13 @@ v1::PipeKind ToProto(PipeInfo::Kind kind) {
   return v1::PIPE_KIND_UNSPECIFIED;
 }
 
+}  // namespace
+
 void ToProto(Duration duration, google::protobuf::Duration& out) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
   out.set_seconds(seconds.count());
   out.set_nanos(static_cast<int32_t>((duration - seconds).count()));
 }
-
-}  // namespace
 
 void ToProto(const SocketAddress& address, v1::SocketAddress& out) {
   out.set_family(ToProto(address.family));

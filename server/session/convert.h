@@ -37,6 +37,7 @@ WriteBufferLimits FromProto(const v1::WriteBufferLimits& limits);
 AddressFamily FromProto(v1::AddressFamily family);
 // Beyond 100 years either way: that.
 Duration FromProto(const google::protobuf::Duration& duration);
+void ToProto(Duration duration, google::protobuf::Duration& out);
 
 // Values are checked by the loop; what is converted here is only the shape.
 CreateConnectionOptions FromProto(const v1::CreateConnectionRequest& request, Duration default_timeout);

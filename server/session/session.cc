@@ -142,6 +142,7 @@ absl::Status Session::Open(const v1::Open& open) {
   ToProto(options_.limits, *opened.mutable_limits());
   outbox_ = std::make_unique<Outbox>(options_.limits.max_server_frame_bytes, /*keep_shares=*/!acknowledged_);
   outbox_->AppendOpened(opened);
+  if (drain_deadline_) EmitDraining();
   ScheduleFlush();
   return absl::OkStatus();
 }
@@ -191,6 +192,18 @@ void Session::StartBounds() {
       CheckIdle();
     });
   }
+}
+
+void Session::Drain(Duration time_left) {
+  if (drain_deadline_) return;
+  drain_deadline_ = loop_.Time() + time_left;
+  if (state_ == State::kOpen) EmitDraining();
+}
+
+void Session::EmitDraining() {
+  v1::Callback callback;
+  ToProto(std::max(*drain_deadline_ - loop_.Time(), Duration{0}), *callback.mutable_draining()->mutable_time_left());
+  Emit(callback);
 }
 
 void Session::CheckIdle() {

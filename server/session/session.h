@@ -84,6 +84,8 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   // The policy has changed: ends what it does not allow any more, the session itself included. connection_lost says
   // POLICY_REVOKED.
   void Recheck();
+  // The service stops, and ends the session in `time_left`: the client is told, once.
+  void Drain(Duration time_left);
   // The server's exception handler was called.
   void OnServerException(const ExceptionContext& context);
   void Describe(v1::SessionInfo& info) const;
@@ -180,6 +182,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void SetRevoked(Handle& handle);
   // Now and then, as long as there are any: forgets the processes that were left and have ended.
   void PruneLeftProcesses(Duration after);
+  void EmitDraining();
   void CheckIdle();
   void Expire(std::string_view what);
   void AskForFrame();
@@ -279,6 +282,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   TimePoint open_at_;
   TimePoint active_at_;  // The last command, or transport.
   bool expired_ = false;
+  std::optional<TimePoint> drain_deadline_;  // Unset: the service does not stop.
   std::vector<absl::AnyInvocable<void()>> end_waiters_;
 };
 

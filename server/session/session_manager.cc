@@ -283,9 +283,12 @@ class SessionManagerImpl final : public SessionManager {
     ForEachSession([](Session& session) { session.Recheck(); }, [] {});
   }
 
-  void RefuseNewSessions() override {
-    MutexLock lock(mutex_);
-    refusing_ = true;
+  void Drain(Duration time_left) override {
+    {
+      MutexLock lock(mutex_);
+      refusing_ = true;
+    }
+    ForEachSession([time_left](Session& session) { session.Drain(time_left); }, [] {});
   }
 
   void WaitIdle(absl::AnyInvocable<void()> done) override {

@@ -61,8 +61,9 @@ class SessionManager {
   // The policy has changed: each session ends what it does not allow any more. See Session::Recheck.
   virtual void Recheck() = 0;
 
-  // From now on new sessions are refused: UNAVAILABLE / SERVICE_STOPPING. Idempotent.
-  virtual void RefuseNewSessions() = 0;
+  // From now on new sessions are refused, UNAVAILABLE / SERVICE_STOPPING, and each open one is told how long it has
+  // before Stop. Idempotent: the first time counts.
+  virtual void Drain(Duration time_left) = 0;
   // `done` is called when no session is open (at once, or later); only the last call waits.
   virtual void WaitIdle(absl::AnyInvocable<void()> done) = 0;
   // Ends every session: its transports are aborted, every protocol hears connection_lost(SERVICE_STOPPING), its streams

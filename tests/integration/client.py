@@ -110,6 +110,7 @@ class Session:
         self._changed = threading.Condition()
         self._seen: dict[int, Seen] = {}
         self.exceptions = []
+        self.draining = None
         self.opened = None
         self.status = None  # How the stream ended: the grpc.RpcError, or "OK".
         self.sequences: list[int] = []  # Of the frames that came.
@@ -191,6 +192,11 @@ class Session:
             return
         if name == "call_exception_handler":
             self.exceptions.append(callback.call_exception_handler)
+            return
+        if name == "draining":
+            if self.draining is not None:
+                raise AssertionError("draining, twice")
+            self.draining = callback.draining
             return
         seen = self._seen.setdefault(callback.transport_id, Seen())
         if seen.lost is not None or (seen.made is None) != (name == "connection_made"):

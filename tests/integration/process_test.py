@@ -13,11 +13,11 @@ import grpc
 from transportd.v1 import admin_pb2, types_pb2
 
 import harness
-from client import Admin, ServiceError, StreamSession, open_channel
+from client import Admin, ServiceError, StreamSession, UnarySession, open_channel
 from harness import Service, eventually, read_all
 
 FAILURE, BAD_CONFIGURATION = 1, 78
-SERVING = b"\x08\x01"  # HealthCheckResponse{status = 1: SERVING = 1}.
+SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"  # HealthCheckResponse.status = 1.
 
 
 class FlagsTest(unittest.TestCase):
@@ -64,8 +64,36 @@ class FlagsTest(unittest.TestCase):
             self.assertEqual(len(set(service.targets)), 3, service.targets)
             hosts = [target.rsplit(":", 1)[0] for target in service.targets]
             self.assertEqual(hosts, ["127.0.0.1", "127.0.0.1", "127.0.0.2"])
+            with StreamSession(service.targets[2]) as session:
+                self.assertEqual(session.opened.instance_target, service.targets[0])
         finally:
             service.stop()
+
+    def test_the_instance_s_target_is_told(self):
+        service = Service("--instance-target=dns:///pod.lab:50051")
+        try:
+            with StreamSession(service.target) as session:
+                self.assertEqual(session.opened.instance_target, "dns:///pod.lab:50051")
+        finally:
+            service.stop()
+
+    def test_print_config_says_where_each_value_comes_from(self):
+        command = [os.environ["TRANSPORTD_BIN"], "--print-config", "--loops=2"]
+        environment = {**os.environ, "TRANSPORTD_DEV": "true", "TRANSPORTD_LISTEN": "127.0.0.1:0 [::1]:0"}
+        ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=harness.TIMEOUT)
+        self.assertEqual((ended.returncode, ended.stderr), (0, ""))
+        for line in (
+            'listen: "127.0.0.1:0"  # environment, TRANSPORTD_LISTEN',
+            'listen: "[::1]:0"  # environment, TRANSPORTD_LISTEN',
+            "dev: true  # environment, TRANSPORTD_DEV",
+            "loops: 2  # command line",
+            'drain_timeout: "30s"  # default',
+        ):
+            self.assertIn(f"\n{line}\n", ended.stdout)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=harness.TIMEOUT)
+        self.assertEqual(ended.returncode, BAD_CONFIGURATION)
+        self.assertIn("dev: false  # default", ended.stdout)
+        self.assertIn("--dev", ended.stderr)
 
     def test_help_and_version(self):
         for flag in ("--help", "--version"):
@@ -125,6 +153,16 @@ class StopTest(harness.ServiceTestCase):
         self.assertEqual(self.service.process.wait(harness.TIMEOUT), 0)
         self.service.expect_ended()
 
+    def test_each_session_is_told_how_long_it_has(self):
+        unary = self.enter(UnarySession(self.service.target))
+        self.signal()
+        for session in (self.session, unary):
+            session.wait(lambda: session.draining is not None, "draining")
+            self.assertTrue(0 < session.draining.time_left.seconds <= 20, session.draining)
+            session.close()
+        self.assertEqual(self.service.process.wait(harness.TIMEOUT), 0)
+        self.service.expect_ended()
+
     def test_the_second_signal_ends_it_at_once(self):
         self.signal()
         eventually(self.service_is_stopping, "new sessions are refused")
@@ -138,10 +176,43 @@ class StopTest(harness.ServiceTestCase):
         self.service.expect_ended()
 
 
-def check_health(target: str) -> bytes:
+def check_health(target: str, name: bytes = b"") -> bytes:
     """grpc.health.v1 by hand, on a channel of its own: its Python package need not be here."""
     with open_channel(target) as channel:
-        return channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=harness.TIMEOUT)
+        request = b"\x0a" + bytes([len(name)]) + name if name else b""
+        return channel.unary_unary("/grpc.health.v1.Health/Check")(request, timeout=harness.TIMEOUT)
+
+
+class HealthListenTest(harness.ServiceTestCase):
+    """--health-listen: for probes that have no credentials."""
+
+    FLAGS = ("--health-listen=127.0.0.1:0", "--drain-timeout=30s")
+
+    def setUp(self) -> None:
+        super().setUp()
+        lines = [line for line in self.service.stderr().splitlines() if "health is answered on " in line]
+        self.target = lines[0].rsplit(" ", 1)[1]
+
+    def test_health_is_answered_there_and_nothing_else(self):
+        for name in (b"", b"startup", b"liveness", b"readiness", b"transportd.v1.EventLoop"):
+            self.assertEqual(check_health(self.target, name), SERVING, name)
+        with self.assertRaises(ServiceError) as caught:
+            StreamSession(self.target).close()
+        self.assertEqual(caught.exception.error.code, grpc.StatusCode.UNIMPLEMENTED.value[0])
+        with open_channel(self.target) as channel, self.assertRaises(grpc.RpcError) as failed:
+            channel.unary_unary("/grpc.health.v1.Health/Check")(b"x" * 4096, timeout=harness.TIMEOUT)
+        self.assertEqual(failed.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+    def test_who_drains_is_not_ready_and_lives(self):
+        session = self.enter(StreamSession(self.service.target))
+        self.service.process.send_signal(signal.SIGTERM)
+        eventually(lambda: check_health(self.target, b"readiness") == NOT_SERVING, "it is not ready")
+        self.assertEqual(check_health(self.target), NOT_SERVING)
+        for name in (b"startup", b"liveness"):
+            self.assertEqual(check_health(self.target, name), SERVING, name)
+        session.close()
+        self.assertEqual(self.service.process.wait(harness.TIMEOUT), 0)
+        self.service.expect_ended()
 
 
 class FewDescriptorsTest(harness.ServiceTestCase):

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -15,6 +16,25 @@ from client import StreamSession
 from harness import LOOPBACK, free_port, pattern, read_all, read_exactly
 from transportd.v1 import pipe_pb2
 from transportctl_case import FAILED, NO_SERVICE, TIMED_OUT, USAGE, TransportctlTestCase
+
+class DrainingTest(TransportctlTestCase):
+    FLAGS = ("--drain-timeout=20s",)
+
+    def test_a_service_that_stops_is_told_of(self):
+        listener = self.listener()
+        process = self.transportctl("connect", f"127.0.0.1:{listener.getsockname()[1]}")
+        peer = self.accept(listener)
+        peer.sendall(b"x")
+        self.assertEqual(process.stdout.read(1), b"x")  # It is connected.
+        self.service.process.send_signal(signal.SIGTERM)
+        said = process.stderr.readline().decode()
+        self.assertRegex(said, r"^transportctl: the service stops: it ends this in (20|19.*)s at the latest\n$")
+        peer.close()
+        process.stdin.close()
+        self.assertEqual(process.wait(harness.TIMEOUT), 0)
+        self.assertEqual(self.service.process.wait(harness.TIMEOUT), 0)
+        self.service.expect_ended()
+
 
 class ConnectTest(TransportctlTestCase):
     def test_bytes_both_ways_and_half_close(self):

@@ -846,6 +846,27 @@ def test_an_exception_of_the_service_s_loop_is_handed_on() -> None:
         loop.close()
 
 
+@pytest.mark.parametrize("has_handler", [True, False])
+def test_a_service_that_stops_says_so(has_handler: bool, caplog: pytest.LogCaptureFixture) -> None:
+    def script(peer: Http2Peer) -> None:
+        peer.read_message()
+        draining = event_loop_pb2.Callback(draining={"time_left": {"seconds": 12, "nanos": 500_000_000}})
+        peer.send(callbacks(2, draining))
+        peer.send(callbacks(3, event_loop_pb2.Callback(reply=event_loop_pb2.Reply(request_id=1, getaddrinfo={}))))
+
+    with FakeService(Scripted(script)) as fake:
+        loop = open_loop(fake.target)
+        told: list[float] = []
+        if has_handler:
+            loop.set_draining_handler(told.append)
+        with pytest.raises(TypeError, match="callable"):
+            loop.set_draining_handler(5)  # type: ignore[arg-type]
+        assert loop.run_until_complete(soon(loop.getaddrinfo("localhost", 80))) == []
+        loop.close()
+    assert told == ([12.5] if has_handler else [])
+    assert ("the service stops" in caplog.text) is not has_handler
+
+
 def test_a_goodbye_that_does_not_come() -> None:
     def script(peer: Http2Peer) -> None:
         with contextlib.suppress(EOFError):

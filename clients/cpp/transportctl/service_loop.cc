@@ -4,8 +4,10 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/time/time.h"
 #include "clients/cpp/transportctl/exit_code.h"
 #include "transports/base/clock.h"
+#include "transports/base/str_cat.h"
 
 namespace transportd::ctl {
 
@@ -19,6 +21,10 @@ absl::Status ServiceLoop::Open() {
     return absl::IsDeadlineExceeded(loop.status()) ? absl::DeadlineExceededError("") : loop.status();
   }
   loop_ = *std::move(loop);
+  loop_->SetDrainingHandler([](Duration time_left) {
+    PrintToStderr(StrCat("the service stops: it ends this in ", absl::FormatDuration(absl::FromChrono(time_left)),
+                         " at the latest"));
+  });
   return absl::OkStatus();
 }
 

@@ -1,6 +1,7 @@
 #include "server/ops/flags.h"
 
 #include "gmock/gmock.h"
+#include "server/ops/configuration.h"
 #include "tests/support/status_matchers.h"
 
 namespace transportd {
@@ -23,7 +24,9 @@ class FlagTableTest : public testing::Test {
     table_.Time("timeout", timeout_, std::chrono::seconds(0), std::chrono::hours(1), "A time.");
   }
 
-  absl::Status Parse(std::vector<const char*> arguments) { return table_.Parse(arguments); }
+  absl::Status Parse(std::vector<const char*> arguments) {
+    return Configure(table_, arguments, [](const char* /*name*/) -> const char* { return nullptr; });
+  }
   std::string Error(std::vector<const char*> arguments) {
     const absl::Status status = Parse(std::move(arguments));
     return status.ok() ? "" : ToTransportError(status).message;

@@ -8,7 +8,10 @@ namespace {
 
 using testing::HasSubstr;
 
-absl::StatusOr<Options> Parse(std::vector<const char*> arguments) { return ParseOptions(arguments); }
+absl::StatusOr<Options> Parse(std::vector<const char*> arguments) {
+  return ParseOptions(
+      arguments, [](const char* /*name*/) -> const char* { return nullptr; }, [](const std::string& /*text*/) {});
+}
 
 std::string Error(std::vector<const char*> arguments) {
   const auto options = Parse(std::move(arguments));
@@ -26,6 +29,9 @@ TEST(Options, DevHasNoPolicy) {
     EXPECT_THAT(Error({"--dev", flag}), HasSubstr("without --dev")) << flag;
   }
   EXPECT_THAT(Error({"--dev", "--listen=unix:/x,principal=a"}), HasSubstr("everybody is `dev`"));
+  EXPECT_THAT(Error({"--dev", "--listen=nowhere"}), HasSubstr("--listen=nowhere: "));
+  EXPECT_THAT(Error({"--dev", "--health-listen=nowhere"}), HasSubstr("--health-listen=nowhere: "));
+  EXPECT_THAT(Error({"--dev", "--health-listen=unix:/x,principal=a"}), HasSubstr("nobody asked who"));
 }
 
 TEST(Options, AListenerThroughWhichNobodyCouldComeIsRefused) {

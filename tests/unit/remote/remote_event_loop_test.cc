@@ -262,6 +262,24 @@ TEST_F(RemoteEventLoopTest, ExceptionContextReachesTheHandler) {
   EXPECT_THAT(told, ElementsAre("accept EMFILE"));
 }
 
+TEST_F(RemoteEventLoopTest, DrainingIsTold) {
+  v1::Callback callback;
+  callback.mutable_draining()->mutable_time_left()->set_seconds(7);
+  callback.mutable_draining()->mutable_time_left()->set_nanos(5);
+  Send({callback});  // Nobody asked.
+  std::vector<Duration> told;
+  loop->SetDrainingHandler([&](Duration time_left) { told.push_back(time_left); });
+  // Twice: a service that does not keep to the contract.
+  Send({callback, callback});
+  EXPECT_THAT(told, ElementsAre(std::chrono::seconds(7) + std::chrono::nanoseconds(5)));
+  told.clear();
+  loop->SetDrainingHandler([&](Duration time_left) { told.push_back(time_left); });
+  callback.mutable_draining()->mutable_time_left()->set_seconds(-1);
+  callback.mutable_draining()->mutable_time_left()->set_nanos(-1);
+  Send({callback});
+  EXPECT_THAT(told, ElementsAre(Duration{0}));
+}
+
 TEST_F(RemoteEventLoopTest, UnknownCallbacksAndUnknownIdsAreIgnored) {
   auto protocol = Connect(7);
   v1::Callback pause;

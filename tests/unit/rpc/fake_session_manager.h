@@ -59,7 +59,7 @@ class FakeSessionManager final : public SessionManager {
   void ListTransports(Caller caller, v1::ListTransportsRequest request,
                       absl::AnyInvocable<void(absl::StatusOr<v1::ListTransportsResponse>)> done) override;
   void Recheck() override {}
-  void RefuseNewSessions() override {}
+  void Drain(Duration /*time_left*/) override {}
   void WaitIdle(absl::AnyInvocable<void()> done) override { done(); }
   void Stop(absl::AnyInvocable<void()> done) override { done(); }
 

@@ -41,6 +41,31 @@ TEST_F(HealthServiceTest, CheckAnswersForTheWholeAndForEachService) {
   EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
 }
 
+TEST_F(HealthServiceTest, WhoDrainsIsNotReadyAndLives) {
+  const auto state = [this](const char* service) {
+    HealthCheckResponse response;
+    EXPECT_TRUE(Unary(kCheck, Ask(service), response).ok()) << service;
+    return response.status();
+  };
+  for (const char* service : {"startup", "liveness", "readiness"}) {
+    EXPECT_EQ(state(service), HealthCheckResponse::SERVING) << service;
+  }
+  health_->SetNotServing();
+  EXPECT_EQ(state("startup"), HealthCheckResponse::SERVING);
+  EXPECT_EQ(state("liveness"), HealthCheckResponse::SERVING);
+  EXPECT_EQ(state("readiness"), HealthCheckResponse::NOT_SERVING);
+}
+
+TEST_F(HealthServiceTest, WatchOfLivenessHearsNothingOfADrain) {
+  RawStream stream(channel_, kWatch);
+  ASSERT_TRUE(stream.Write(Ask("liveness").SerializeAsString()));
+  EXPECT_EQ(Next(stream), HealthCheckResponse::SERVING);
+  health_->SetNotServing();
+  health_->Stop();
+  std::string nothing;
+  EXPECT_FALSE(stream.Read(nothing));
+}
+
 TEST_F(HealthServiceTest, CheckOfAnUnknownServiceIsNotFound) {
   HealthCheckResponse response;
   EXPECT_EQ(Unary(kCheck, Ask("nope"), response).error_code(), grpc::StatusCode::NOT_FOUND);

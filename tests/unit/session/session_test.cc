@@ -658,6 +658,28 @@ TEST_F(SessionTest, ClientThatOnlyAsksIsHeldUpWhenItDoesNotRead) {
 
 // --- Ending ----------------------------------------------------------------------------------------------------------
 
+TEST_F(SessionTest, DrainingIsToldOnce) {
+  StartOpen();
+  session_->Drain(std::chrono::seconds(30));
+  session_->Drain(std::chrono::seconds(10));
+  ASSERT_TRUE(RunUntil([&] { return !stream_->callbacks().empty(); }));
+  Ask(v1::Command(), 1);  // Behind all that was said.
+  ASSERT_EQ(stream_->callbacks().size(), 2u);
+  ASSERT_TRUE(stream_->callbacks()[0].has_draining());
+  EXPECT_GT(stream_->callbacks()[0].draining().time_left().seconds(), 10);
+}
+
+TEST_F(SessionTest, DrainingIsToldBehindOpen) {
+  Start();
+  session_->Drain(std::chrono::seconds(-1));
+  stream_->Deliver(OpenFrame(/*acknowledged=*/true));
+  ASSERT_TRUE(RunUntil([&] { return !stream_->callbacks().empty(); }));
+  EXPECT_TRUE(stream_->opened().has_value());
+  ASSERT_TRUE(stream_->callbacks()[0].has_draining());
+  EXPECT_EQ(stream_->callbacks()[0].draining().time_left().seconds(), 0);
+  EXPECT_EQ(stream_->callbacks()[0].draining().time_left().nanos(), 0);
+}
+
 TEST_F(SessionTest, HalfCloseEndsInOrder) {
   RawListener listener;
   StartOpen();

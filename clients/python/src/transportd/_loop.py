@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import collections.abc
+import logging
 import os
 import selectors
 import socket
@@ -24,6 +25,8 @@ from transportd._target import default_target, parse_target
 from transportd._target_tls import target_tls
 from transportd._tls import ServiceTls, check_local
 from transportd._token import token_to_send
+
+logger = logging.getLogger("asyncio")
 
 # Of create_connection, besides those that every version has.
 _OTHER_ARGUMENTS = {"all_errors"} if sys.version_info >= (3, 12) else set()
@@ -100,6 +103,7 @@ class EventLoop(asyncio.SelectorEventLoop):
         if selector is not None and not isinstance(selector, selectors.BaseSelector):
             raise TypeError(f"selector must be a selectors.BaseSelector, not {type(selector).__name__!r}")
         super().__init__(selector)
+        self._draining_handler: Callable[[float], object] | None = None
         self._connect_sockets = connect_sockets
         self._subprocess_context = subprocess_context
         try:
@@ -137,6 +141,7 @@ class EventLoop(asyncio.SelectorEventLoop):
                 keepalive_time=keepalive_time,
                 keepalive_timeout=keepalive_timeout,
                 client_name=client_name if client_name is not None else _own_name(),
+                on_draining=self._on_draining,
             )
         except BaseException:
             super().close()
@@ -640,6 +645,23 @@ class EventLoop(asyncio.SelectorEventLoop):
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_recv_into"""
         self._placeholders.start(sock)
         return await super().sock_recv_into(sock, buf)
+
+    def set_draining_handler(self, handler: Callable[[float], object] | None) -> None:
+        """What to call, once, when the service is about to stop.
+
+        handler: called by the loop with the seconds that are left, 0 or more. The service takes no new session, and
+            ends this one then, or sooner if its operator is in a hurry: open the next loop on another instance. None,
+            as in the beginning: a warning is logged.
+        """
+        if handler is not None and not callable(handler):
+            raise TypeError(f"handler must be callable or None, not {type(handler).__name__!r}")
+        self._draining_handler = handler
+
+    def _on_draining(self, time_left: float) -> None:
+        if self._draining_handler is not None:
+            self.call_soon(self._draining_handler, time_left)
+        else:
+            logger.warning("the service stops: it ends this loop's session in %.0f s at the latest", time_left)
 
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:  # type: ignore[override]
         """https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.add_reader"""

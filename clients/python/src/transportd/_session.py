@@ -153,13 +153,16 @@ class Session:
         keepalive_time: float | None,
         keepalive_timeout: float,
         client_name: str,
+        on_draining: Callable[[float], None],
     ):
         """Connects and opens the session, and waits for that: at most `connect_timeout` seconds.
 
         token: as token_to_send answers it. answer_timeout: the most seconds that call_now waits. keepalive_time,
-        keepalive_timeout: Keepalive's, in seconds; None: there is none.
+        keepalive_timeout: Keepalive's, in seconds; None: there is none. on_draining: called with the seconds that are
+        left when the service is about to stop.
         """
         self._loop = loop
+        self._on_draining = on_draining
         self._answer_timeout = answer_timeout
         self.target = place.text
         self.handles: dict[int, Handle] = {}
@@ -825,6 +828,8 @@ class Session:
             self._on_connection_made(callback.transport_id, callback.connection_made)
         elif kind == "call_exception_handler":
             self._on_exception(callback)
+        elif kind == "draining":
+            self._on_draining(callback.draining.time_left.ToNanoseconds() / 1e9)
         elif kind is not None:
             handle = self.handles.get(callback.transport_id)
             if handle is not None:
