@@ -187,7 +187,6 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void Expire(std::string_view what);
   void AskForFrame();
   bool MayReadFrame() const;
-  // The service holds too much, or the principal does and this session more than its share.
   // A budget is used up, and these bytes are more than this session's share of it.
   bool IsOverBudget(int64_t held_bytes) const;
   bool HoldsBackFrames() const;

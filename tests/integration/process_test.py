@@ -198,6 +198,7 @@ class HealthListenTest(harness.ServiceTestCase):
             self.assertEqual(check_health(self.target, name), SERVING, name)
         with self.assertRaises(ServiceError) as caught:
             StreamSession(self.target).close()
+        # The answer of a port that has no such method: sessions are not opened there.
         self.assertEqual(caught.exception.error.code, grpc.StatusCode.UNIMPLEMENTED.value[0])
         with open_channel(self.target) as channel, self.assertRaises(grpc.RpcError) as failed:
             channel.unary_unary("/grpc.health.v1.Health/Check")(b"x" * 4096, timeout=harness.TIMEOUT)
