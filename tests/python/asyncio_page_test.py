@@ -104,11 +104,14 @@ def test_the_page_has_six() -> None:
 
 @pytest.fixture(name="elsewhere")
 def own_network(service: harness.Service) -> harness.Service:
-    """The examples' ports are fixed: another program may have them."""
-    for port, kind, state in ((8888, "tcp", "0A"), (9999, "udp", "07")):  # Listening; bound. proc(5), tcp_states.h
+    """The examples' ports are fixed: the example before has them until its session has ended."""
+
+    def is_free(port: int, kind: str, state: str) -> bool:
         entries = [line.split() for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]]
-        if any(entry[1].endswith(f":{port:04X}") and entry[3] == state for entry in entries):
-            pytest.fail(f"{kind} port {port}, which the example has, is in use on this machine")
+        return not any(entry[1].endswith(f":{port:04X}") and entry[3] == state for entry in entries)
+
+    for port, kind, state in ((8888, "tcp", "0A"), (9999, "udp", "07")):  # Listening; bound. proc(5), tcp_states.h
+        harness.eventually(lambda at=(port, kind, state): is_free(*at), f"{kind} port {port} is used by no other program")
     return service
 
 
