@@ -111,7 +111,7 @@ def own_network(service: harness.Service) -> harness.Service:
         return not any(entry[1].endswith(f":{port:04X}") and entry[3] == state for entry in entries)
 
     for port, kind, state in ((8888, "tcp", "0A"), (9999, "udp", "07")):  # Listening; bound. proc(5), tcp_states.h
-        harness.eventually(lambda at=(port, kind, state): is_free(*at), f"{kind} port {port} is used by no other program")
+        harness.eventually(lambda at=(port, kind, state): is_free(*at), f"{kind} port {port} is free")
     return service
 
 
