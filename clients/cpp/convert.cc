@@ -67,6 +67,8 @@ EndCause FromProto(v1::EndCause cause) {
       return EndCause::kTlsAlert;
     case v1::END_CAUSE_TLS_ERROR:
       return EndCause::kTlsError;
+    case v1::END_CAUSE_OPERATOR:
+      return EndCause::kOperator;
     case v1::END_CAUSE_POLICY_REVOKED:
       return EndCause::kPolicyRevoked;
     case v1::END_CAUSE_SESSION_LOST:

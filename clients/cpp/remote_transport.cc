@@ -47,6 +47,7 @@ bool IsReadSide(EndCause cause) {
     case EndCause::kLocalClose:
     case EndCause::kLocalAbort:
     case EndCause::kBrokenPipe:
+    case EndCause::kOperator:
     case EndCause::kPolicyRevoked:
     case EndCause::kSessionLost:
     case EndCause::kServiceStopping:

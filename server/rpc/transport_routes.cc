@@ -173,6 +173,9 @@ void AddTransportRoutes(SessionManager& manager, const Authorizer& authorizer, C
   add(event_loop, "CloseSession", ServeManagerCall(manager, &SessionManager::CloseSession));
   add(admin, "ListSessions", ServeManagerCall(manager, &SessionManager::ListSessions));
   add(admin, "ListTransports", ServeManagerCall(manager, &SessionManager::ListTransports));
+  add(admin, "GetStatus", ServeManagerCall(manager, &SessionManager::GetStatus));
+  add(admin, "EndTransport", ServeManagerCall(manager, &SessionManager::EndTransport));
+  add(admin, "EndSession", ServeManagerCall(manager, &SessionManager::EndSession));
   add(admin, "GetVersion", ServeGetVersion(authorizer, clock, *admin.FindMethodByName("GetVersion")));
   for (const UnaryCommand& twin : UnaryCommands()) {
     CHECK(handlers.emplace(twin.method, ServeCommand(manager, twin)).second);

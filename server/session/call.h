@@ -30,6 +30,10 @@ class Call final {
   // What was asked, for errors to name its fields; null: nothing that has fields.
   void set_request_type(const google::protobuf::Descriptor* type) { request_type_ = type; }
 
+  // The variant of v1::Command that it carries out, by its number; 0: counted elsewhere.
+  size_t command_number() const { return command_number_; }
+  void set_command_number(size_t number) { command_number_ = number; }
+
   // Of the operation that it has begun, which the policy may end; null: of none, or nobody is asked.
   const std::shared_ptr<OperationGate>& gate() const { return gate_; }
   void SetGate(std::shared_ptr<OperationGate> gate) { gate_ = std::move(gate); }
@@ -86,6 +90,7 @@ class Call final {
   std::shared_ptr<OperationGate> gate_;
   std::vector<Need> needs_;
   const google::protobuf::Descriptor* request_type_ = nullptr;
+  size_t command_number_ = 0;
 };
 
 }  // namespace transportd

@@ -45,6 +45,8 @@ v1::EndCause ToProto(EndCause cause) {
       return v1::END_CAUSE_TLS_ALERT;
     case EndCause::kTlsError:
       return v1::END_CAUSE_TLS_ERROR;
+    case EndCause::kOperator:
+      return v1::END_CAUSE_OPERATOR;
     case EndCause::kPolicyRevoked:
       return v1::END_CAUSE_POLICY_REVOKED;
     case EndCause::kSessionLost:

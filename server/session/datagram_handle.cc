@@ -189,6 +189,7 @@ void DatagramHandle::Describe(v1::TransportInfo& info) const {
   info.set_unacknowledged_bytes(window().WeightBytes());
   info.set_write_buffer_size_bytes(transport_->GetWriteBufferSize());
   info.set_reading_paused(!reading());
+  info.set_reading_pause(WhyPaused());
   info.set_is_closing(transport_->IsClosing());
   ToProto(counts, *info.mutable_datagrams());
 }

@@ -36,11 +36,15 @@ void FlowHandle::UpdateReading() {
     spent_ = {.sequence = session_->outbox().last_sequence(),
               .sent_bytes = window_.sent_bytes(),
               .time = session_->loop().Time()};
+    session_->stats().window_pause_count.Add();
   }
   bool reading = !paused_by_client_ && !is_spent;
   if (reading && !SessionMayReceive()) {
     reading = false;
-    if (!std::exchange(waits_to_receive_, true)) session_->AddWaitingToReceive(id());
+    if (!std::exchange(waits_to_receive_, true)) {
+      session_->AddWaitingToReceive(id());
+      session_->stats().session_pause_count.Add();
+    }
   }
   if (reading == reading_) return;
   reading_ = reading;
@@ -49,6 +53,12 @@ void FlowHandle::UpdateReading() {
   } else {
     PauseTransport();
   }
+}
+
+v1::ReadingPause FlowHandle::WhyPaused() const {
+  if (reading_) return v1::READING_PAUSE_UNSPECIFIED;
+  if (paused_by_client_) return v1::READING_PAUSE_CLIENT;
+  return window_.Spent() ? v1::READING_PAUSE_WINDOW : v1::READING_PAUSE_SESSION;
 }
 
 bool FlowHandle::SessionMayReceive() const { return session_->MayReceive(IsQuiet()); }
@@ -88,6 +98,7 @@ void FlowHandle::Delivered(uint64_t data_bytes, uint64_t data_count) {
 void FlowHandle::DataSent(uint64_t data_bytes) {
   const uint64_t weight_bytes = window_.WeightBytes();
   window_.Sent(data_bytes);
+  session_->stats().received_bytes[static_cast<size_t>(kind())].Add(data_bytes);
   AccountWindow(weight_bytes);
   session_->ScheduleFlush();
 }
@@ -103,7 +114,10 @@ void FlowHandle::Wrote() {
 }
 
 void FlowHandle::SetSentBytes(uint64_t sent_bytes) {
-  if (announced()) session_->AddUnreported(sent_bytes - sent_bytes_);
+  if (announced()) {
+    session_->AddUnreported(sent_bytes - sent_bytes_);
+    session_->stats().sent_bytes[static_cast<size_t>(kind())].Add(sent_bytes - sent_bytes_);
+  }
   sent_bytes_ = sent_bytes;
   MarkUnsettled();
 }

@@ -32,6 +32,7 @@ class FlowHandle : public Handle {
   uint64_t write_buffer_bytes() const { return write_buffer_bytes_; }
   bool paused_by_client() const { return paused_by_client_; }
   bool reading() const { return reading_; }
+  v1::ReadingPause WhyPaused() const;
 
   // Reads or does not, as the three reasons have it now. While the session may not receive, each notices when it would
   // read: many are open, and few have something.

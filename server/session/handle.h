@@ -27,7 +27,7 @@ class FlowHandle;
 // Held by the session's table while it has an id there. Threading: loop thread only.
 class Handle {
  public:
-  // Each is one final class.
+  // Each is one final class. In the order of SessionStats.
   enum class Kind { kStream, kServer, kDatagram, kSocket, kSubprocess };
 
   virtual ~Handle() = default;
@@ -66,9 +66,9 @@ class Handle {
   virtual bool IsStillAllowed() const { return gate_ == nullptr || gate_->StillAllows(nullptr, nullptr, false); }
   // Of a process that has exited.
   virtual std::optional<int> Returncode() const { return std::nullopt; }
-  // It ends because it is not.
-  bool revoked() const { return revoked_; }
-  void SetRevoked() { revoked_ = true; }
+  // Who ends it that is neither its client nor its peer: the policy, which does not allow it, or an operator.
+  std::optional<EndCause> ended_by() const { return ended_by_; }
+  void SetEndedBy(EndCause cause) { ended_by_ = cause; }
 
   // Itself, when data flows through it.
   virtual FlowHandle* flow() { return nullptr; }
@@ -107,7 +107,7 @@ class Handle {
   std::shared_ptr<void> place_;
   std::shared_ptr<OperationGate> gate_;
   std::map<Need, uint64_t> settings_;
-  bool revoked_ = false;
+  std::optional<EndCause> ended_by_;
   const std::chrono::system_clock::time_point open_time_;
 };
 

@@ -17,8 +17,8 @@ void Outbox::MakeRoom(uint64_t size_bytes) {
   const bool fits = open_.size_bytes() + size_bytes + kFrameOverheadBytes <= max_frame_bytes_;
   if (!open_.empty() && (!fits || open_entry_count_ >= kMaxFrameEntryCount)) {
     sealed_bytes_ += open_.size_bytes();
-    sealed_.push_back({std::exchange(open_, FrameWriter()), std::exchange(open_shares_, {})});
-    open_entry_count_ = 0;
+    sealed_.push_back(
+        {std::exchange(open_, FrameWriter()), std::exchange(open_shares_, {}), std::exchange(open_entry_count_, 0)});
   }
   ++open_entry_count_;
 }

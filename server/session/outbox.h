@@ -48,6 +48,8 @@ class Outbox final {
   uint64_t size_bytes() const { return open_.size_bytes() + sealed_bytes_ + sending_bytes_; }
   bool empty() const { return open_.empty() && sealed_.empty(); }
   bool sending() const { return sending_; }
+  // Callbacks in the next frame to send: at least as many as it has.
+  size_t next_callback_count() const { return sealed_.empty() ? open_entry_count_ : sealed_.front().entry_count; }
   // What waits is data of transports, and nothing that a client might wait for.
   bool only_data() const { return only_data_ && sealed_.empty(); }
 
@@ -67,6 +69,7 @@ class Outbox final {
   struct Sealed {
     FrameWriter writer;
     std::vector<DataShare> shares;
+    size_t entry_count = 0;
   };
 
   // For one entry of this size.

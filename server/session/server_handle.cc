@@ -43,8 +43,9 @@ void ServerHandle::AnswerWhenClosed(std::shared_ptr<Call> call) {
 
 void ServerHandle::Leave() {
   if (id() == 0) return;
-  if (gate() != nullptr)
-    gate()->Closed({.transport_id = id(), .duration = age(), .cause = revoked() ? "POLICY_REVOKED" : ""});
+  if (gate() != nullptr) {
+    gate()->Closed({.transport_id = id(), .duration = age(), .cause = ended_by() ? EndCauseName(*ended_by()) : ""});
+  }
   session_.Remove(*this);
   for (const auto& [number, call] : std::exchange(waiting_, {})) {
     v1::Reply reply;

@@ -2,6 +2,7 @@
 #ifndef TRANSPORTD_SERVER_SESSION_SERVICE_BUDGET_H_
 #define TRANSPORTD_SERVER_SESSION_SERVICE_BUDGET_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -33,6 +34,12 @@ class ServiceBudget final {
     return buffered_bytes_.load(std::memory_order_relaxed) > static_cast<int64_t>(limits_.buffered_bytes);
   }
   uint64_t BufferedShareBytes() const { return limits_.buffered_bytes / limits_.max_session_count; }
+
+  uint32_t session_count() const { return session_count_.load(std::memory_order_relaxed); }
+  uint32_t transport_count() const { return transport_count_.load(std::memory_order_relaxed); }
+  uint64_t buffered_bytes() const {
+    return static_cast<uint64_t>(std::max<int64_t>(buffered_bytes_.load(std::memory_order_relaxed), 0));
+  }
 
   const ServiceLimits& limits() const { return limits_; }
 

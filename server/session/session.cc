@@ -52,7 +52,16 @@ absl::Status BadFrame(std::string_view message) {
   return MakeError(StatusCode::kInvalidArgument, "BAD_FRAME", message);
 }
 
+absl::Status NoLongerAllowed(std::string_view what) {
+  return MakeError(StatusCode::kPermissionDenied, "POLICY_DENIED",
+                   StrCat("the policy does not allow this ", what, " any more"));
+}
+
 }  // namespace
+
+absl::Status EndedByOperator() {
+  return MakeError(StatusCode::kAborted, "ENDED_BY_OPERATOR", "an operator of the service ended it");
+}
 
 Session::Session(EpollEventLoop& loop, Options options)
     : loop_(loop), options_(std::move(options)), open_time_(std::chrono::system_clock::now()) {}
@@ -115,11 +124,12 @@ absl::Status Session::Open(const v1::Open& open) {
   }
   // The policy may have changed since its guard was made, when Recheck did not know of it.
   if (options_.guard != nullptr && !options_.guard->StillAllows(Action())) {
-    return MakeError(StatusCode::kPermissionDenied, "POLICY_DENIED", "the policy does not allow this session any more");
+    return NoLongerAllowed("session");
   }
   acknowledged_ = open.acknowledged();
   client_name_ = open.client_name();
   state_ = State::kOpen;
+  stats().opened_session_count.Add();
   open_at_ = active_at_ = loop_.Time();
   StartBounds();
   // What clients that keep to their windows have written is within their principal's quota, whoever of its sessions it
@@ -220,8 +230,7 @@ void Session::Expire(std::string_view what) {
 void Session::Recheck() {
   if (options_.guard == nullptr || state_ > State::kOpen) return;
   if (!options_.guard->StillAllows(Action())) {
-    End(MakeError(StatusCode::kPermissionDenied, "POLICY_DENIED", "the policy does not allow this session any more"),
-        EndCause::kPolicyRevoked);
+    End(NoLongerAllowed("session"), EndCause::kPolicyRevoked);
     return;
   }
   std::vector<CallPtr> denied_calls;
@@ -233,7 +242,7 @@ void Session::Recheck() {
     if (!IsStillAllowed(*handle)) denied.push_back(handle);
   }
   // Before a call that ends takes its transport along.
-  for (const std::shared_ptr<Handle>& handle : denied) SetRevoked(*handle);
+  for (const std::shared_ptr<Handle>& handle : denied) SetEndedBy(EndCause::kPolicyRevoked, *handle);
   for (const CallPtr& call : denied_calls) call->Revoke();
   for (const std::shared_ptr<Handle>& handle : denied) handle->End();
   StartBounds();
@@ -258,20 +267,29 @@ void Session::RecheckSoon(const Handle& handle) {
     const std::shared_ptr<Session> session = weak_session.lock();
     if (session == nullptr) return;
     const auto found = session->handles_.find(id);
-    if (found != session->handles_.end()) session->Revoke(*std::shared_ptr<Handle>(found->second));
+    if (found != session->handles_.end()) {
+      session->EndBy(EndCause::kPolicyRevoked, *std::shared_ptr<Handle>(found->second));
+    }
   });
 }
 
-void Session::Revoke(Handle& handle) {
-  SetRevoked(handle);
+bool Session::EndTransport(uint32_t id) {
+  const auto found = handles_.find(id);
+  if (found == handles_.end()) return false;
+  EndBy(EndCause::kOperator, *std::shared_ptr<Handle>(found->second));
+  return true;
+}
+
+void Session::EndBy(EndCause cause, Handle& handle) {
+  SetEndedBy(cause, handle);
   handle.End();
 }
 
-void Session::SetRevoked(Handle& handle) {
-  handle.SetRevoked();
+void Session::SetEndedBy(EndCause cause, Handle& handle) {
+  handle.SetEndedBy(cause);
   if (handle.kind() != Handle::Kind::kServer) return;
   for (const auto& [id, other] : handles_) {
-    if (other->server_id() == handle.id()) other->SetRevoked();
+    if (other->server_id() == handle.id()) other->SetEndedBy(cause);
   }
 }
 
@@ -324,6 +342,9 @@ void Session::AskForFrame() {
 
 void Session::OnFrame(std::span<const std::string_view> pieces) {
   reading_frame_ = false;
+  uint64_t frame_bytes = 0;
+  for (const std::string_view piece : pieces) frame_bytes += piece.size();
+  stats().received_frame_bytes.Record(frame_bytes);
   frame_time_ = loop_.Time();
   if (idle_timer_ != 0) active_at_ = loop_.Time();
   if (state_ > State::kOpen || stream_ == nullptr) return;
@@ -478,10 +499,14 @@ void Session::EmitConnectionLost(uint32_t id, const ConnectionEnd& end, const Da
   if (end_cause_.has_value() && end.cause == EndCause::kLocalAbort) {
     told.cause = *end_cause_;
     told.status = end_status_;
-  } else if (handle != nullptr && handle->revoked() && end.cause == EndCause::kLocalAbort) {
-    told.cause = EndCause::kPolicyRevoked;
-    told.status =
-        MakeError(StatusCode::kPermissionDenied, "POLICY_DENIED", "the policy does not allow this transport any more");
+  } else if (handle != nullptr && handle->ended_by() && end.cause == EndCause::kLocalAbort) {
+    told.cause = *handle->ended_by();
+    told.status = told.cause == EndCause::kOperator ? EndedByOperator() : NoLongerAllowed("transport");
+  }
+  stats().lost_count[static_cast<size_t>(told.cause)].Add();
+  if (datagrams != nullptr) {
+    stats().dropped_received_count.Add(datagrams->dropped_received_count);
+    stats().dropped_sent_count.Add(datagrams->dropped_sent_count);
   }
   ToProto(told, lost);
   if (handle != nullptr && handle->gate() != nullptr) {
@@ -557,7 +582,10 @@ void Session::SendNextFrame() {
     data_frame_ = outbox_->sequence() + 1;
     data_frame_time_ = loop_.Time();
   }
-  stream_->SendFrame(outbox_->TakeFrame(client_sequence_, write_buffer_bytes_ == 0));
+  stats().sent_callback_count.Add(outbox_->next_callback_count());
+  FrameBuffer frame = outbox_->TakeFrame(client_sequence_, write_buffer_bytes_ == 0);
+  stats().sent_frame_bytes.Record(frame.size());
+  stream_->SendFrame(std::move(frame));
 }
 
 // As TCP holds a small segment while one is unacknowledged (RFC 896): what a frame costs, it costs once for all the
@@ -699,7 +727,7 @@ void Session::End(absl::Status status, std::optional<EndCause> cause, absl::AnyI
   for (const auto& [number, call] : calls) is_revoked ? call->Revoke() : call->Cancel();
   std::vector<std::shared_ptr<Handle>> handles;
   for (const auto& [id, handle] : handles_) {
-    if (is_revoked) handle->SetRevoked();
+    if (is_revoked || cause == EndCause::kOperator) handle->SetEndedBy(*cause);
     handles.push_back(handle);
   }
   for (const auto& handle : handles) handle->End();
@@ -785,12 +813,14 @@ bool Session::Adopt(std::shared_ptr<Handle> handle) {
     handle->CopySettings(*server);
   }
   handle->set_id(++last_id_);
+  stats().opened_count[static_cast<size_t>(handle->kind())].Add();
   handles_.emplace(handle->id(), handle);
   RecheckSoon(*handle);
   return true;
 }
 
 void Session::Remove(Handle& handle) {
+  stats().closed_count[static_cast<size_t>(handle.kind())].Add();
   handle.SetPlace(nullptr);
   const auto found = handles_.find(handle.id());
   loop_.reactor().DeferredDelete(std::move(found->second));

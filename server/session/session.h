@@ -27,11 +27,15 @@
 #include "server/session/outbox.h"
 #include "server/session/service_budget.h"
 #include "server/session/session_limits.h"
+#include "server/session/session_stats.h"
 #include "transportd/v1/admin.pb.h"
 #include "transportd/v1/event_loop.pb.h"
 #include "transports/loop/epoll_event_loop.h"
 
 namespace transportd {
+
+// ABORTED / ENDED_BY_OPERATOR.
+absl::Status EndedByOperator();
 
 // Grammar: OPENING (a streaming session waits for its Open) -> OPEN -> ENDING (nothing new; transports are being lost,
 // calls answered, frames sent) -> ENDED (the owner lets go). The only way to ENDING is End.
@@ -55,6 +59,8 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
     const Authorizer* authorizer = nullptr;
     std::unique_ptr<SessionGuard> guard = nullptr;  // The authorizer's; null: its operations are free.
     ServiceBudget* budget = nullptr;                // The session's own place in it is the owner's to take and return.
+    // Its loop's, shared with the loop's other sessions.
+    std::shared_ptr<SessionStats> stats = std::make_shared<SessionStats>();
     // Called once, when the session is ENDED; the last thing that a session does.
     absl::AnyInvocable<void()> on_ended;
   };
@@ -84,6 +90,9 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   // The policy has changed: ends what it does not allow any more, the session itself included. connection_lost says
   // POLICY_REVOKED.
   void Recheck();
+  // An operator ends the transport, and what a server has accepted: connection_lost says OPERATOR. False: there is no
+  // such one.
+  bool EndTransport(uint32_t id);
   // The service stops, and ends the session in `time_left`: the client is told, once.
   void Drain(Duration time_left);
   // The server's exception handler was called.
@@ -106,6 +115,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void AddSettings(uint32_t id, const std::vector<Need>& needs);
   void RemoveSettings(uint32_t id, const std::vector<Need>& needs);
   EpollEventLoop& loop() { return loop_; }
+  SessionStats& stats() { return *options_.stats; }
   const SessionLimits& limits() const { return options_.limits; }
   // A place for one more transport, given back when the last hold of it is gone; or why there is none.
   absl::StatusOr<std::shared_ptr<void>> TakePlace();
@@ -177,9 +187,9 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   bool IsStillAllowed(const Call& call) const;
   // Ends it in another turn when it is not: the policy may be another than when its command was carried out.
   void RecheckSoon(const Handle& handle);
-  // It, and what it has accepted, ends as what the policy does not allow.
-  void Revoke(Handle& handle);
-  void SetRevoked(Handle& handle);
+  // It, and what it has accepted, ends for this.
+  void EndBy(EndCause cause, Handle& handle);
+  void SetEndedBy(EndCause cause, Handle& handle);
   // Now and then, as long as there are any: forgets the processes that were left and have ended.
   void PruneLeftProcesses(Duration after);
   void EmitDraining();
@@ -203,6 +213,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
 
   // Calls: session_commands.cc.
   CallPtr MakeCall(uint32_t request_id, absl::AnyInvocable<void(v1::Reply)> answer);
+  void CountAnswer(const Call& call, const v1::Reply& reply, TimePoint begin);
   void Run(const v1::Command& command, const CallPtr& call, bool from_stream);
   void RunWrite(const HotEntry& write);
   // `address`, which may be null: as the command has it.

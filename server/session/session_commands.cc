@@ -1,4 +1,5 @@
 // A session's calls: from a command to its one answer.
+#include <algorithm>
 #include <utility>
 
 #include "server/session/command_table.h"
@@ -38,7 +39,9 @@ Session::CallPtr Session::MakeCall(uint32_t request_id, absl::AnyInvocable<void(
   const bool from_stream = answer == nullptr;
   return std::make_shared<Call>(
       ++last_call_number_, request_id,
-      [session = shared_from_this(), answer = std::move(answer), from_stream](Call& call, v1::Reply reply) mutable {
+      [session = shared_from_this(), answer = std::move(answer), from_stream, begin = loop_.Time()](
+          Call& call, v1::Reply reply) mutable {
+        session->CountAnswer(call, reply, begin);
         // Erased last: the table's may be the only hold.
         if (from_stream) {
           if (call.request_id() != 0) {
@@ -58,6 +61,14 @@ Session::CallPtr Session::MakeCall(uint32_t request_id, absl::AnyInvocable<void(
         session->ScheduleFlush();
         if (session->calls_.erase(call.number()) != 0 && !from_stream) session->RestartLease();
       });
+}
+
+void Session::CountAnswer(const Call& call, const v1::Reply& reply, TimePoint begin) {
+  const size_t number = call.command_number();
+  if (number == 0 || number >= kCommandNumberCount) return;
+  const auto code = static_cast<size_t>(reply.error().code());  // 0 without an error.
+  stats().command_count[number][std::min(code, kCodeCount - 1)].Add();
+  stats().command_ns[number].Record(static_cast<uint64_t>((loop_.Time() - begin).count()));
 }
 
 uint64_t Session::Execute(const v1::Command& command, absl::AnyInvocable<void(v1::Reply)> answer) {
@@ -99,6 +110,7 @@ void Session::Run(const v1::Command& command, const CallPtr& call, bool from_str
       return;
     }
   }
+  call->set_command_number(command.command_case());
   const CommandRow* const row = FindCommandRow(command.command_case());
   if (row == nullptr) {
     call->Fail(MakeError(StatusCode::kUnimplemented, "UNKNOWN_COMMAND", "the command is none that this service knows"));
@@ -136,6 +148,7 @@ absl::Status WriteTo(StreamHandle& stream, const HotEntry& write) {
 }  // namespace
 
 void Session::RunWrite(const HotEntry& write) {
+  stats().command_count[v1::Command::kWrite][0].Add();
   SendGathered();
   // No Call is made where none is needed: this is the hot path.
   absl::Status status = options_.authorizer->Authorize(
@@ -156,6 +169,7 @@ void Session::RunWrite(const HotEntry& write) {
 }
 
 void Session::RunSendTo(const HotEntry& sendto, const v1::SocketAddress* address) {
+  stats().command_count[v1::Command::kSendto][0].Add();
   // The request that the authorizer is asked about has this address already, if any.
   if (address == nullptr) sendto_request_.mutable_datagram()->clear_address();
   sendto_request_.set_transport_id(sendto.transport_id);

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <charconv>
 #include <map>
+#include <numeric>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -13,9 +15,11 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "server/session/command_table.h"
+#include "server/session/convert.h"
 #include "server/session/service_budget.h"
 #include "server/session/session.h"
 #include "transports/base/check.h"
+#include "transports/base/clock.h"
 #include "transports/base/logging.h"
 #include "transports/base/mutex.h"
 #include "transports/base/str_cat.h"
@@ -78,6 +82,12 @@ absl::Status BadPageToken() {
   return InvalidArgument("INVALID_PAGE_TOKEN", "page_token", "must be empty or the last answer's next_page_token");
 }
 
+absl::Status CheckPrefix(const std::string& prefix) {
+  if (prefix.size() >= kShortestPrefix) return absl::OkStatus();
+  return InvalidArgument("INVALID_SESSION_PREFIX", "session_prefix",
+                         StrCat("must have at least ", kShortestPrefix, " characters"));
+}
+
 uint32_t PageSize(uint32_t asked) { return asked == 0 ? kDefaultPageSize : std::min(asked, kLargestPageSize); }
 
 // Threading: any thread.
@@ -96,7 +106,7 @@ class SessionManagerImpl final : public SessionManager {
     for (int i = 0; i < options_.loop_count; ++i) {
       absl::StatusOr<std::unique_ptr<LoopThread>> loop = LoopThread::Create(loop_options);
       if (!loop.ok()) return loop.status();
-      loops_.push_back({*std::move(loop), 0});
+      loops_.push_back({*std::move(loop), std::make_shared<SessionStats>(), 0});
     }
     for (size_t i = 0; i < loops_.size(); ++i) {
       LoopThread* thread = loops_[i].thread.get();
@@ -238,10 +248,11 @@ class SessionManagerImpl final : public SessionManager {
       done(BadPageToken());
       return;
     }
-    if (!request.session_prefix().empty() && request.session_prefix().size() < kShortestPrefix) {
-      done(InvalidArgument("INVALID_SESSION_PREFIX", "session_prefix",
-                           StrCat("must be empty or have at least ", kShortestPrefix, " characters")));
-      return;
+    if (!request.session_prefix().empty()) {
+      if (absl::Status status = CheckPrefix(request.session_prefix()); !status.ok()) {
+        done(status);
+        return;
+      }
     }
     struct Gathering {
       Mutex mutex;
@@ -279,6 +290,104 @@ class SessionManagerImpl final : public SessionManager {
         });
   }
 
+  void GetStatus(Caller caller, v1::GetStatusRequest request,
+                 absl::AnyInvocable<void(absl::StatusOr<v1::GetStatusResponse>)> done) override {
+    if (absl::Status status = Authorize(caller, "transportd.v1.Admin.GetStatus", &request); !status.ok()) {
+      done(status);
+      return;
+    }
+    struct Gathering {
+      Mutex mutex;
+      std::map<uint64_t, std::pair<v1::SessionInfo, std::vector<v1::TransportInfo>>> infos ABSL_GUARDED_BY(mutex);
+    };
+    auto gathering = std::make_shared<Gathering>();
+    const uint32_t max_row_count = PageSize(request.max_row_count());
+    ForEachSession(
+        [gathering, max_row_count](Session& session) {
+          v1::SessionInfo info;
+          session.Describe(info);
+          std::vector<v1::TransportInfo> transports;
+          session.DescribeTransports(0, max_row_count + 1, transports);
+          MutexLock lock(gathering->mutex);
+          gathering->infos.emplace(session.number(), std::pair(std::move(info), std::move(transports)));
+        },
+        [this, gathering, max_row_count, done = std::move(done)]() mutable {
+          v1::GetStatusResponse response;
+          const auto is_full = [&](int count) {
+            if (std::cmp_less(count, max_row_count)) return false;
+            response.set_truncated(true);
+            return true;
+          };
+          {
+            MutexLock lock(gathering->mutex);
+            for (auto& [number, infos] : gathering->infos) {
+              if (!is_full(response.sessions_size())) *response.add_sessions() = std::move(infos.first);
+              for (v1::TransportInfo& info : infos.second) {
+                if (is_full(response.transports_size())) break;
+                *response.add_transports() = std::move(info);
+              }
+            }
+          }
+          DescribeUsage(response);
+          options_.describe_service(response);
+          if (response.denials_size() > static_cast<int>(max_row_count)) {
+            response.mutable_denials()->DeleteSubrange(static_cast<int>(max_row_count),
+                                                       response.denials_size() - static_cast<int>(max_row_count));
+          }
+          done(std::move(response));
+        });
+  }
+
+  void EndTransport(Caller caller, v1::EndTransportRequest request,
+                    absl::AnyInvocable<void(absl::StatusOr<v1::EndTransportResponse>)> done) override {
+    absl::Status status = Authorize(caller, "transportd.v1.Admin.EndTransport", &request);
+    absl::StatusOr<Pinned> pinned = status.ok() ? FindByPrefix(request.session_prefix()) : status;
+    if (!pinned.ok()) {
+      done(pinned.status());
+      return;
+    }
+    pinned->thread->Post([session = pinned->session, id = request.transport_id(), done = std::move(done)]() mutable {
+      if (session->EndTransport(id)) {
+        done(v1::EndTransportResponse());
+      } else {
+        done(MakeError(StatusCode::kNotFound, "UNKNOWN_TRANSPORT",
+                       StrCat("the session has no transport or server ", id)));
+      }
+    });
+  }
+
+  void EndSession(Caller caller, v1::EndSessionRequest request,
+                  absl::AnyInvocable<void(absl::StatusOr<v1::EndSessionResponse>)> done) override {
+    absl::Status status = Authorize(caller, "transportd.v1.Admin.EndSession", &request);
+    absl::StatusOr<Pinned> pinned = status.ok() ? FindByPrefix(request.session_prefix()) : status;
+    if (!pinned.ok()) {
+      done(pinned.status());
+      return;
+    }
+    pinned->thread->Post([session = pinned->session, done = std::move(done)]() mutable {
+      session->End(EndedByOperator(), EndCause::kOperator);
+      done(v1::EndSessionResponse());
+    });
+  }
+
+  ServiceStats Stats() const override {
+    ServiceStats stats;
+    {
+      MutexLock lock(mutex_);
+      for (const Loop& loop : loops_) {
+        stats.loops.push_back({.session_count = static_cast<uint32_t>(loop.session_count),
+                               .time = loop.thread->loop().reactor().clock().Now(),
+                               .sessions = loop.stats,
+                               .reactor = &loop.thread->loop().reactor().stats()});
+      }
+    }
+    stats.session_count = budget_.session_count();
+    stats.transport_count = budget_.transport_count();
+    stats.buffered_bytes = budget_.buffered_bytes();
+    stats.limits = options_.service_limits;
+    return stats;
+  }
+
   void Recheck() override {
     ForEachSession([](Session& session) { session.Recheck(); }, [] {});
   }
@@ -287,6 +396,7 @@ class SessionManagerImpl final : public SessionManager {
     {
       MutexLock lock(mutex_);
       refusing_ = true;
+      if (!drain_deadline_) drain_deadline_ = SystemClock().Now() + time_left;
     }
     ForEachSession([time_left](Session& session) { session.Drain(time_left); }, [] {});
   }
@@ -319,6 +429,7 @@ class SessionManagerImpl final : public SessionManager {
  private:
   struct Loop {
     std::unique_ptr<LoopThread> thread;
+    std::shared_ptr<SessionStats> stats;  // Shared with its sessions.
     size_t session_count = 0;
   };
   struct Pinned {
@@ -367,6 +478,7 @@ class SessionManagerImpl final : public SessionManager {
     options.authorizer = options_.authorizer;
     options.guard = *std::move(guard);
     options.budget = &budget_;
+    options.stats = loop->stats;
     options.on_ended = [this, id = options.id] { OnEnded(id); };
     const std::string id = options.id;
     pinned.session = std::make_shared<Session>(pinned.thread->loop(), std::move(options));
@@ -392,6 +504,56 @@ class SessionManagerImpl final : public SessionManager {
     return UnknownSession();
   }
 
+  // For operators, who know no more than the beginning of an id.
+  absl::StatusOr<Pinned> FindByPrefix(const std::string& prefix) const {
+    if (absl::Status status = CheckPrefix(prefix); !status.ok()) return status;
+    std::optional<Pinned> only;
+    MutexLock lock(mutex_);
+    for (const auto& [id, pinned] : sessions_) {
+      if (!id.starts_with(prefix)) continue;
+      if (only) {
+        return MakeError(StatusCode::kFailedPrecondition, "AMBIGUOUS_SESSION",
+                         "several sessions' ids begin with session_prefix");
+      }
+      only = pinned;
+    }
+    if (!only) return UnknownSession();
+    return *only;
+  }
+
+  void DescribeUsage(v1::GetStatusResponse& response) const {
+    const ServiceStats stats = Stats();
+    response.set_instance_target(options_.instance_target);
+    v1::ServiceUsage& usage = *response.mutable_usage();
+    usage.set_session_count(stats.session_count);
+    usage.set_max_session_count(stats.limits.max_session_count);
+    usage.set_transport_count(stats.transport_count);
+    usage.set_max_transport_count(stats.limits.max_transport_count);
+    usage.set_buffered_bytes(stats.buffered_bytes);
+    usage.set_max_buffered_bytes(stats.limits.buffered_bytes);
+    for (const ServiceStats::Loop& loop : stats.loops) {
+      v1::EventLoopStatus& status = *response.add_event_loops();
+      status.set_session_count(loop.session_count);
+      const auto turns = loop.reactor->turn_ns.Read();
+      status.set_turn_count(std::accumulate(turns.counts.begin(), turns.counts.end(), uint64_t{0}));
+      ToProto(Duration(turns.sum), *status.mutable_busy_time());
+      ToProto(Duration(loop.reactor->longest_turn_ns.Read(loop.time)), *status.mutable_longest_turn());
+      const SessionStats& sessions = *loop.sessions;
+      for (const Counter& bytes : sessions.received_bytes) {
+        usage.set_received_bytes(usage.received_bytes() + bytes.value());
+      }
+      for (const Counter& bytes : sessions.sent_bytes) usage.set_sent_bytes(usage.sent_bytes() + bytes.value());
+      usage.set_opened_session_count(usage.opened_session_count() + sessions.opened_session_count.value());
+      for (const Counter& count : sessions.opened_count) {
+        usage.set_opened_transport_count(usage.opened_transport_count() + count.value());
+      }
+    }
+    MutexLock lock(mutex_);
+    if (drain_deadline_) {
+      ToProto(std::max(*drain_deadline_ - SystemClock().Now(), Duration{0}), *response.mutable_drain_time_left());
+    }
+  }
+
   // On the session's loop.
   void OnEnded(const std::string& id) {
     absl::AnyInvocable<void()> idle;
@@ -406,6 +568,7 @@ class SessionManagerImpl final : public SessionManager {
       sessions_.erase(found);
       if (sessions_.empty()) idle = std::exchange(idle_, nullptr);
     }
+    session->stats().closed_session_count.Add();
     budget_.ReturnSession();
     if (idle != nullptr) idle();
   }
@@ -460,6 +623,7 @@ class SessionManagerImpl final : public SessionManager {
   absl::flat_hash_map<std::string, Pinned> sessions_ ABSL_GUARDED_BY(mutex_);
   uint64_t last_session_number_ ABSL_GUARDED_BY(mutex_) = 0;
   bool refusing_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<TimePoint> drain_deadline_ ABSL_GUARDED_BY(mutex_);  // Unset: it does not drain.
   absl::AnyInvocable<void()> idle_ ABSL_GUARDED_BY(mutex_);
 
   // The threads are fixed from StartLoops on; the counts are guarded by mutex_. Destroyed first: what still runs on the

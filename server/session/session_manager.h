@@ -2,8 +2,10 @@
 #ifndef TRANSPORTD_SERVER_SESSION_SESSION_MANAGER_H_
 #define TRANSPORTD_SERVER_SESSION_SESSION_MANAGER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -11,11 +13,28 @@
 #include "server/policy/authorizer.h"
 #include "server/session/frame_stream.h"
 #include "server/session/session_limits.h"
+#include "server/session/session_stats.h"
 #include "transportd/v1/admin.pb.h"
 #include "transportd/v1/event_loop.pb.h"
 #include "transports/loop/epoll_event_loop.h"
+#include "transports/reactor/reactor_stats.h"
 
 namespace transportd {
+
+// What the loops have done so far, for metrics. Threading: a value.
+struct ServiceStats {
+  struct Loop {
+    uint32_t session_count = 0;
+    TimePoint time = {};
+    std::shared_ptr<const SessionStats> sessions;
+    const ReactorStats* reactor = nullptr;  // The manager's.
+  };
+  std::vector<Loop> loops;
+  uint32_t session_count = 0;
+  uint32_t transport_count = 0;  // Places, those under way included.
+  uint64_t buffered_bytes = 0;
+  ServiceLimits limits;
+};
 
 // Every `done` is called exactly once: on a loop's thread, or before the method returns. Threading: any thread.
 class SessionManager {
@@ -26,6 +45,8 @@ class SessionManager {
     ServiceLimits service_limits;
     std::string instance_target;             // Opened.instance_target; may be empty.
     const Authorizer* authorizer = nullptr;  // Outlives the manager.
+    // Fills in what the sessions do not know of Admin.GetStatus's answer. Any thread.
+    std::function<void(v1::GetStatusResponse&)> describe_service = [](v1::GetStatusResponse&) {};
     // Of each loop. Without a resolver or an executor, the loops share the manager's own.
     EpollEventLoop::Options loop;
   };
@@ -57,6 +78,16 @@ class SessionManager {
                             absl::AnyInvocable<void(absl::StatusOr<v1::ListSessionsResponse>)> done) = 0;
   virtual void ListTransports(Caller caller, v1::ListTransportsRequest request,
                               absl::AnyInvocable<void(absl::StatusOr<v1::ListTransportsResponse>)> done) = 0;
+
+  // Admin.GetStatus, Admin.EndTransport, Admin.EndSession.
+  virtual void GetStatus(Caller caller, v1::GetStatusRequest request,
+                         absl::AnyInvocable<void(absl::StatusOr<v1::GetStatusResponse>)> done) = 0;
+  virtual void EndTransport(Caller caller, v1::EndTransportRequest request,
+                            absl::AnyInvocable<void(absl::StatusOr<v1::EndTransportResponse>)> done) = 0;
+  virtual void EndSession(Caller caller, v1::EndSessionRequest request,
+                          absl::AnyInvocable<void(absl::StatusOr<v1::EndSessionResponse>)> done) = 0;
+  // Asks no loop, so disturbs none.
+  virtual ServiceStats Stats() const = 0;
 
   // The policy has changed: each session ends what it does not allow any more. See Session::Recheck.
   virtual void Recheck() = 0;

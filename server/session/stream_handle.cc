@@ -206,6 +206,7 @@ void StreamHandle::Describe(v1::TransportInfo& info) const {
   info.set_unacknowledged_bytes(window().WeightBytes());
   info.set_write_buffer_size_bytes(transport_->GetWriteBufferSize());
   info.set_reading_paused(CanRead() && !reading());
+  if (info.reading_paused()) info.set_reading_pause(WhyPaused());
   info.set_is_closing(transport_->IsClosing());
 }
 

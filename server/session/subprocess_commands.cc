@@ -164,6 +164,8 @@ void SetConfinedEnvironment(SubprocessOptions& options) {
   }
 }
 
+// A path's longest; limits.h, PATH_MAX.
+constexpr size_t kMaxProgramBytes = 4096;
 constexpr char kShell[] = "/bin/sh";  // What subprocess_shell runs, and argv[0].
 
 using Done = absl::AnyInvocable<void(absl::StatusOr<Subprocess>)>;
@@ -177,6 +179,7 @@ void StartSubprocess(const CommandContext& context, const v1::SubprocessOptions&
   if (!options.ok()) return context.call->Fail(options.status());
   absl::StatusOr<std::vector<std::shared_ptr<void>>> places = TakePlaces(context.session, *options);
   if (!places.ok()) return context.call->Fail(places.status());
+  const std::string program = program_name.substr(0, kMaxProgramBytes);
   absl::StatusOr<std::shared_ptr<OperationGate>> gate =
       context.session.BeginOperation(*context.call, {.kind = GuardedOperation::Kind::kSubprocess,
                                                      .method = CommandMethod(context.command.command_case()),
@@ -202,8 +205,10 @@ void StartSubprocess(const CommandContext& context, const v1::SubprocessOptions&
     *out.mutable_pipes() = handle.pipes();
     call->Answer(std::move(reply));
   };
-  const SubprocessHandle::Origin origin{
-      .request_id = context.call->request_id(), .places = *std::move(places), .gate = *std::move(gate)};
+  const SubprocessHandle::Origin origin{.request_id = context.call->request_id(),
+                                        .places = *std::move(places),
+                                        .gate = *std::move(gate),
+                                        .program = program};
   CancelWith(context,
              start(HandleFactory(context.session.weak_from_this(), origin), *std::move(options), std::move(done)));
 }

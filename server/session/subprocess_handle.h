@@ -30,6 +30,7 @@ class SubprocessHandle final : public SubprocessProtocol, public Handle {
     std::vector<std::shared_ptr<void>> places = {};
     // Null: nobody is asked.
     std::shared_ptr<OperationGate> gate = {};
+    std::string program = {};  // As the client named it.
   };
 
   SubprocessHandle(std::shared_ptr<Session> session, Origin origin);

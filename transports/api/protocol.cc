@@ -24,6 +24,8 @@ std::string_view EndCauseName(EndCause cause) {
       return "TLS_ALERT";
     case EndCause::kTlsError:
       return "TLS_ERROR";
+    case EndCause::kOperator:
+      return "OPERATOR";
     case EndCause::kPolicyRevoked:
       return "POLICY_REVOKED";
     case EndCause::kSessionLost:

@@ -41,6 +41,7 @@ enum class EndCause {
   kServiceStopping,  // The service is stopping.
   kOsError,          // Any other errno.
   kRaggedEof,        // TLS only: the peer ended the connection without ending TLS. No error, but see the contract.
+  kOperator,         // An operator ended it.
 };
 
 // "EOF", "LOCAL_CLOSE", …: the name in the contract without its prefix.

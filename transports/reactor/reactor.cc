@@ -136,6 +136,10 @@ void Reactor::FinishTurn() {
   RunTurnEnd();
   DeleteDeferred();
   in_turn_ = false;
+  const TimePoint now = clock_.Now();
+  const auto took_ns = static_cast<uint64_t>(std::chrono::nanoseconds(now - turn_time_).count());
+  stats_.turn_ns.Record(took_ns);
+  stats_.longest_turn_ns.Record(now, took_ns);
 }
 
 void Reactor::LendTurns() {

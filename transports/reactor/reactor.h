@@ -25,6 +25,7 @@
 #include "transports/base/clock.h"
 #include "transports/base/mutex.h"
 #include "transports/reactor/fd_poller.h"
+#include "transports/reactor/reactor_stats.h"
 #include "transports/reactor/sleeper.h"
 #include "transports/reactor/task_queue.h"
 #include "transports/reactor/timer_queue.h"
@@ -111,6 +112,8 @@ class Reactor final {
     size_t callbacks = 0;  // Queued by CallSoon, CallSoonThreadsafe and AtTurnEnd.
   };
   Counts GetCounts() const;
+  // Any thread.
+  const ReactorStats& stats() const { return stats_; }
 
  private:
   using Callbacks = std::vector<absl::AnyInvocable<void()>>;
@@ -145,6 +148,7 @@ class Reactor final {
   Mutex turn_mutex_;
   TimePoint wake_time_;  // When the wait of the loop's thread ends at the latest.
   TimePoint turn_time_;
+  ReactorStats stats_;
   bool in_turn_ = false;
   bool closed_ = false;
   std::atomic<bool> stop_{false};
