@@ -1,5 +1,6 @@
 // transportd: flags, wiring, signals.
 #include <fcntl.h>
+#include <grpcpp/grpcpp.h>
 #include <sys/stat.h>
 
 #include <atomic>
@@ -16,11 +17,17 @@
 #include "absl/time/time.h"
 #include "google/protobuf/stubs/logging.h"
 #include "proto/grpc/process_tuning.h"
+#include "server/admin/admin_site.h"
+#include "server/admin/http_server.h"
+#include "server/admin/metrics.h"
 #include "server/listen/accept_thread.h"
 #include "server/listen/listen_address.h"
 #include "server/ops/address_file.h"
+#include "server/ops/certificate_status.h"
 #include "server/ops/file_limit.h"
+#include "server/ops/json_log.h"
 #include "server/ops/options.h"
+#include "server/ops/process_status.h"
 #include "server/ops/security.h"
 #include "server/ops/stop_signals.h"
 #include "server/ops/tls_identities.h"
@@ -102,6 +109,35 @@ absl::StatusOr<std::unique_ptr<RpcServer>> ListenForHealth(const Options& option
   rpc.max_message_bytes = 1024;
   rpc.buffer_bytes = 16 * 1024 * 1024;
   return RpcServer::Create(rpc);
+}
+
+// Those of --admin-listen and --metrics-listen; `server` stays null when there are none. Appends what is bound.
+absl::Status ListenForOperators(const Options& options, const AdminSite& site, std::unique_ptr<HttpServer>& server,
+                                std::vector<SocketAddress>& addresses) {
+  if (options.admin_listen.empty() && options.metrics_listen.empty()) return absl::OkStatus();
+  auto created = HttpServer::Create();
+  if (!created.ok()) return created.status();
+  server = *std::move(created);
+  const auto listen = [&](const ListenAddress& address, void (AdminSite::*answer)(HttpRequest, RespondHttp) const,
+                          std::string_view what) -> absl::Status {
+    const auto bound = server->Listen(address, [&site, answer](HttpRequest request, RespondHttp respond) {
+      (site.*answer)(std::move(request), std::move(respond));
+    });
+    if (!bound.ok()) return bound.status();
+    addresses.push_back(*bound);
+    const bool is_unix = bound->family == AddressFamily::kUnix;
+    LogInfo(what, is_unix ? "unix:" : "http://", bound->ToString(), is_unix ? "" : "/");
+    return absl::OkStatus();
+  };
+  for (const ListenAddress& address : options.admin_listen) {
+    if (absl::Status status = listen(address, &AdminSite::Answer, "the status page is on "); !status.ok())
+      return status;
+  }
+  for (const ListenAddress& address : options.metrics_listen) {
+    if (absl::Status status = listen(address, &AdminSite::AnswerMetrics, "metrics are on "); !status.ok())
+      return status;
+  }
+  return absl::OkStatus();
 }
 
 // Where each listener can be dialled: in the order of --listen, for scripts that read --address-file. Each server has
@@ -193,13 +229,20 @@ int Run(const Options& options) {
   auto signals = StopSignals::Create(options.dev ? StopSignals::Hangup::kDefault : StopSignals::Hangup::kReloads);
   if (!signals.ok()) return Fail(signals.status(), kExitFailure);
   SetMinLogLevel(options.log_level);
+  static JsonLog json_log;  // Threads of libraries may log to the last.
+  if (options.log_json) SetLogSink(&json_log);
   const FileLimit file_limit = RaiseFileLimit();
   const int descriptor_limit = DescriptorLimit(file_limit.raised);
   LogDebug("at most ", file_limit.raised, " file descriptors");
   WarnOfFewDescriptors(descriptor_limit, options.service_limits.max_transport_count);
 
+  const auto start_time = std::chrono::system_clock::now();
   auto tls_identities = ReadTlsIdentities(options.tls_identity);
   if (!tls_identities.ok()) return Fail(tls_identities.status(), kExitBadConfiguration);
+  std::vector<v1::CertificateStatus> identity_certificates;
+  for (const auto& [name, identity] : *tls_identities) {
+    identity_certificates.push_back(DescribeCertificate(name, identity.certificate_chain_pem));
+  }
 
   auto security = Security::Create(options);
   if (!security.ok()) return Fail(security.status(), kExitBadConfiguration);
@@ -219,9 +262,6 @@ int Run(const Options& options) {
     for (const std::unique_ptr<RpcServer>& server : *all) {
       own_addresses.insert(own_addresses.end(), server->sockets().begin(), server->sockets().end());
     }
-  }
-  if (absl::Status status = (*security)->SetOwnAddresses(own_addresses); !status.ok()) {
-    return Fail(status, kExitBadConfiguration);
   }
   if (!options.dev) {
     // So that no child can read keys and tokens in this process.
@@ -244,9 +284,33 @@ int Run(const Options& options) {
   if (loop_options.spawn_helper->empty()) {
     LogWarning("transportd-spawn is not beside transportd: no subprocess can be started (--spawn-helper)");
   }
+  manager_options.describe_service = [&security = **security, identity_certificates,
+                                      start_time](v1::GetStatusResponse& status) {
+    *status.mutable_version() = DescribeVersion(std::chrono::system_clock::now() - start_time);
+    security.Describe(status);
+    status.mutable_certificates()->Add(identity_certificates.begin(), identity_certificates.end());
+    *status.mutable_process() = GetProcessStatus();
+  };
+  const auto describe_service = manager_options.describe_service;
   manager_options.loop = std::move(loop_options);
   auto manager = SessionManager::Create(std::move(manager_options));
   if (!manager.ok()) return Fail(manager.status(), kExitFailure);
+
+  // Ends before what it answers from.
+  const AdminSite site(**manager, (*security)->identifier(), [&manager, &security, &describe_service, start_time] {
+    return WriteMetrics({.manager = manager->get(),
+                         .security = security->get(),
+                         .grpc_version = grpc::Version(),
+                         .start_time = start_time,
+                         .describe_service = describe_service});
+  });
+  std::unique_ptr<HttpServer> http_server;
+  if (absl::Status status = ListenForOperators(options, site, http_server, own_addresses); !status.ok()) {
+    return Fail(status, kExitFailure);
+  }
+  if (absl::Status status = (*security)->SetOwnAddresses(own_addresses); !status.ok()) {
+    return Fail(status, kExitBadConfiguration);
+  }
 
   Router router;
   AddTransportRoutes(**manager, authorizer, SystemClock(), options.session_limits.max_client_frame_bytes, router);
@@ -282,6 +346,7 @@ int Run(const Options& options) {
       ServeUntilStopped(options, **signals, **manager, health, **security);
     }
   }
+  http_server = nullptr;
   (*security)->StopReloading();  // What it tells the manager of ends with the manager.
   Stop(**signals, **manager);
   health.Stop();

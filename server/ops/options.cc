@@ -61,9 +61,12 @@ struct Raw {
   Options options;
   std::vector<std::string> listen = {"127.0.0.1:50051"};
   std::vector<std::string> health_listen;
+  std::vector<std::string> admin_listen;
+  std::vector<std::string> metrics_listen;
   std::string policy_reload = "revoke";
   std::string audit_on_failure = "refuse";
   std::string log_level = "info";
+  std::string log_format = "text";
   std::vector<std::string> inherited_fds;
   std::string spawn_helper;
   std::string config;
@@ -87,6 +90,14 @@ void AddFlags(Raw& raw, FlagTable& flags) {
       "Where grpc.health.v1 alone is answered, without TLS and to whoever asks, for probes that have no credentials "
       "(Kubernetes' `grpc`): the services \"\" and readiness, which a SIGTERM makes NOT_SERVING, startup and "
       "liveness. ADDRESS:PORT or unix:PATH; may be given several times. --listen answers it, too.");
+  flags.List(
+      "admin-listen", "ADDR", raw.admin_listen,
+      "Where the status page and its figures are, over HTTP: 127.0.0.1:PORT, [::1]:PORT or unix:PATH with "
+      "principal=NAME and mode=OCTAL behind a comma; may be given several times. Who looks shows a token or a JSON Web "
+      "Token of somebody who has an admin grant; with --dev nobody is asked.");
+  flags.List("metrics-listen", "ADDR", raw.metrics_listen,
+             "Where GET /metrics is answered over HTTP, in Prometheus' text format, to whoever asks, and nothing else. "
+             "ADDRESS:PORT or unix:PATH; may be given several times. --admin-listen answers it, too.");
   flags.Text("address-file", "PATH", options.address_file,
              "Written when calls are answered: the addresses to dial, one a line. Removed at the end.");
   flags.Text(
@@ -143,6 +154,8 @@ void AddFlags(Raw& raw, FlagTable& flags) {
       "The program transportd-spawn, which starts subprocesses; found beside transportd, in ../libexec or ../bin, "
       "when it is not given.");
   flags.Choice("log-level", {"debug", "info", "warning", "error"}, raw.log_level, "What is written to standard error.");
+  flags.Choice("log-format", {"text", "json"}, raw.log_format,
+               "How that is written: for people, or a JSON object a line.");
 
   flags.Group("Limits of a session (types.proto, Limits)");
   flags.Bytes("max-client-frame-bytes", session.max_client_frame_bytes, 64 * kKiB, 512 * kMiB,
@@ -230,6 +243,22 @@ absl::Status CheckSecurity(const Options& options) {
 }
 
 // Why nobody could, or anybody could, come through it; null: it is sound.
+bool IsAbstract(const ListenAddress& address) {
+  return address.address.family == AddressFamily::kUnix && address.address.path.starts_with('\0');
+}
+
+// Why operators may not be answered there; null: they may.
+const char* AdminProblem(const ListenAddress& address) {
+  if (address.address.family != AddressFamily::kUnix && !address.local) {
+    return "must be on loopback or a Unix socket: tokens would cross a network in the clear. Metrics alone may be "
+           "asked "
+           "for from elsewhere: --metrics-listen";
+  }
+  if (IsAbstract(address)) return "must have a path, whose permissions say who may connect";
+  if (address.plaintext || !address.uids.empty()) return "takes principal=NAME and mode=OCTAL only";
+  return nullptr;
+}
+
 const char* ListenProblem(const Options& options, const ListenAddress& address) {
   const bool is_unix = address.address.family == AddressFamily::kUnix;
   if (options.dev) {
@@ -288,6 +317,22 @@ absl::StatusOr<Options> ParseOptions(std::span<const char* const> arguments, Env
     }
     options.health_listen.push_back(*std::move(address));
   }
+  for (const std::string& text : raw.admin_listen) {
+    absl::StatusOr<ListenAddress> address = ReadAddress("--admin-listen", text);
+    if (!address.ok()) return address.status();
+    if (const char* problem = AdminProblem(*address); problem != nullptr) {
+      return BadConfiguration(StrCat("--admin-listen=", text, ": ", problem));
+    }
+    options.admin_listen.push_back(*std::move(address));
+  }
+  for (const std::string& text : raw.metrics_listen) {
+    absl::StatusOr<ListenAddress> address = ReadAddress("--metrics-listen", text);
+    if (!address.ok()) return address.status();
+    if (address->plaintext || address->principal || IsAbstract(*address) || !address->uids.empty()) {
+      return BadConfiguration(StrCat("--metrics-listen=", text, ": give ADDRESS:PORT, or unix:PATH with mode=OCTAL"));
+    }
+    options.metrics_listen.push_back(*std::move(address));
+  }
   for (const std::string& text : raw.inherited_fds) {
     int fd = -1;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), fd);
@@ -298,6 +343,7 @@ absl::StatusOr<Options> ParseOptions(std::span<const char* const> arguments, Env
   }
   if (!raw.spawn_helper.empty()) options.spawn_helper = raw.spawn_helper;
   options.log_level = ToLogLevel(raw.log_level);
+  options.log_json = raw.log_format == "json";
   return options;
 }
 

@@ -23,8 +23,11 @@ namespace transportd {
 struct Options {
   std::vector<ListenAddress> listen;
   std::vector<ListenAddress> health_listen;  // Plaintext, and nothing but health.
-  std::string address_file;                  // Empty: none.
-  std::string instance_target;               // Empty: where the first listener can be dialled.
+  // HTTP, for operators and for scrapers. Plaintext; admin_listen on loopback and Unix sockets only.
+  std::vector<ListenAddress> admin_listen;
+  std::vector<ListenAddress> metrics_listen;
+  std::string address_file;     // Empty: none.
+  std::string instance_target;  // Empty: where the first listener can be dialled.
   bool dev = false;
   std::string policy;         // Empty: with --dev only.
   std::string shadow_policy;  // Empty: none.
@@ -45,6 +48,7 @@ struct Options {
   uint64_t grpc_buffer_bytes = 512ull * 1024 * 1024;
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
   LogLevel log_level = LogLevel::kInfo;
+  bool log_json = false;
   std::vector<int> inherited_fds;  // Not negative.
   std::optional<std::string> spawn_helper;
   std::vector<std::string> tls_identity;  // "NAME=CERTFILE,KEYFILE"; see ReadTlsIdentities.

@@ -8,6 +8,7 @@
 
 #include "server/listen/listen_address.h"
 #include "server/ops/address_watcher.h"
+#include "server/ops/certificate_status.h"
 #include "server/ops/file_watcher.h"
 #include "server/policy/audit_log.h"
 #include "server/policy/dev_authorizer.h"
@@ -20,7 +21,9 @@
 #include "server/policy/self_addresses.h"
 #include "transports/api/error.h"
 #include "transports/base/logging.h"
+#include "transports/base/mutex.h"
 #include "transports/base/str_cat.h"
+#include "transports/base/utf8.h"
 #include "transports/loop/loop_thread.h"
 
 namespace transportd {
@@ -32,6 +35,12 @@ constexpr std::chrono::seconds kRetry(1);
 bool IsWant(const absl::Status& status) {
   const int error = status.ok() ? 0 : ToTransportError(status).errno_number;
   return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
+void ToProto(std::chrono::system_clock::time_point time, google::protobuf::Timestamp& out) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  out.set_seconds(seconds.time_since_epoch().count());
+  out.set_nanos(static_cast<int32_t>(std::chrono::nanoseconds(time - seconds).count()));
 }
 
 class DevSecurity final : public Security {
@@ -46,6 +55,8 @@ class DevSecurity final : public Security {
   absl::Status StartReloading(absl::AnyInvocable<void()> /*on_policy*/) override { return absl::OkStatus(); }
   void StopReloading() override {}
   void Reload() override {}
+  void Describe(v1::GetStatusResponse& /*status*/) const override {}
+  std::optional<SecurityStats> Stats() const override { return std::nullopt; }
   void Record(AuditEvent /*event*/) override {}
 
  private:
@@ -129,7 +140,84 @@ class PolicySecurity final : public Security {
 
   void Record(AuditEvent event) override { Write(event, "", absl::OkStatus(), *policies_->current()); }
 
+  void Describe(v1::GetStatusResponse& status) const override {
+    DescribePolicy(*status.mutable_policy());
+    if (certificate_ != nullptr) {
+      *status.add_certificates() = DescribeCertificate("service", certificate_->current()->certificate_chain_pem);
+    }
+    const QuotaUsage usage = quotas_->Usage();
+    const auto add_quota = [&status](const std::string& principal, const auto& held) {
+      v1::QuotaStatus& quota = *status.add_quotas();
+      quota.set_principal(principal);
+      const auto of = [&held](QuotaKind kind) { return held[static_cast<size_t>(kind)]; };
+      quota.set_sessions(of(QuotaKind::kSessions));
+      quota.set_transports(of(QuotaKind::kTransports));
+      quota.set_listeners(of(QuotaKind::kListeners));
+      quota.set_processes(of(QuotaKind::kProcesses));
+      quota.set_buffered_bytes(of(QuotaKind::kBufferedBytes));
+    };
+    add_quota("", usage.held);
+    for (const QuotaUsage::Principal& principal : usage.principals) add_quota(principal.principal, principal.held);
+    const AuditCounts counts = audit_->Counts();
+    v1::AuditStatus& audit = *status.mutable_audit();
+    audit.set_healthy(audit_->Healthy());
+    audit.set_written_count(counts.written_count);
+    audit.set_lost_count(counts.lost_count);
+    audit.set_queued_count(counts.queued_count);
+    for (AuditTally::Denial& from : audit_->tally().Denials()) {
+      v1::Denial& denial = *status.add_denials();
+      ToProto(from.time, *denial.mutable_time());
+      denial.set_principal(std::move(from.principal));
+      denial.set_session_prefix(std::move(from.session_prefix));
+      denial.set_event(std::string(InfoOf(from.event).name));
+      denial.set_action(std::move(from.action));
+      denial.set_requested(Utf8OrEscaped(from.requested));
+      denial.set_resolved(Utf8OrEscaped(from.resolved));
+      denial.set_rule(std::move(from.rule));
+      denial.set_uid(std::move(from.uid));
+    }
+  }
+
+  std::optional<SecurityStats> Stats() const override {
+    SecurityStats stats;
+    stats.records = audit_->tally().Counts();
+    stats.audit = audit_->Counts();
+    stats.quotas = quotas_->Usage();
+    MutexLock lock(files_mutex_);
+    for (const auto& [kind, file] : files_) {
+      stats.files.push_back({.kind = kind, .is_good = file.error.empty(), .load_time = file.load_time});
+    }
+    return stats;
+  }
+
  private:
+  // What became of a file when it was last read.
+  struct FileState {
+    std::string error;  // Empty: it is in force.
+    std::chrono::system_clock::time_point load_time = {};
+  };
+
+  void DescribePolicy(v1::PolicyStatus& status) const {
+    const std::shared_ptr<const Policy> policy = policies_->current();
+    status.set_file(options_.policy);
+    status.set_version(policy->message().version());
+    status.set_sha256(std::string(policy->sha256()));
+    if (const std::shared_ptr<const Policy> shadow = policies_->shadow()) {
+      status.set_shadow_sha256(std::string(shadow->sha256()));
+    }
+    MutexLock lock(files_mutex_);
+    const FileState& file = files_.at("policy");
+    ToProto(file.load_time, *status.mutable_load_time());
+    status.set_error(file.error);
+  }
+
+  void NoteFile(std::string_view kind, const absl::Status& status, bool is_another) {
+    MutexLock lock(files_mutex_);
+    FileState& file = files_[kind];
+    file.error = status.ok() ? std::string() : ToTransportError(status).message;
+    if (status.ok() && is_another) file.load_time = std::chrono::system_clock::now();
+  }
+
   absl::Status Open() {
     absl::StatusOr<SelfAddresses> self = NamedSelf(options_);
     if (!self.ok()) return self.status();
@@ -167,6 +255,12 @@ class PolicySecurity final : public Security {
     quotas_ = std::make_unique<QuotaTable>(ServiceQuota());
     authorizer_ = std::make_unique<PolicyAuthorizer>(PolicyServices{
         .policies = policies_.get(), .audit = audit_.get(), .quotas = quotas_.get(), .keep = options_.keep_on_reload});
+    for (const auto& [kind, file] : {std::pair{"policy", &options_.policy},
+                                     {"shadow_policy", &options_.shadow_policy},
+                                     {"identities", &options_.identities},
+                                     {"certificate", &options_.tls_certificate}}) {
+      if (!file->empty()) NoteFile(kind, absl::OkStatus(), /*is_another=*/true);
+    }
     return absl::OkStatus();
   }
 
@@ -225,9 +319,10 @@ class PolicySecurity final : public Security {
     const PolicyStore::Reloaded policies = policies_->Reload();
     const bool is_another = policies.current.is_another;
     if (is_another) quotas_->SetService(ServiceQuota());
-    Tell(policies.current.status, AuditEvent::kPolicyLoad, AuditEvent::kPolicyReject, options_.policy, is_another);
-    Tell(policies.shadow.status, AuditEvent::kPolicyLoad, AuditEvent::kPolicyReject, options_.shadow_policy,
-         policies.shadow.is_another);
+    Tell("policy", policies.current.status, AuditEvent::kPolicyLoad, AuditEvent::kPolicyReject, options_.policy,
+         is_another);
+    Tell("shadow_policy", policies.shadow.status, AuditEvent::kPolicyLoad, AuditEvent::kPolicyReject,
+         options_.shadow_policy, policies.shadow.is_another);
     absl::Status identities = identifier_->Reload();
     // Identities name files of their own; and SIGHUP is for what went unnoticed.
     if (watcher_ != nullptr) {
@@ -236,11 +331,13 @@ class PolicySecurity final : public Security {
       // A file that is watched from now on may have come since it was read.
       if (watched_files_ != old_files) identities = identifier_->Reload();
     }
-    Tell(identities, AuditEvent::kIdentitiesLoad, AuditEvent::kIdentitiesReject, options_.identities, true);
+    Tell("identities", identities, AuditEvent::kIdentitiesLoad, AuditEvent::kIdentitiesReject, options_.identities,
+         true);
     if (certificate_ != nullptr) {
       const std::shared_ptr<const ServiceCertificate> old = certificate_->current();
       const absl::Status certificate = certificate_->Reload();
-      Tell(certificate, AuditEvent::kCertificateLoad, AuditEvent::kCertificateReject, options_.tls_certificate,
+      Tell("certificate", certificate, AuditEvent::kCertificateLoad, AuditEvent::kCertificateReject,
+           options_.tls_certificate,
            certificate_->current()->certificate_chain_pem != old->certificate_chain_pem ||
                certificate_->current()->client_ca_pem != old->client_ca_pem);
     }
@@ -255,8 +352,9 @@ class PolicySecurity final : public Security {
   }
 
   // Of a file that was read again. `is_another`: it was not the same as before.
-  void Tell(const absl::Status& status, AuditEvent loaded, AuditEvent rejected, const std::string& file,
-            bool is_another) {
+  void Tell(std::string_view kind, const absl::Status& status, AuditEvent loaded, AuditEvent rejected,
+            const std::string& file, bool is_another) {
+    if (!file.empty()) NoteFile(kind, status, is_another);
     const bool is_want = IsWant(status);
     wants_again_ |= is_want;
     if (is_want && wants_) return;
@@ -286,6 +384,9 @@ class PolicySecurity final : public Security {
   std::unique_ptr<ConnectionGuard> health_guard_;
   std::unique_ptr<QuotaTable> quotas_;
   std::unique_ptr<PolicyAuthorizer> authorizer_;
+
+  mutable Mutex files_mutex_;
+  std::map<std::string_view, FileState> files_ ABSL_GUARDED_BY(files_mutex_);  // By kind: those that were given.
 
   absl::AnyInvocable<void()> on_policy_;
   bool reopen_audit_ = false;

@@ -2,9 +2,14 @@
 #ifndef TRANSPORTD_SERVER_OPS_SECURITY_H_
 #define TRANSPORTD_SERVER_OPS_SECURITY_H_
 
+#include <chrono>
+#include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -12,12 +17,30 @@
 #include "server/listen/service_certificate.h"
 #include "server/ops/options.h"
 #include "server/policy/audit_events.h"
+#include "server/policy/audit_log.h"
+#include "server/policy/audit_tally.h"
 #include "server/policy/authorizer.h"
 #include "server/policy/connection_guard.h"
 #include "server/policy/identifier.h"
+#include "server/policy/quota.h"
+#include "transportd/v1/admin.pb.h"
 #include "transports/api/address.h"
 
 namespace transportd {
+
+// For metrics. Threading: a value.
+struct SecurityStats {
+  // A file that is read again when it changes.
+  struct File {
+    std::string_view kind;                                 // `policy`, `shadow_policy`, `identities`, `certificate`.
+    bool is_good = true;                                   // When it was last read.
+    std::chrono::system_clock::time_point load_time = {};  // Of what is in force.
+  };
+  std::map<AuditTally::Key, uint64_t> records;
+  AuditCounts audit;
+  QuotaUsage quotas;
+  std::vector<File> files;  // Those that were given.
+};
 
 // With --dev everybody is `dev` and may do everything; else the policy decides. Threading: one thread, but what it
 // hands out, which is as that says, and Record: any thread.
@@ -49,6 +72,10 @@ class Security {
   virtual void StopReloading() = 0;
   // As if every file had changed; the audit log's file is opened again. Returns at once.
   virtual void Reload() = 0;
+  // What Admin.GetStatus tells of it: policy, certificates, quotas, audit log, denials. Any thread.
+  virtual void Describe(v1::GetStatusResponse& status) const = 0;
+  // Unset: nobody is asked. Any thread.
+  virtual std::optional<SecurityStats> Stats() const = 0;
   // Something that concerns the whole service.
   virtual void Record(AuditEvent event) = 0;
 };

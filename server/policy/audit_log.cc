@@ -97,6 +97,7 @@ std::string AuditLog::NewUid() {
 }
 
 absl::Status AuditLog::Write(const AuditRecord& record) {
+  tally_.Count(record, record.uid, options_.now());
   if (options_.target.kind == AuditTarget::Kind::kOff) return absl::OkStatus();
   const bool denies_on_failure = options_.on_failure == AuditOnFailure::kDeny;
   const bool allows = record.decision == AuditDecision::kAllow;

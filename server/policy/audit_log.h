@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "server/policy/audit_record.h"
 #include "server/policy/audit_sink.h"
+#include "server/policy/audit_tally.h"
 #include "transports/base/mutex.h"
 #include "transports/base/unique_fd.h"
 
@@ -93,6 +94,8 @@ class AuditLog final {
   absl::Status Reopen();
 
   AuditCounts Counts() const;
+  // Of the records so far, written or not.
+  const AuditTally& tally() const { return tally_; }
 
  private:
   AuditLog(AuditLogOptions options, std::optional<AuditSink> sink, UniqueFd wake_fd, uint64_t instance);
@@ -124,6 +127,7 @@ class AuditLog final {
   const uint64_t instance_;  // Random: before every uid.
   std::atomic<uint64_t> next_number_{1};
   std::atomic<bool> healthy_{true};
+  AuditTally tally_;
 
   mutable Mutex mutex_;
   std::string queue_ ABSL_GUARDED_BY(mutex_);        // Lines that the thread has not taken.

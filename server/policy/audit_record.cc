@@ -200,6 +200,8 @@ void AppendAuditLine(const AuditRecord& record, const AuditStamp& stamp, std::st
   line.Text("credential", record.credential);
   line.End();
   line.Text("peer", record.peer);
+  line.Text("trace_id", record.trace_id);
+  line.Text("span_id", record.span_id);
   line.Text("action", record.action);
   line.Begin("resource");
   line.Text("requested", record.resource.requested);

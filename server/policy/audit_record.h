@@ -52,6 +52,8 @@ struct AuditRecord {
   std::string_view auth_method = {};  // `mtls`, `token`, `jwt`, `unix`.
   std::string_view credential = {};   // Which one: a serial number, the beginning of a hash; never the thing itself.
   std::string_view peer = {};
+  std::string_view trace_id = {};  // Of the caller's traceparent, as is span_id.
+  std::string_view span_id = {};
   std::string_view action = {};  // The method that was called.
   AuditResource resource = {};
   AuditDecision decision = AuditDecision::kNone;

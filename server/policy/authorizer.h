@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "google/protobuf/message.h"
 #include "server/policy/session_guard.h"
+#include "server/policy/trace_context.h"
 
 namespace transportd {
 
@@ -23,6 +24,8 @@ struct Caller {
   // Which one, for the audit, each as in `method`: the certificate's serial number, 8 hexadecimal digits of the token's
   // hash, the `kid` of the key that signed; may be empty.
   std::string credential = {};
+  // The trace that the call belongs to, as its metadata has it: nobody vouches for it.
+  TraceContext trace = {};
 };
 
 // What is asked for. Threading: a value, for the time of the call.

@@ -438,6 +438,8 @@ void FillSession(AuditRecord& record, const Caller& caller, AuditSession* sessio
   record.auth_method = caller.method;
   record.credential = caller.credential;
   record.peer = caller.peer;
+  record.trace_id = caller.trace.trace_id;
+  record.span_id = caller.trace.span_id;
 }
 
 absl::Status Judge(const PolicyServices& services, const Caller& caller, AuditSession* session, std::string_view method,

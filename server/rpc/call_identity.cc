@@ -58,7 +58,15 @@ absl::StatusOr<Caller> CallIdentity::Ask(const grpc::ServerContextBase& context,
   for (auto value = values.first; value != values.second; ++value) {
     credentials.authorization.emplace_back(value->second.data(), value->second.size());
   }
-  return identifier_.Identify(credentials);
+  absl::StatusOr<Caller> caller = identifier_.Identify(credentials);
+  if (caller.ok()) {
+    const auto traces = context.client_metadata().equal_range("traceparent");
+    // Several are none: nobody knows which counts.
+    if (traces.first != traces.second && std::next(traces.first) == traces.second) {
+      caller->trace = ParseTraceparent({traces.first->second.data(), traces.first->second.size()});
+    }
+  }
+  return caller;
 }
 
 }  // namespace transportd

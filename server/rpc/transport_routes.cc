@@ -89,15 +89,7 @@ CallHandler ServeGetVersion(const Authorizer& authorizer, Clock& clock, const Me
       done({ToGrpcStatus(status), {}});
       return nullptr;
     }
-    v1::GetVersionResponse response;
-    response.set_version(TRANSPORTD_VERSION);
-    response.set_revision(kRevision);
-    response.set_grpc_version(grpc::Version());
-    const std::chrono::nanoseconds uptime = clock.Now() - start;
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(uptime);
-    response.mutable_uptime()->set_seconds(seconds.count());
-    response.mutable_uptime()->set_nanos(static_cast<int32_t>((uptime - seconds).count()));
-    done({grpc::Status::OK, Serialize(response)});
+    done({grpc::Status::OK, Serialize(DescribeVersion(clock.Now() - start))});
     return nullptr;
   });
 }
@@ -126,6 +118,17 @@ CallHandler ServeCallbacks(SessionManager& manager, uint64_t max_frame_bytes) {
 }
 
 }  // namespace
+
+v1::GetVersionResponse DescribeVersion(std::chrono::nanoseconds uptime) {
+  v1::GetVersionResponse response;
+  response.set_version(TRANSPORTD_VERSION);
+  response.set_revision(kRevision);
+  response.set_grpc_version(grpc::Version());
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(uptime);
+  response.mutable_uptime()->set_seconds(seconds.count());
+  response.mutable_uptime()->set_nanos(static_cast<int32_t>((uptime - seconds).count()));
+  return response;
+}
 
 std::vector<const ServiceDescriptor*> TransportServices() {
   std::set<const FileDescriptor*> seen;

@@ -13,6 +13,9 @@
 
 namespace transportd {
 
+// Admin.GetVersion's answer of a service that has run for so long. Any thread.
+v1::GetVersionResponse DescribeVersion(std::chrono::nanoseconds uptime);
+
 // The services whose methods AddTransportRoutes adds: those of event_loop.proto, of the files that it imports, and
 // Admin.
 std::vector<const google::protobuf::ServiceDescriptor*> TransportServices();

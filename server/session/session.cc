@@ -6,6 +6,7 @@
 #include "server/session/convert.h"
 #include "server/session/server_handle.h"
 #include "transports/api/error.h"
+#include "transports/base/logging.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd {
@@ -813,13 +814,24 @@ bool Session::Adopt(std::shared_ptr<Handle> handle) {
     handle->CopySettings(*server);
   }
   handle->set_id(++last_id_);
+  LogTransport("a transport was made", *handle);
   stats().opened_count[static_cast<size_t>(handle->kind())].Add();
   handles_.emplace(handle->id(), handle);
   RecheckSoon(*handle);
   return true;
 }
 
+void Session::LogTransport(std::string_view what, const Handle& handle) const {
+  if (!LogEnabled(LogLevel::kDebug)) return;
+  Log(LogLevel::kDebug, what,
+      {{"session", prefix()},
+       {"transport", StrCat(handle.id())},
+       {"principal", options_.caller.principal},
+       {"trace_id", options_.caller.trace.trace_id}});
+}
+
 void Session::Remove(Handle& handle) {
+  LogTransport("a transport has ended", handle);
   stats().closed_count[static_cast<size_t>(handle.kind())].Add();
   handle.SetPlace(nullptr);
   const auto found = handles_.find(handle.id());
@@ -879,13 +891,10 @@ void ToProto(std::chrono::system_clock::time_point time, google::protobuf::Times
   out.set_nanos(static_cast<int32_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count()));
 }
 
-// Enough to tell sessions apart, not enough to use one.
-constexpr size_t kPrefixLength = 8;
-
 }  // namespace
 
 void Session::Describe(v1::SessionInfo& info) const {
-  info.set_session_prefix(options_.id.substr(0, kPrefixLength));
+  info.set_session_prefix(std::string(prefix()));
   info.set_principal(options_.caller.principal);
   info.set_peer(options_.caller.peer);
   info.set_client_name(client_name_);
@@ -895,6 +904,7 @@ void Session::Describe(v1::SessionInfo& info) const {
   info.set_write_buffer_size_bytes(static_cast<uint64_t>(write_buffer_bytes_));
   info.set_event_loop_index(static_cast<uint32_t>(options_.event_loop_index));
   info.set_streaming(options_.streaming);
+  info.set_trace_id(options_.caller.trace.trace_id);
   info.set_ignored_command_count(ignored_command_count_);
 }
 
@@ -908,7 +918,7 @@ void Session::DescribeTransports(uint32_t after_id, size_t max_count, std::vecto
   for (const uint32_t id : ids) {
     const Handle& handle = *handles_.at(id);
     v1::TransportInfo& info = infos.emplace_back();
-    info.set_session_prefix(options_.id.substr(0, kPrefixLength));
+    info.set_session_prefix(std::string(prefix()));
     info.set_transport_id(id);
     info.set_server_id(handle.server_id());
     ToProto(handle.open_time(), *info.mutable_open_time());

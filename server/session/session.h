@@ -84,6 +84,8 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
   void End(absl::Status status, std::optional<EndCause> cause, absl::AnyInvocable<void()> ended = nullptr);
 
   const std::string& id() const { return options_.id; }
+  // Enough to tell sessions apart, not enough to use one.
+  std::string_view prefix() const { return std::string_view(options_.id).substr(0, 8); }
   uint64_t number() const { return options_.number; }
   const Caller& caller() const { return options_.caller; }
   bool Owns(const Server& server) const;
@@ -213,6 +215,7 @@ class Session final : public FrameStream::Handler, public std::enable_shared_fro
 
   // Calls: session_commands.cc.
   CallPtr MakeCall(uint32_t request_id, absl::AnyInvocable<void(v1::Reply)> answer);
+  void LogTransport(std::string_view what, const Handle& handle) const;
   void CountAnswer(const Call& call, const v1::Reply& reply, TimePoint begin);
   void Run(const v1::Command& command, const CallPtr& call, bool from_stream);
   void RunWrite(const HotEntry& write);

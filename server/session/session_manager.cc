@@ -90,6 +90,16 @@ absl::Status CheckPrefix(const std::string& prefix) {
 
 uint32_t PageSize(uint32_t asked) { return asked == 0 ? kDefaultPageSize : std::min(asked, kLargestPageSize); }
 
+void LogSession(std::string_view what, const Session& session) {
+  const Caller& caller = session.caller();
+  Log(LogLevel::kDebug, what,
+      {{"session", session.prefix()},
+       {"principal", caller.principal},
+       {"peer", caller.peer},
+       {"trace_id", caller.trace.trace_id},
+       {"span_id", caller.trace.span_id}});
+}
+
 // Threading: any thread.
 class SessionManagerImpl final : public SessionManager {
  public:
@@ -330,6 +340,7 @@ class SessionManagerImpl final : public SessionManager {
           }
           DescribeUsage(response);
           options_.describe_service(response);
+          response.mutable_process()->set_subprocess_count(SubprocessCount());
           if (response.denials_size() > static_cast<int>(max_row_count)) {
             response.mutable_denials()->DeleteSubrange(static_cast<int>(max_row_count),
                                                        response.denials_size() - static_cast<int>(max_row_count));
@@ -368,6 +379,11 @@ class SessionManagerImpl final : public SessionManager {
       session->End(EndedByOperator(), EndCause::kOperator);
       done(v1::EndSessionResponse());
     });
+  }
+
+  bool IsDraining() const override {
+    MutexLock lock(mutex_);
+    return drain_deadline_.has_value();
   }
 
   ServiceStats Stats() const override {
@@ -483,6 +499,7 @@ class SessionManagerImpl final : public SessionManager {
     const std::string id = options.id;
     pinned.session = std::make_shared<Session>(pinned.thread->loop(), std::move(options));
     sessions_.emplace(id, pinned);
+    LogSession("the session was opened", *pinned.session);
     return pinned;
   }
 
@@ -519,6 +536,15 @@ class SessionManagerImpl final : public SessionManager {
     }
     if (!only) return UnknownSession();
     return *only;
+  }
+
+  uint32_t SubprocessCount() const {
+    constexpr auto kIndex = static_cast<size_t>(Handle::Kind::kSubprocess);
+    uint64_t count = 0;
+    for (const Loop& loop : loops_) {
+      count += loop.stats->opened_count[kIndex].value() - loop.stats->closed_count[kIndex].value();
+    }
+    return static_cast<uint32_t>(count);
   }
 
   void DescribeUsage(v1::GetStatusResponse& response) const {
@@ -568,7 +594,7 @@ class SessionManagerImpl final : public SessionManager {
       sessions_.erase(found);
       if (sessions_.empty()) idle = std::exchange(idle_, nullptr);
     }
-    session->stats().closed_session_count.Add();
+    LogSession("the session has ended", *session);
     budget_.ReturnSession();
     if (idle != nullptr) idle();
   }

@@ -88,6 +88,7 @@ class SessionManager {
                           absl::AnyInvocable<void(absl::StatusOr<v1::EndSessionResponse>)> done) = 0;
   // Asks no loop, so disturbs none.
   virtual ServiceStats Stats() const = 0;
+  virtual bool IsDraining() const = 0;
 
   // The policy has changed: each session ends what it does not allow any more. See Session::Recheck.
   virtual void Recheck() = 0;

@@ -15,7 +15,7 @@ inline constexpr std::array<uint64_t, 9> kFrameBoundsBytes = {256,     1024,    
                                                               262'144, 1'048'576, 4'194'304, 16'777'216};
 // In nanoseconds: 100 us to 60 s.
 inline constexpr std::array<uint64_t, 12> kCommandBoundsNs = {
-    100'000,     500'000,       1'000'000,     5'000'000,     10'000'000,     50'000'000,
+    100'000,     500'000,     1'000'000,     5'000'000,     10'000'000,     50'000'000,
     100'000'000, 500'000'000, 1'000'000'000, 5'000'000'000, 10'000'000'000, 60'000'000'000};
 
 using FrameHistogram = Histogram<kFrameBoundsBytes>;
@@ -30,11 +30,10 @@ inline constexpr size_t kCommandNumberCount = 66;
 // Threading: changed by the loop's thread, read by any.
 struct SessionStats {
   Counter opened_session_count;
-  Counter closed_session_count;
 
   std::array<Counter, kHandleKindCount> opened_count;
   std::array<Counter, kHandleKindCount> closed_count;
-  std::array<Counter, kEndCauseCount> lost_count;      // connection_lost, by its cause.
+  std::array<Counter, kEndCauseCount> lost_count;        // connection_lost, by its cause.
   std::array<Counter, kHandleKindCount> received_bytes;  // From sockets.
   std::array<Counter, kHandleKindCount> sent_bytes;      // To sockets.
   // Datagrams that were lost on this host, of endpoints that have ended.

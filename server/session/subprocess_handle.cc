@@ -6,6 +6,7 @@
 #include "server/session/convert.h"
 #include "server/session/session.h"
 #include "server/session/stream_handle.h"
+#include "transports/base/utf8.h"
 
 namespace transportd {
 
@@ -97,7 +98,7 @@ std::optional<int> SubprocessHandle::Returncode() const { return transport_->Get
 void SubprocessHandle::Describe(v1::TransportInfo& info) const {
   info.set_kind(v1::TRANSPORT_KIND_SUBPROCESS);
   info.set_pid(static_cast<uint32_t>(transport_->GetPid()));
-  info.set_program(origin_.program);
+  info.set_program(Utf8OrEscaped(origin_.program));
   info.set_is_closing(transport_->IsClosing());
 }
 

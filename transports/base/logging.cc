@@ -30,8 +30,22 @@ char LevelLetter(LogLevel level) {
   return '?';
 }
 
-// `2026-01-31T23:59:59.123456Z W message`. One write(2) a line, so that lines of several threads do not mix.
-void WriteToStandardError(LogLevel level, std::string_view message) {
+// What would break a line, or steer a terminal, as \\xHH.
+void AppendPrintable(std::string_view text, std::string& out) {
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) {
+      out += c;
+    } else {
+      char escaped[8];
+      std::snprintf(escaped, sizeof(escaped), "\\x%02x", byte);
+      out += escaped;
+    }
+  }
+}
+
+// `2026-01-31T23:59:59.123456Z W message session=0123abcd`.
+void WriteToStandardError(LogLevel level, std::string_view message, std::span<const LogField> fields) {
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   tm parts{};
@@ -40,8 +54,20 @@ void WriteToStandardError(LogLevel level, std::string_view message) {
   size_t seconds_size = std::strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &parts);
   char rest[16];
   std::snprintf(rest, sizeof(rest), ".%06dZ %c ", static_cast<int>(now.tv_nsec / 1000), LevelLetter(level));
-  std::string line = StrCat(std::string_view(seconds, seconds_size), rest, message, "\n");
-  std::string_view left = line;
+  std::string line = StrCat(std::string_view(seconds, seconds_size), rest, message);
+  for (const LogField& field : fields) {
+    if (field.text.empty()) continue;
+    line += StrCat(" ", field.name, "=");
+    AppendPrintable(field.text, line);
+  }
+  line += '\n';
+  WriteLineToStandardError(line);
+}
+
+}  // namespace
+
+// One write(2) a line, so that lines of several threads do not mix.
+void WriteLineToStandardError(std::string_view left) {
   while (!left.empty()) {
     ssize_t written = ::write(STDERR_FILENO, left.data(), left.size());
     if (written < 0 && errno == EINTR) continue;
@@ -50,21 +76,19 @@ void WriteToStandardError(LogLevel level, std::string_view message) {
   }
 }
 
-}  // namespace
-
 LogSink* SetLogSink(LogSink* sink) { return current_sink.exchange(sink); }
 
 void SetMinLogLevel(LogLevel level) { min_level.store(level, std::memory_order_relaxed); }
 
 bool LogEnabled(LogLevel level) { return level >= min_level.load(std::memory_order_relaxed); }
 
-void Log(LogLevel level, std::string_view message) {
+void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   if (!LogEnabled(level)) return;
   int saved_errno = errno;
   if (LogSink* sink = current_sink.load(); sink != nullptr) {
-    sink->Write(level, message);
+    sink->Write(level, message, fields);
   } else {
-    WriteToStandardError(level, message);
+    WriteToStandardError(level, message, fields);
   }
   errno = saved_errno;
 }

@@ -12,7 +12,8 @@
 
 namespace transportd {
 
-// Costs no more than an ordinary number: no locked instruction. Threading: see above; what a reader gets is some moment's.
+// Costs no more than an ordinary number: no locked instruction. Threading: see above; what a reader gets is some
+// moment's.
 class Counter final {
  public:
   void Add(uint64_t amount = 1) { value_.store(value() + amount, std::memory_order_relaxed); }

@@ -11,9 +11,8 @@
 namespace transportd {
 
 // In nanoseconds: 10 us to 10 s.
-inline constexpr std::array<uint64_t, 10> kTurnBoundsNs = {10'000,      50'000,      100'000,       500'000,
-                                                           1'000'000,   5'000'000,   10'000'000,    100'000'000,
-                                                           1'000'000'000, 10'000'000'000};
+inline constexpr std::array<uint64_t, 10> kTurnBoundsNs = {
+    10'000, 50'000, 100'000, 500'000, 1'000'000, 5'000'000, 10'000'000, 100'000'000, 1'000'000'000, 10'000'000'000};
 
 // Threading: changed by the loop thread, read by any.
 struct ReactorStats {

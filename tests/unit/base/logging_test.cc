@@ -16,7 +16,11 @@ class RecordingSink final : public LogSink {
     SetLogSink(before_);
     SetMinLogLevel(LogLevel::kInfo);
   }
-  void Write(LogLevel level, std::string_view message) override { lines.emplace_back(level, message); }
+  void Write(LogLevel level, std::string_view message, std::span<const LogField> fields) override {
+    std::string line(message);
+    for (const LogField& field : fields) line += StrCat(" ", field.name, "=", field.text);
+    lines.emplace_back(level, std::move(line));
+  }
 
   std::vector<std::pair<LogLevel, std::string>> lines;
 
@@ -29,6 +33,20 @@ TEST(Logging, SinkGetsLevelAndJoinedParts) {
   LogWarning("fd ", 7, std::string_view(" is odd"));
   ASSERT_EQ(sink.lines.size(), 1u);
   EXPECT_EQ(sink.lines[0], std::pair(LogLevel::kWarning, std::string("fd 7 is odd")));
+}
+
+TEST(Logging, FieldsComeBehindTheMessage) {
+  RecordingSink sink;
+  Log(LogLevel::kInfo, "opened", {{"session", "0123abcd"}, {"principal", "a"}});
+  ASSERT_EQ(sink.lines.size(), 1u);
+  EXPECT_EQ(sink.lines[0].second, "opened session=0123abcd principal=a");
+}
+
+TEST(Logging, AFieldCannotBreakTheLine) {
+  testing::internal::CaptureStderr();
+  Log(LogLevel::kInfo, "opened", {{"principal", "a\nb\x1b[2J"}, {"empty", ""}});
+  const std::string line = testing::internal::GetCapturedStderr();
+  EXPECT_TRUE(line.ends_with(" I opened principal=a\\x0ab\\x1b[2J\n")) << line;
 }
 
 TEST(Logging, LowerLevelsAreDropped) {
