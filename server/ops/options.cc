@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "server/ops/flags.h"
 #include "transports/api/error.h"
+#include "transports/base/shell_completion.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd {
@@ -182,6 +184,8 @@ void AddFlags(Raw& raw, FlagTable& flags) {
       "print-config", options.print_config,
       "Prints every flag with where its value comes from, as a file for --config, says what is wrong with them, "
       "and ends.");
+  flags.Choice("completion", {std::begin(kShellNames), std::end(kShellNames)}, options.completion,
+               "Prints a script with which this shell completes transportd's flags, and ends.");
   flags.Switch("help", options.help, "This text.");
   flags.Switch("version", options.version, "The version.");
 }
@@ -265,7 +269,7 @@ absl::StatusOr<Options> ParseOptions(std::span<const char* const> arguments, Env
   AddFlags(raw, flags);
   if (absl::Status status = Configure(flags, arguments, environment); !status.ok()) return status;
   Options& options = raw.options;
-  if (options.help || options.version) return options;
+  if (options.help || options.version || !options.completion.empty()) return options;
   if (options.print_config) print(PrintConfiguration(flags));
 
   options.keep_on_reload = raw.policy_reload == "keep";
@@ -306,6 +310,13 @@ std::string OptionsHelp() {
   FlagTable flags;
   AddFlags(raw, flags);
   return StrCat(kUsage, flags.Help(), kAfter);
+}
+
+std::string OptionsCompletion(const std::string& shell) {
+  Raw raw;
+  FlagTable flags;
+  AddFlags(raw, flags);
+  return CompletionScript(*FindShell(shell), {.program = "transportd", .options = flags.Completion()});
 }
 
 }  // namespace transportd
