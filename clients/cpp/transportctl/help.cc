@@ -93,7 +93,8 @@ constexpr Paragraph kOptionHelp[] = {
   --tls                   over TLS. --json and -v tell what came of it: version, cipher, ALPN, the peer's name
   --cacert FILE           whom to trust, PEM; connect: instead of whom the service's machine trusts; listen: ask each
                           client for a certificate, and take only those that these have signed
-  --cert FILE, --key FILE our certificate and its key, PEM, without a passphrase; without --key it is in the first file,
+  --cert FILE, --key FILE
+                          our certificate and its key, PEM, without a passphrase; without --key it is in the first file,
                           too. listen needs these or --identity
   --identity NAME         instead: a certificate that the service was started with (transportd --tls-identity)
   --alpn LIST             protocols to agree on, the most wanted first: h2,http/1.1
