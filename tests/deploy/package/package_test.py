@@ -28,8 +28,8 @@ EXPOSURE_LIMIT = 20
 ROLE = """
 role {
   name: "test"
-  run { name: "cat" program: "/usr/bin/cat" args_regex: ".*" read: "/etc/hostname" }
-  run { name: "id" program: "/usr/bin/id" args_regex: ".*" read: "/" }
+  run { name: "cat" program: "/usr/bin/cat" args_regex: ".*" read: "/etc/debian_version" }
+  run { name: "id" program: "/usr/bin/id" args_regex: ".*" }
   connect { name: "own" protocols: TCP to { classes: LOOPBACK any_port: true } }
 }
 binding { role: "test" principals: "local" }
@@ -96,10 +96,10 @@ class Package(unittest.TestCase):
         debs = sorted((cls.folder / "debs").glob("*.deb"))
         cls.client, cls.service = debs
         cls.root = cls.folder / "root"
-        inside = " ".join(f"/tmp/{deb.name}" for deb in debs)
+        inside = " ".join(f"/srv/{deb.name}" for deb in debs)
         run(
             "mmdebstrap", "--variant=minbase", "--dpkgopt=force-unsafe-io", *apt_options(),
-            *(f"--customize-hook=upload {deb} /tmp/{deb.name}" for deb in debs),
+            *(f"--customize-hook=upload {deb} /srv/{deb.name}" for deb in debs),
             f'--customize-hook=chroot "$1" apt-get install -y --no-install-recommends {inside} systemd-sysv dbus',
             "bookworm", cls.root,
         )  # fmt: skip
@@ -178,12 +178,13 @@ class Package(unittest.TestCase):
             self.assertIn("SESSION", ctl("sessions").stdout)
 
             # Under the unit's restrictions: a user of its own, confinement, a terminal, a socket.
-            self.assertEqual(ctl("exec", "--", "/usr/bin/id", "-un").stdout, "transportd\n")
-            self.assertEqual(ctl("exec", "--", "/usr/bin/cat", "/etc/hostname").stdout, (self.root / "etc/hostname").read_text())
+            self.assertEqual(ctl("exec", "--", "/usr/bin/id", "-u").stdout, machine("id", "-u", "transportd").stdout)
+            granted = ctl("exec", "--", "/usr/bin/cat", "/etc/debian_version").stdout
+            self.assertEqual(granted, (self.root / "etc/debian_version").read_text())
             confined = ctl("exec", "--", "/usr/bin/cat", "/etc/passwd", check=False)
             self.assertEqual((confined.returncode, confined.stdout), (1, ""), confined.stderr)
             self.assertIn("Permission denied", confined.stderr)
-            self.assertIn("transportd", ctl("exec", "-t", "--", "/usr/bin/id").stdout)
+            self.assertIn("uid=", ctl("exec", "-t", "--", "/usr/bin/id").stdout)
             with socket.socket() as unused:
                 unused.bind(("127.0.0.1", 0))  # Nobody listens, and nobody else takes it.
                 refused = ctl("connect", f"127.0.0.1:{unused.getsockname()[1]}", check=False)
@@ -200,7 +201,7 @@ class Package(unittest.TestCase):
             self.assertEqual(events[-1], "service.stop")
 
             # An upgrade, here to the same version, starts it again; what the administrator wrote stays.
-            machine("dpkg", "--force-confold", "--install", f"/tmp/{self.service.name}")
+            machine("dpkg", "--force-confold", "--install", f"/srv/{self.service.name}")
             self.assertEqual(state()["ActiveState"], "active")
             self.assertIn('name: "test"', policy.read_text())
 
