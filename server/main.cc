@@ -11,9 +11,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "google/protobuf/stubs/logging.h"
 #include "proto/grpc/process_tuning.h"
@@ -29,6 +31,7 @@
 #include "server/ops/options.h"
 #include "server/ops/process_status.h"
 #include "server/ops/security.h"
+#include "server/ops/service_notifier.h"
 #include "server/ops/stop_signals.h"
 #include "server/ops/tls_identities.h"
 #include "server/rpc/health_service.h"
@@ -41,6 +44,7 @@
 #include "transports/api/error.h"
 #include "transports/base/clock.h"
 #include "transports/base/logging.h"
+#include "transports/base/str_cat.h"
 #include "transports/loop/epoll_event_loop.h"
 #include "transports/pipe/inherited_pipes.h"
 #include "transports/subprocess/own_memory.h"
@@ -61,6 +65,9 @@ int Fail(const absl::Status& status, int exit_status) {
   std::fprintf(stderr, "transportd: %s\n", message.c_str());
   return exit_status;
 }
+
+// How long a service manager is asked to wait after the drain, for transports and subprocesses to end.
+constexpr std::chrono::seconds kLongestStop(15);
 
 // A gRPC server for each kind of listener: with TLS and without, and for each principal that one stands for.
 using RpcServers = std::vector<std::unique_ptr<RpcServer>>;
@@ -175,9 +182,14 @@ void WarnOfFewDescriptors(int descriptor_limit, uint32_t max_transport_count) {
              ": raise the hard limit (ulimit -n)");
 }
 
+// To a service manager. That it does not listen is no reason to stop.
+void WarnUnlessOk(const absl::Status& status) {
+  if (!status.ok()) LogWarning("the service manager cannot be told: ", ToTransportError(status).message);
+}
+
 // Waits for the first signal; then, at most drain_timeout, for the last session's end or the second signal.
 void ServeUntilStopped(const Options& options, StopSignals& signals, SessionManager& manager, HealthService& health,
-                       Security& security) {
+                       Security& security, const ServiceNotifier& notifier) {
   for (;;) {
     const StopSignals::Event event = signals.Wait();
     if (event == StopSignals::Event::kSignal) break;
@@ -185,6 +197,8 @@ void ServeUntilStopped(const Options& options, StopSignals& signals, SessionMana
   }
   LogInfo("stopping: waiting at most ", absl::FormatDuration(absl::FromChrono(options.drain_timeout)),
           " for the open sessions to end; a second signal ends them now");
+  WarnUnlessOk(notifier.Stopping(std::chrono::ceil<std::chrono::microseconds>(options.drain_timeout + kLongestStop),
+                                 "waits for the open sessions to end"));
   security.Record(AuditEvent::kDrainBegin);
   health.SetNotServing();
   manager.Drain(options.drain_timeout);
@@ -218,7 +232,9 @@ absl::Status TakeInherited(const std::vector<int>& fds, EpollEventLoop::Options&
   return absl::OkStatus();
 }
 
-int Run(const Options& options) {
+int Run(const Options& options, std::string_view notify_socket) {
+  const auto notifier = ServiceNotifier::Create(notify_socket);
+  if (!notifier.ok()) return Fail(notifier.status(), kExitBadConfiguration);
   InheritedPipes inherited_pipes;
   EpollEventLoop::Options loop_options;
   if (absl::Status status = TakeInherited(options.inherited_fds, loop_options, inherited_pipes); !status.ok()) {
@@ -343,7 +359,8 @@ int Run(const Options& options) {
       for (const std::unique_ptr<RpcServer>& server : health_servers) {
         for (const std::string& address : server->addresses()) LogInfo("health is answered on ", address);
       }
-      ServeUntilStopped(options, **signals, **manager, health, **security);
+      WarnUnlessOk(notifier->Ready(StrCat("listens on ", absl::StrJoin(addresses, ", "))));
+      ServeUntilStopped(options, **signals, **manager, health, **security, *notifier);
     }
   }
   http_server = nullptr;
@@ -379,10 +396,20 @@ int main(int argc, char** argv) {
     std::fputs(transportd::OptionsHelp().c_str(), stdout);
     return EXIT_SUCCESS;
   }
+  if (!options->completion.empty()) {
+    std::fputs(transportd::OptionsCompletion(options->completion).c_str(), stdout);
+    return EXIT_SUCCESS;
+  }
   if (options->version) {
     std::puts("transportd " TRANSPORTD_VERSION);
     return EXIT_SUCCESS;
   }
   if (options->print_config) return EXIT_SUCCESS;
-  return transportd::Run(*options);
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet.
+  const char* const variable = std::getenv("NOTIFY_SOCKET");
+  const std::string notify_socket = variable != nullptr ? variable : "";
+  // Programs that are started here have nothing to tell the manager.
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): as above.
+  unsetenv("NOTIFY_SOCKET");
+  return transportd::Run(*options, notify_socket);
 }

@@ -76,7 +76,8 @@ HttpResponse JsonResponse(const absl::StatusOr<Message>& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.always_print_primitive_fields = true;
   HttpResponse response{.content_type = "application/json"};
-  if (const auto status = google::protobuf::util::MessageToJsonString(*message, &response.body, options); !status.ok()) {
+  if (const auto status = google::protobuf::util::MessageToJsonString(*message, &response.body, options);
+      !status.ok()) {
     return ErrorResponse(absl::InternalError("the answer is no JSON"));
   }
   return response;
@@ -169,10 +170,11 @@ void AdminSite::Answer(HttpRequest request, RespondHttp respond) const {
 void AdminSite::AnswerCaller(const HttpRequest& request, Caller caller, RespondHttp respond) const {
   if (request.path == "/status.json") {
     if (request.method != "GET") return respond(WrongMethod("GET"));
-    return manager_.GetStatus(std::move(caller), v1::GetStatusRequest(),
-                              [respond = std::move(respond)](const absl::StatusOr<v1::GetStatusResponse>& status) mutable {
-                                respond(JsonResponse(status));
-                              });
+    return manager_.GetStatus(
+        std::move(caller), v1::GetStatusRequest(),
+        [respond = std::move(respond)](const absl::StatusOr<v1::GetStatusResponse>& status) mutable {
+          respond(JsonResponse(status));
+        });
   }
   const std::vector<std::string> parts = absl::StrSplit(request.path, '/');
   const bool is_of_session = parts.size() >= 4 && parts[0].empty() && parts[1] == "sessions" && parts.back() == "end";
@@ -180,14 +182,16 @@ void AdminSite::AnswerCaller(const HttpRequest& request, Caller caller, RespondH
   if (is_of_session && parts.size() == 4) {
     v1::EndSessionRequest end;
     end.set_session_prefix(parts[2]);
-    return manager_.EndSession(std::move(caller), std::move(end),
-                               [respond = std::move(respond)](const absl::StatusOr<v1::EndSessionResponse>& ended) mutable {
-                                 respond(JsonResponse(ended));
-                               });
+    return manager_.EndSession(
+        std::move(caller), std::move(end),
+        [respond = std::move(respond)](const absl::StatusOr<v1::EndSessionResponse>& ended) mutable {
+          respond(JsonResponse(ended));
+        });
   }
   uint32_t id = 0;
   if (is_of_session && parts.size() == 6 && parts[3] == "transports" &&
-      std::from_chars(parts[4].data(), parts[4].data() + parts[4].size(), id).ptr == parts[4].data() + parts[4].size()) {
+      std::from_chars(parts[4].data(), parts[4].data() + parts[4].size(), id).ptr ==
+          parts[4].data() + parts[4].size()) {
     v1::EndTransportRequest end;
     end.set_session_prefix(parts[2]);
     end.set_transport_id(id);

@@ -20,8 +20,8 @@ namespace transportd {
 //   POST /sessions/PREFIX/transports/ID/end    Admin.EndTransport
 //
 // The last three are the caller's: `Authorization: Bearer TOKEN`, or whom a Unix listener stands for. They want the
-// header X-Transportd, which no page of another site can send, and a Host that is no other site's name. Errors are JSON:
-// code, reason, message. Threading: immutable; any thread.
+// header X-Transportd, which no page of another site can send, and a Host that is no other site's name. Errors are
+// JSON: code, reason, message. Threading: immutable; any thread.
 class AdminSite final {
  public:
   // All outlive this. `metrics`: their text; any thread.

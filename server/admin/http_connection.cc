@@ -46,7 +46,8 @@ std::string Serialize(const HttpResponse& response, bool keep_alive, bool head_o
 std::vector<std::string_view> HttpRequest::Header(std::string_view name) const {
   std::vector<std::string_view> values;
   for (const auto& [other, value] : headers) {
-    if (absl::EqualsIgnoreCase(absl::string_view(other.data(), other.size()), absl::string_view(name.data(), name.size()))) {
+    if (absl::EqualsIgnoreCase(absl::string_view(other.data(), other.size()),
+                               absl::string_view(name.data(), name.size()))) {
       values.push_back(value);
     }
   }

@@ -24,8 +24,8 @@ struct HttpBounds {
   std::chrono::seconds response_timeout{30};
 };
 
-// While a request is being answered the connection is not read: it holds one request and one response. What is no HTTP is
-// answered with 400, 413 or 431, and the connection ends. Parsed by Boost.Beast. Threading: loop thread only.
+// While a request is being answered the connection is not read: it holds one request and one response. What is no HTTP
+// is answered with 400, 413 or 431, and the connection ends. Parsed by Boost.Beast. Threading: loop thread only.
 class HttpConnection final : public Protocol, public std::enable_shared_from_this<HttpConnection> {
  public:
   // `loop` and `handler` outlive the connection. `on_end`: called once.

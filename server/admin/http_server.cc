@@ -74,9 +74,9 @@ class HttpServer::Impl final {
       listener.connections.pop_front();
     }
     auto place = std::make_shared<std::weak_ptr<HttpConnection>>();  // Known only when it is made.
-    auto connection = std::make_shared<HttpConnection>(
-        thread_->loop(), listener.handler, listener.principal, bounds_,
-        [&listener, place] { listener.connections.remove(place->lock()); });
+    auto connection =
+        std::make_shared<HttpConnection>(thread_->loop(), listener.handler, listener.principal, bounds_,
+                                         [&listener, place] { listener.connections.remove(place->lock()); });
     *place = connection;
     listener.connections.push_back(connection);
     return connection;

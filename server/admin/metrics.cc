@@ -21,9 +21,10 @@ constexpr std::array<std::string_view, kHandleKindCount> kKinds = {"stream", "se
                                                                    "subprocess"};
 // By number: google/rpc/code.proto.
 constexpr std::array<std::string_view, kCodeCount> kCodes = {
-    "OK",          "CANCELLED",        "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",   "NOT_FOUND",
-    "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED",          "OUT_OF_RANGE",
-    "UNIMPLEMENTED",  "INTERNAL",          "UNAVAILABLE",        "DATA_LOSS",           "UNAUTHENTICATED"};
+    "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+    "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+    "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+    "DATA_LOSS", "UNAUTHENTICATED"};
 
 double Seconds(const google::protobuf::Timestamp& time) {
   return static_cast<double>(time.seconds()) + time.nanos() / kNanoseconds;
@@ -65,46 +66,63 @@ void WriteTransports(const ServiceStats& stats, MetricsWriter& out) {
   out.Gauge("transports", "Open transports and servers.");
   for (size_t i = 0; i < kHandleKindCount; ++i) {
     // In this order, so that it is never less than nothing.
-    const uint64_t closed = Sum(stats, [i](const SessionStats& s) -> auto& { return s.closed_count[i]; });
-    const uint64_t opened = Sum(stats, [i](const SessionStats& s) -> auto& { return s.opened_count[i]; });
+    const uint64_t closed = Sum(
+        stats, [i](const SessionStats& s) -> auto& { return s.closed_count[i]; });
+    const uint64_t opened = Sum(
+        stats, [i](const SessionStats& s) -> auto& { return s.opened_count[i]; });
     out.Sample(opened - closed, {{"kind", kKinds[i]}});
   }
   out.Counter("transports_opened_total", "Transports and servers that were opened.");
   for (size_t i = 0; i < kHandleKindCount; ++i) {
-    out.Sample(Sum(stats, [i](const SessionStats& s) -> auto& { return s.opened_count[i]; }), {{"kind", kKinds[i]}});
+    out.Sample(Sum(
+                   stats, [i](const SessionStats& s) -> auto& { return s.opened_count[i]; }),
+               {{"kind", kKinds[i]}});
   }
   out.Counter("transports_lost_total", "Transports that ended, by the cause that connection_lost told.");
   for (size_t i = 0; i < kEndCauseCount; ++i) {
-    out.Sample(Sum(stats, [i](const SessionStats& s) -> auto& { return s.lost_count[i]; }),
+    out.Sample(Sum(
+                   stats, [i](const SessionStats& s) -> auto& { return s.lost_count[i]; }),
                {{"cause", EndCauseName(static_cast<EndCause>(i))}});
   }
   out.Counter("transport_bytes_total", "Bytes from and to sockets and pipes.");
   for (const size_t i : {size_t{0}, size_t{2}}) {  // Streams and datagrams.
-    out.Sample(Sum(stats, [i](const SessionStats& s) -> auto& { return s.received_bytes[i]; }),
+    out.Sample(Sum(
+                   stats, [i](const SessionStats& s) -> auto& { return s.received_bytes[i]; }),
                {{"kind", kKinds[i]}, {"direction", "received"}});
-    out.Sample(Sum(stats, [i](const SessionStats& s) -> auto& { return s.sent_bytes[i]; }),
+    out.Sample(Sum(
+                   stats, [i](const SessionStats& s) -> auto& { return s.sent_bytes[i]; }),
                {{"kind", kKinds[i]}, {"direction", "sent"}});
   }
   out.Counter("datagrams_dropped_total", "Datagrams that were lost on this host, of endpoints that have ended.");
-  out.Sample(Sum(stats, [](const SessionStats& s) -> auto& { return s.dropped_received_count; }),
+  out.Sample(Sum(
+                 stats, [](const SessionStats& s) -> auto& { return s.dropped_received_count; }),
              {{"direction", "received"}});
-  out.Sample(Sum(stats, [](const SessionStats& s) -> auto& { return s.dropped_sent_count; }), {{"direction", "sent"}});
+  out.Sample(Sum(
+                 stats, [](const SessionStats& s) -> auto& { return s.dropped_sent_count; }),
+             {{"direction", "sent"}});
   out.Counter("reading_pauses_total",
               "Times that a transport was not read although it might have: its window was spent, or its session's.");
-  out.Sample(Sum(stats, [](const SessionStats& s) -> auto& { return s.window_pause_count; }), {{"scope", "window"}});
-  out.Sample(Sum(stats, [](const SessionStats& s) -> auto& { return s.session_pause_count; }), {{"scope", "session"}});
+  out.Sample(Sum(
+                 stats, [](const SessionStats& s) -> auto& { return s.window_pause_count; }),
+             {{"scope", "window"}});
+  out.Sample(Sum(
+                 stats, [](const SessionStats& s) -> auto& { return s.session_pause_count; }),
+             {{"scope", "session"}});
 }
 
 void WriteFrames(const ServiceStats& stats, MetricsWriter& out) {
   constexpr char kFrames[] = "Messages of sessions' streams, by their size.";
   out.Histogram("frame_bytes", kFrames, kFrameBoundsBytes,
-                SumHistograms(stats, [](const SessionStats& s) -> auto& { return s.received_frame_bytes; }), kPlain,
-                {{"direction", "received"}});
+                SumHistograms(
+                    stats, [](const SessionStats& s) -> auto& { return s.received_frame_bytes; }),
+                kPlain, {{"direction", "received"}});
   out.Histogram("frame_bytes", kFrames, kFrameBoundsBytes,
-                SumHistograms(stats, [](const SessionStats& s) -> auto& { return s.sent_frame_bytes; }), kPlain,
-                {{"direction", "sent"}});
+                SumHistograms(
+                    stats, [](const SessionStats& s) -> auto& { return s.sent_frame_bytes; }),
+                kPlain, {{"direction", "sent"}});
   out.Counter("callbacks_total", "Callbacks in the frames that were sent.");
-  out.Sample(Sum(stats, [](const SessionStats& s) -> auto& { return s.sent_callback_count; }));
+  out.Sample(Sum(
+      stats, [](const SessionStats& s) -> auto& { return s.sent_callback_count; }));
 }
 
 void WriteCommands(const ServiceStats& stats, MetricsWriter& out) {
@@ -112,18 +130,19 @@ void WriteCommands(const ServiceStats& stats, MetricsWriter& out) {
   out.Counter("commands_total", "Commands that were answered, with the status code; write and sendto when they came.");
   for (size_t number = 0; number < kCommandNumberCount; ++number) {
     for (size_t code = 0; code < kCodeCount; ++code) {
-      const uint64_t count =
-          Sum(stats, [&](const SessionStats& s) -> auto& { return s.command_count[number][code]; });
+      const uint64_t count = Sum(
+          stats, [&](const SessionStats& s) -> auto& { return s.command_count[number][code]; });
       if (count == 0) continue;
-      out.Sample(count, {{"command", commands.FindFieldByNumber(static_cast<int>(number))->name()},
-                         {"code", kCodes[code]}});
+      out.Sample(count,
+                 {{"command", commands.FindFieldByNumber(static_cast<int>(number))->name()}, {"code", kCodes[code]}});
     }
   }
   for (size_t number = 0; number < kCommandNumberCount; ++number) {
-    const auto counts = SumHistograms(stats, [number](const SessionStats& s) -> auto& { return s.command_ns[number]; });
+    const auto counts = SumHistograms(
+        stats, [number](const SessionStats& s) -> auto& { return s.command_ns[number]; });
     if (std::all_of(counts.counts.begin(), counts.counts.end(), [](uint64_t count) { return count == 0; })) continue;
-    out.Histogram("command_duration_seconds", "From a command's arrival at its session to its answer.", kCommandBoundsNs,
-                  counts, kNanoseconds,
+    out.Histogram("command_duration_seconds", "From a command's arrival at its session to its answer.",
+                  kCommandBoundsNs, counts, kNanoseconds,
                   {{"command", commands.FindFieldByNumber(static_cast<int>(number))->name()}});
   }
 }
@@ -155,7 +174,8 @@ void WriteUsage(const ServiceStats& stats, MetricsWriter& out) {
   gauge("sessions", "Open sessions.", stats.session_count);
   gauge("sessions_limit", "--max-session-count.", stats.limits.max_session_count);
   out.Counter("sessions_opened_total", "Sessions that were opened.");
-  out.Sample(Sum(stats, [](const SessionStats& s) -> auto& { return s.opened_session_count; }));
+  out.Sample(Sum(
+      stats, [](const SessionStats& s) -> auto& { return s.opened_session_count; }));
   gauge("transport_places", "Places of transports and servers, those under way included.", stats.transport_count);
   gauge("transport_places_limit", "--max-transport-count.", stats.limits.max_transport_count);
   gauge("buffered_bytes", "What all sessions hold in buffers, both ways.", stats.buffered_bytes);

@@ -20,16 +20,16 @@ class MetricsWriter final {
  public:
   using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 
-  // What follows are samples of this metric. `name` without the prefix, but for the conventional `process_*`; `help`: one
-  // line.
+  // What follows are samples of this metric. `name` without the prefix, but for the conventional `process_*`; `help`:
+  // one line.
   void Gauge(std::string_view name, std::string_view help) { Begin(name, help, "gauge"); }
   void Counter(std::string_view name, std::string_view help) { Begin(name, help, "counter"); }
 
   void Sample(uint64_t value, Labels labels = {});
   void Sample(double value, Labels labels = {});
 
-  // A whole histogram in one unit: `bounds` and the sum are divided by `unit`. Samples of several labels of the same name
-  // follow one another, each with `help`.
+  // A whole histogram in one unit: `bounds` and the sum are divided by `unit`. Samples of several labels of the same
+  // name follow one another, each with `help`.
   template <size_t kBoundCount>
   void Histogram(std::string_view name, std::string_view help, const std::array<uint64_t, kBoundCount>& bounds,
                  const HistogramCounts<kBoundCount>& counts, double unit, Labels labels = {}) {

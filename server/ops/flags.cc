@@ -153,11 +153,17 @@ void FlagTable::Choice(std::string name, std::vector<std::string> choices, std::
     if (i != 0) allowed += i + 1 == choices.size() ? " or " : ", ";
     allowed += choices[i];
   }
-  Add({std::move(name), "WORD", std::move(help), std::move(allowed), value,
-       [&value, choices = std::move(choices)](std::string_view text) {
-         value = text;
-         return std::find(choices.begin(), choices.end(), text) != choices.end();
-       }});
+  Add({.name = std::move(name),
+       .placeholder = "WORD",
+       .help = std::move(help),
+       .allowed = std::move(allowed),
+       .default_text = value,
+       .set =
+           [&value, choices](std::string_view text) {
+             value = text;
+             return std::find(choices.begin(), choices.end(), text) != choices.end();
+           },
+       .choices = choices});
 }
 
 template <typename Integer>
@@ -259,6 +265,21 @@ std::vector<FlagTable::Value> FlagTable::Values() const {
 }
 
 bool FlagTable::IsList(std::string_view name) const { return Find(name)->clear != nullptr; }
+
+std::vector<CompletionOption> FlagTable::Completion() const {
+  std::vector<CompletionOption> options;
+  for (const FlagGroup& group : groups_) {
+    for (const Flag& flag : group.flags) {
+      CompletionValue value = ParseCompletionValue(flag.placeholder);
+      if (!flag.choices.empty()) value = {.kind = CompletionValue::Kind::kWords, .words = flag.choices};
+      options.push_back({.name = "--" + flag.name,
+                         .text = flag.help.substr(0, flag.help.find_first_of(".:;(")),
+                         .has_value = !flag.placeholder.empty(),
+                         .value = std::move(value)});
+    }
+  }
+  return options;
+}
 
 std::string FlagTable::Help() const {
   std::string out;

@@ -12,6 +12,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "transports/base/shell_completion.h"
 
 namespace transportd {
 
@@ -60,6 +61,9 @@ class FlagTable final {
   std::vector<Value> Values() const;
   bool IsList(std::string_view name) const;
 
+  // What a shell is told.
+  std::vector<CompletionOption> Completion() const;
+
   // All groups, each flag with its range and default, at most 100 columns wide.
   std::string Help() const;
 
@@ -71,6 +75,7 @@ class FlagTable final {
     std::string allowed;  // `1 to 64`; may be empty.
     std::string default_text;
     absl::AnyInvocable<bool(std::string_view text)> set;  // False: not allowed.
+    std::vector<std::string> choices = {};                // Empty: more than can be listed.
     absl::AnyInvocable<void()> clear = nullptr;           // Of a list.
     std::vector<std::string> texts = {};
     Origin origin = Origin::kDefault;

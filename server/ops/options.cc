@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "server/ops/flags.h"
 #include "transports/api/error.h"
+#include "transports/base/shell_completion.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd {
@@ -149,10 +151,10 @@ void AddFlags(Raw& raw, FlagTable& flags) {
       "inherited-fd", "N", raw.inherited_fds,
       "A descriptor that transportd was started with and that clients may use by its number: a pipe, a terminal or "
       "a socket; may be given several times.");
-  flags.Text(
-      "spawn-helper", "PATH", raw.spawn_helper,
-      "The program transportd-spawn, which starts subprocesses; found beside transportd, in ../libexec or ../bin, "
-      "when it is not given.");
+  flags.Text("spawn-helper", "PATH", raw.spawn_helper,
+             "The program transportd-spawn, which starts subprocesses; found beside transportd, in "
+             "../libexec/transportd or ../bin, "
+             "when it is not given.");
   flags.Choice("log-level", {"debug", "info", "warning", "error"}, raw.log_level, "What is written to standard error.");
   flags.Choice("log-format", {"text", "json"}, raw.log_format,
                "How that is written: for people, or a JSON object a line.");
@@ -195,6 +197,8 @@ void AddFlags(Raw& raw, FlagTable& flags) {
       "print-config", options.print_config,
       "Prints every flag with where its value comes from, as a file for --config, says what is wrong with them, "
       "and ends.");
+  flags.Choice("completion", {std::begin(kShellNames), std::end(kShellNames)}, options.completion,
+               "Prints a script with which this shell completes transportd's flags, and ends.");
   flags.Switch("help", options.help, "This text.");
   flags.Switch("version", options.version, "The version.");
 }
@@ -294,7 +298,7 @@ absl::StatusOr<Options> ParseOptions(std::span<const char* const> arguments, Env
   AddFlags(raw, flags);
   if (absl::Status status = Configure(flags, arguments, environment); !status.ok()) return status;
   Options& options = raw.options;
-  if (options.help || options.version) return options;
+  if (options.help || options.version || !options.completion.empty()) return options;
   if (options.print_config) print(PrintConfiguration(flags));
 
   options.keep_on_reload = raw.policy_reload == "keep";
@@ -352,6 +356,13 @@ std::string OptionsHelp() {
   FlagTable flags;
   AddFlags(raw, flags);
   return StrCat(kUsage, flags.Help(), kAfter);
+}
+
+std::string OptionsCompletion(const std::string& shell) {
+  Raw raw;
+  FlagTable flags;
+  AddFlags(raw, flags);
+  return CompletionScript(*FindShell(shell), {.program = "transportd", .options = flags.Completion()});
 }
 
 }  // namespace transportd

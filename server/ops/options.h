@@ -57,6 +57,7 @@ struct Options {
 
   // The rest is then not to be used.
   bool help = false;
+  std::string completion;  // A shell's name; empty: none.
   bool print_config = false;
   bool version = false;
 };
@@ -68,6 +69,9 @@ absl::StatusOr<Options> ParseOptions(std::span<const char* const> arguments, Env
 
 // The text of --help.
 std::string OptionsHelp();
+
+// The text of --completion.
+std::string OptionsCompletion(const std::string& shell);
 
 }  // namespace transportd
 

@@ -23,7 +23,7 @@ class AuditTally final {
   struct Key {
     AuditEvent event = AuditEvent::kServiceStart;
     AuditDecision decision = AuditDecision::kNone;
-    std::string rule = {};         // kOtherRules when too many are counted already.
+    std::string rule = {};  // kOtherRules when too many are counted already.
     AuditDecision shadow = AuditDecision::kNone;
 
     friend bool operator<(const Key& a, const Key& b) {

@@ -31,9 +31,9 @@ absl::StatusOr<Command> ParseCommand(std::string_view word) {
   for (const auto& [name, command] : kCommandNames) {
     if (word == name) return command;
   }
-  return Usage(
-      StrCat("unknown command `", word,
-             "`; it must be connect, listen, udp, exec, sessions, transports, health, version, token, policy or help"));
+  return Usage(StrCat("unknown command `", word,
+                      "`; it must be connect, listen, udp, exec, sessions, transports, health, version, token, policy, "
+                      "completion or help"));
 }
 
 // --- Options
@@ -400,6 +400,12 @@ absl::Status ReadWords(std::span<const std::string_view> words, Parsed& parsed) 
     return words.size() == 2 ? absl::OkStatus() : Usage(StrCat("`", words[2], "` is one word too many"));
   }
   if (out.command == Command::kPolicy) return ReadPolicyWords(words, parsed);
+  if (out.command == Command::kCompletion) {
+    const Shell* const shell = words.size() == 2 ? FindShell(words[1]) : nullptr;
+    if (shell == nullptr) return Usage("completion needs a shell: completion bash, zsh or fish");
+    out.shell = *shell;
+    return absl::OkStatus();
+  }
   const bool has_address = Contains(kAddressed, out.command);
   const size_t word_count = has_address ? 2 : 1;
   if (words.size() < word_count) {
@@ -428,6 +434,12 @@ void ApplyTimeout(Duration timeout, Arguments& out) {
 }
 
 }  // namespace
+
+std::vector<OptionName> OptionNames() {
+  std::vector<OptionName> names = {{"--version", 0, false}, {"--help", kAll, false}, {"-h", kAll, false}};
+  for (const Option& option : kOptions) names.push_back({option.name, option.commands, option.has_value});
+  return names;
+}
 
 absl::StatusOr<Duration> ParseDuration(std::string_view text) {
   const auto bad = [&] {

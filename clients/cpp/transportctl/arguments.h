@@ -14,6 +14,7 @@
 #include "clients/cpp/transportctl/command_set.h"
 #include "clients/cpp/transportctl/endpoint.h"
 #include "transports/api/event_loop.h"
+#include "transports/base/shell_completion.h"
 
 namespace transportd::ctl {
 
@@ -91,6 +92,7 @@ struct Arguments {
   std::optional<TlsArguments> tls = {};               // connect, listen.
   std::string session_prefix = {};                    // transports.
   std::string principal = {};                         // token; empty: not said.
+  Shell shell = Shell::kBash;                         // completion.
   ExecArguments exec = {};
   UdpArguments udp = {};
   PolicyArguments policy = {};  // With exec.env and exec.cwd.
@@ -101,6 +103,29 @@ absl::StatusOr<Arguments> ParseArguments(std::span<const std::string_view> argum
 
 // `5s`, `250ms`, `2m`, `1h`; a number alone is seconds. More than 0, at most 1 h.
 absl::StatusOr<Duration> ParseDuration(std::string_view text);
+
+// An option as it is read. Threading: a value.
+struct OptionName {
+  std::string_view name;
+  Commands commands;  // For which it has a meaning.
+  bool has_value;
+};
+std::vector<OptionName> OptionNames();
+
+// What HelpText says of it. Threading: a value.
+struct OptionHelp {
+  std::string_view placeholder;  // `FILE`; empty: it has no value, or nothing is said.
+  std::string_view text;         // The first line; may be empty.
+};
+OptionHelp HelpOfOption(std::string_view name);
+
+// `policy check|test FILE`, and what it does. Threading: a value.
+struct CommandHelp {
+  Command command;
+  std::string_view usage;
+  std::string_view text;  // Lines, the last without its end.
+};
+std::span<const CommandHelp> HelpOfCommands();
 
 // What --help prints: kHelp: of all commands, else of this one alone.
 std::string HelpText(Command topic);

@@ -19,14 +19,15 @@ enum class Command {
   kVersion,
   kToken,
   kPolicy,
+  kCompletion,
   kProgramVersion  // --version: has no name.
 };
 
 inline constexpr std::pair<std::string_view, Command> kCommandNames[] = {
-    {"connect", Command::kConnect}, {"listen", Command::kListen},     {"udp", Command::kUdp},
-    {"exec", Command::kExec},       {"sessions", Command::kSessions}, {"transports", Command::kTransports},
-    {"health", Command::kHealth},   {"version", Command::kVersion},   {"token", Command::kToken},
-    {"policy", Command::kPolicy},   {"help", Command::kHelp},
+    {"connect", Command::kConnect}, {"listen", Command::kListen},         {"udp", Command::kUdp},
+    {"exec", Command::kExec},       {"sessions", Command::kSessions},     {"transports", Command::kTransports},
+    {"health", Command::kHealth},   {"version", Command::kVersion},       {"token", Command::kToken},
+    {"policy", Command::kPolicy},   {"completion", Command::kCompletion}, {"help", Command::kHelp},
 };
 
 // One bit each.
@@ -36,7 +37,7 @@ constexpr bool Contains(Commands commands, Command command) { return (commands &
 
 inline constexpr Commands kAll = ~0u;
 // Those that need no service.
-inline constexpr Commands kLocal = Of(Command::kPolicy) | Of(Command::kToken);
+inline constexpr Commands kLocal = Of(Command::kPolicy) | Of(Command::kToken) | Of(Command::kCompletion);
 inline constexpr Commands kOfService = kAll & ~kLocal;
 inline constexpr Commands kStreams = Of(Command::kConnect) | Of(Command::kListen);
 inline constexpr Commands kAddressed = kStreams | Of(Command::kUdp);

@@ -10,12 +10,6 @@
 namespace transportd::ctl {
 namespace {
 
-struct CommandHelp {
-  Command command;
-  std::string_view usage;
-  std::string_view text;  // Lines, the last without its end.
-};
-
 // In the order of kCommandNames.
 constexpr CommandHelp kCommandHelp[] = {
     {Command::kConnect, "connect ADDRESS",
@@ -43,6 +37,9 @@ only its hash, on standard error: transportctl token new --principal ci >token 2
 QUESTION is connect HOST:PORT, listen ADDRESS:PORT, run PROGRAM [ARGUMENT]...,
 path connect|listen|read|write PATH, option NAME, tls unverified|own_trust|identity:NAME,
 resolve NAME, admin METHOD, or session)"},
+    {Command::kCompletion, "completion bash|zsh|fish",
+     R"(a script with which this shell completes transportctl's command line: source <(transportctl
+completion bash))"},
     {Command::kHelp, "help [COMMAND]", R"(this text, or that of one command, as COMMAND --help)"},
 };
 
@@ -96,7 +93,8 @@ constexpr Paragraph kOptionHelp[] = {
   --tls                   over TLS. --json and -v tell what came of it: version, cipher, ALPN, the peer's name
   --cacert FILE           whom to trust, PEM; connect: instead of whom the service's machine trusts; listen: ask each
                           client for a certificate, and take only those that these have signed
-  --cert FILE, --key FILE our certificate and its key, PEM, without a passphrase; without --key it is in the first file,
+  --cert FILE, --key FILE
+                          our certificate and its key, PEM, without a passphrase; without --key it is in the first file,
                           too. listen needs these or --identity
   --identity NAME         instead: a certificate that the service was started with (transportd --tls-identity)
   --alpn LIST             protocols to agree on, the most wanted first: h2,http/1.1
@@ -215,6 +213,46 @@ Commands:
 }
 
 }  // namespace
+
+std::span<const CommandHelp> HelpOfCommands() { return kCommandHelp; }
+
+OptionHelp HelpOfOption(std::string_view name) {
+  for (const Paragraph& paragraph : kOptionHelp) {
+    std::string_view rest = paragraph.text;
+    while (!rest.empty()) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+      // `  -c, --count N           end when …`
+      if (!line.starts_with("  -")) continue;
+      const size_t end = std::min(line.find("  ", 2), line.size());
+      const std::string_view names = line.substr(2, end - 2);
+      size_t at = 0;
+      while ((at = names.find(name, at)) != names.npos) {
+        const size_t after = at + name.size();
+        const bool is_whole =
+            (at == 0 || names[at - 1] == ' ') && (after == names.size() || names[after] == ' ' || names[after] == ',');
+        if (is_whole) break;
+        at = after;
+      }
+      if (at == names.npos) continue;
+      OptionHelp help;
+      std::string_view words = names.substr(at + name.size());
+      // The next word that is no other name.
+      while (!words.empty() && help.placeholder.empty()) {
+        words.remove_prefix(std::min(words.find_first_not_of(" ,"), words.size()));
+        const std::string_view word = words.substr(0, words.find_first_of(" ,"));
+        words.remove_prefix(word.size());
+        if (!word.starts_with('-')) help.placeholder = word;
+      }
+      help.text = line.substr(std::min(line.find_first_not_of(' ', end), line.size()));
+      if (help.text.empty()) help.text = rest.substr(std::min(rest.find_first_not_of(' '), rest.size()));
+      help.text = help.text.substr(0, help.text.find_first_of("\n(;:"));
+      while (help.text.ends_with(' ')) help.text.remove_suffix(1);
+      return help;
+    }
+  }
+  return {};
+}
 
 std::string HelpText(Command topic) {
   const CommandHelp* const found = std::find_if(std::begin(kCommandHelp), std::end(kCommandHelp),

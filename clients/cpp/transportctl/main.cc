@@ -10,6 +10,7 @@
 
 #include "clients/cpp/transportctl/arguments.h"
 #include "clients/cpp/transportctl/commands.h"
+#include "clients/cpp/transportctl/completion.h"
 #include "clients/cpp/transportctl/exit_code.h"
 #include "clients/cpp/transportctl/standard_error.h"
 #include "proto/grpc/process_tuning.h"
@@ -92,6 +93,8 @@ int Main(int argc, char** argv) {
       return ctl::RunToken(*arguments);
     case ctl::Command::kPolicy:
       return ctl::RunPolicy(*arguments);
+    case ctl::Command::kCompletion:
+      return Print(CompletionScript(arguments->shell, ctl::Completion()));
     case ctl::Command::kProgramVersion:
       return Print("transportctl " TRANSPORTD_VERSION "\n");
     case ctl::Command::kHelp:

@@ -178,7 +178,7 @@ TEST(Configuration, EveryFlagHasItsField) {
   size_t flag_count = 0;
   const std::string help = OptionsHelp();
   for (size_t at = 0; (at = help.find("\n  --", at)) != std::string::npos; ++at) ++flag_count;
-  EXPECT_EQ(flag_count, static_cast<size_t>(descriptor.field_count()) - 1 + 4);
+  EXPECT_EQ(flag_count, static_cast<size_t>(descriptor.field_count()) - 1 + 5);
 }
 
 TEST(Configuration, WhatIsNoneToStartWithIsPrintedAllTheSame) {

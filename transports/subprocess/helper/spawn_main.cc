@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 
 #include "transports/subprocess/helper/confine.h"
 #include "transports/subprocess/kernel_confinement.h"
@@ -230,6 +231,28 @@ void PrintLine(const char* name, bool has, int needs_abi = 0) {
   static_cast<void>(!::write(STDOUT_FILENO, line, static_cast<size_t>(size)));
 }
 
+constexpr std::string_view kUsage = R"(transportd-spawn: becomes another program, as transportd tells it
+
+Usage: transportd-spawn --probe
+       transportd-spawn --help
+
+transportd starts it for each subprocess: it sets up user, session, terminal and confinement, and then becomes
+the program. By hand it is of use for one thing:
+
+Flags
+  --probe
+      Says, a line for each, what the kernel has to confine a program with: Landlock, seccomp, pidfd,
+      close_range; the last line says whether that is all that confinement needs.
+  --help
+      This text.
+
+Exit status
+  0    --probe, --help
+  127  the program was not started; transportd knows why
+)";
+
+void Print(std::string_view text) { static_cast<void>(!::write(STDOUT_FILENO, text.data(), text.size())); }
+
 void PrintProbe() {
   const KernelConfinement kernel = ProbeConfinement();
   const int abi = kernel.landlock_abi;
@@ -250,6 +273,10 @@ void PrintProbe() {
 int main(int argc, char** argv) {
   if (argc == 2 && std::strcmp(argv[1], "--probe") == 0) {
     transportd::PrintProbe();
+    return 0;
+  }
+  if (argc == 2 && std::strcmp(argv[1], "--help") == 0) {
+    transportd::Print(transportd::kUsage);
     return 0;
   }
   transportd::Run();
