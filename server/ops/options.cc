@@ -140,8 +140,8 @@ void AddFlags(Raw& raw, FlagTable& flags) {
       "a socket; may be given several times.");
   flags.Text(
       "spawn-helper", "PATH", raw.spawn_helper,
-      "The program transportd-spawn, which starts subprocesses; found beside transportd, in ../libexec or ../bin, "
-      "when it is not given.");
+      "The program transportd-spawn, which starts subprocesses; found beside transportd, in ../libexec/transportd or "
+      "../bin, when it is not given.");
   flags.Choice("log-level", {"debug", "info", "warning", "error"}, raw.log_level, "What is written to standard error.");
 
   flags.Group("Limits of a session (types.proto, Limits)");

@@ -465,7 +465,7 @@ std::string FindSpawnHelper() {
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   if (error) return "";
-  for (const char* folder : {".", "../libexec", "../bin"}) {
+  for (const char* folder : {".", "../libexec/transportd", "../bin"}) {
     const std::filesystem::path path = (self.parent_path() / folder / kHelperName).lexically_normal();
     if (::access(path.c_str(), X_OK) == 0) return path.string();
   }
