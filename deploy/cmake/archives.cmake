@@ -26,6 +26,9 @@ foreach(target ${imported})
     endif()
   endforeach()
 endforeach()
+# Of re2 there is no target with a file: it is this variable here (server/policy), and a name alone in gRPC's.
+find_library(RE2_LIBRARY libre2.a REQUIRED)
+set_target_properties(re2::re2 PROPERTIES INTERFACE_LINK_LIBRARIES ${RE2_LIBRARY})
 
 # What a program is made of, for its bill of materials: deploy/docker/sbom reads the archives from the linker's map.
 add_link_options(LINKER:-Map=$<TARGET_PROPERTY:NAME>.map)
