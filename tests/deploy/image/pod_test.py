@@ -177,9 +177,8 @@ def test_orphans_are_reaped(tools: Pod) -> None:
 
     with runner(tools) as run:
         run.run(main())
-    service = tools.state()["Pid"]
-    children = (path.read_text() for path in Path(f"/proc/{service}/task").glob("*/children"))
-    eventually(lambda: not "".join(children).split(), "the service has no child")
+    tasks = Path(f"/proc/{tools.state()['Pid']}/task")
+    eventually(lambda: not any(path.read_text() for path in tasks.glob("*/children")), "the service has no child")
 
 
 def test_sigterm_drains_it(tcp_echo: int) -> None:
