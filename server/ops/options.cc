@@ -151,10 +151,10 @@ void AddFlags(Raw& raw, FlagTable& flags) {
       "inherited-fd", "N", raw.inherited_fds,
       "A descriptor that transportd was started with and that clients may use by its number: a pipe, a terminal or "
       "a socket; may be given several times.");
-  flags.Text("spawn-helper", "PATH", raw.spawn_helper,
-             "The program transportd-spawn, which starts subprocesses; found beside transportd, in "
-             "../libexec/transportd or ../bin, "
-             "when it is not given.");
+  flags.Text(
+      "spawn-helper", "PATH", raw.spawn_helper,
+      "The program transportd-spawn, which starts subprocesses; found beside transportd, in ../libexec/transportd or "
+      "../bin, when it is not given.");
   flags.Choice("log-level", {"debug", "info", "warning", "error"}, raw.log_level, "What is written to standard error.");
   flags.Choice("log-format", {"text", "json"}, raw.log_format,
                "How that is written: for people, or a JSON object a line.");

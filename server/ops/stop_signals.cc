@@ -12,6 +12,7 @@
 #include <limits>
 #include <utility>
 
+#include "server/ops/orphans.h"
 #include "transports/api/error.h"
 #include "transports/base/check.h"
 #include "transports/base/clock.h"
@@ -24,6 +25,7 @@ absl::StatusOr<std::unique_ptr<StopSignals>> StopSignals::Create(Hangup hangup) 
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   if (hangup == Hangup::kReloads) sigaddset(&set, SIGHUP);
+  if (InheritsOrphans()) sigaddset(&set, SIGCHLD);
   CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
   CHECK(std::signal(SIGPIPE, SIG_IGN) != SIG_ERR);
   UniqueFd signals(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -53,6 +55,10 @@ StopSignals::Event StopSignals::Wait(std::optional<std::chrono::milliseconds> ti
     if (ready == 0) return Event::kTimeout;
     signalfd_siginfo info = {};
     if (read(signals_.get(), &info, sizeof(info)) == sizeof(info)) {
+      if (info.ssi_signo == SIGCHLD) {
+        ReapOrphans();
+        continue;
+      }
       return info.ssi_signo == SIGHUP ? Event::kReload : Event::kSignal;
     }
     uint64_t count = 0;

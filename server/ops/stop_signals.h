@@ -1,4 +1,5 @@
-// SIGTERM and SIGINT, and SIGHUP of a service, as something that main can wait for together with its own events.
+// SIGTERM and SIGINT, and SIGHUP of a service, as something that main can wait for together with its own events. In the
+// first process of a container, SIGCHLD besides: whoever waits here reaps the orphans.
 #ifndef TRANSPORTD_SERVER_OPS_STOP_SIGNALS_H_
 #define TRANSPORTD_SERVER_OPS_STOP_SIGNALS_H_
 
@@ -11,7 +12,7 @@
 
 namespace transportd {
 
-// Threading: Wait from one thread; Wake from any.
+// Threading: Wait from the thread that runs main; Wake from any.
 class StopSignals final {
  public:
   enum class Event { kSignal, kReload, kWoken, kTimeout };

@@ -55,7 +55,7 @@ struct SpawnAnswer {
 // INTERNAL / SPAWN_HELPER_FAILED.
 std::optional<absl::Status> ReadSpawnAnswer(const SpawnedChild& child, const SpawnPlan& plan, SpawnAnswer& answer);
 
-// transportd-spawn beside this program, in ../libexec or in ../bin; empty when it is in none of them.
+// transportd-spawn beside this program, in ../libexec/transportd or in ../bin; empty when it is in none of them.
 std::string FindSpawnHelper();
 
 }  // namespace transportd
