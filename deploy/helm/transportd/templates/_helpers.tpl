@@ -65,10 +65,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- printf "%s.%s.svc.%s" (include "transportd.fullname" .) .Release.Namespace .Values.clusterDomain }}
 {{- end }}
 
+{{- /* How long a pod drains: its grace period, less the preStop sleep, less 5 s for the end itself. */}}
+{{- define "transportd.drainSeconds" -}}
+{{- sub (sub .Values.terminationGracePeriodSeconds .Values.preStopSleepSeconds) 5 }}
+{{- end }}
+
 {{- /* What contradicts itself and no schema can say. */}}
 {{- define "transportd.check" -}}
-{{- $longest := sub .Values.terminationGracePeriodSeconds .Values.preStopSleepSeconds 5 | int }}
-{{- if lt $longest 1 }}
+{{- if lt (include "transportd.drainSeconds" . | int) 1 }}
 {{- fail (printf "terminationGracePeriodSeconds (%v) leaves no time to drain: it must be more than preStopSleepSeconds (%v) and 5 s" .Values.terminationGracePeriodSeconds .Values.preStopSleepSeconds) }}
 {{- end }}
 {{- if and .Values.identities.text .Values.identities.existingSecret }}

@@ -168,8 +168,8 @@ env:
     {{- end }}
   # The pod's grace period, less the preStop sleep, less 5 s for the end itself.
   - name: TRANSPORTD_DRAIN_TIMEOUT
-    value: {{ sub .Values.terminationGracePeriodSeconds .Values.preStopSleepSeconds 5 }}s
-  {{- include "transportd.configEnvironment" . | nindent 2 }}
+    value: {{ include "transportd.drainSeconds" . }}s
+  {{- include "transportd.configEnvironment" . | trim | nindent 2 }}
 ports:
   - name: grpc
     containerPort: 50051
@@ -244,7 +244,8 @@ volumeMounts:
 {{- define "transportd.podTemplate" -}}
 metadata:
   labels:
-    {{- include "transportd.labels" . | nindent 4 }}
+    {{- /* Not the chart's version: a pod that is replaced ends its sessions. */}}
+    {{- include "transportd.selectorLabels" . | nindent 4 }}
     {{- with .Values.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -295,7 +296,7 @@ spec:
         matchLabels:
           {{- include "transportd.selectorLabels" . | nindent 10 }}
   containers:
-    - {{- include "transportd.container" . | nindent 6 }}
+    - {{ include "transportd.container" . | indent 6 | trim }}
   volumes:
     {{- include "transportd.volumes" . | nindent 4 }}
 {{- end }}

@@ -5,7 +5,7 @@ transportd beside an application, in its pod: a native sidecar. A chart that has
   securityContext:
     fsGroup: 65532            # the application may then open the socket, whatever its user
   initContainers:
-    - {{- include "transportd.sidecar.container" .Subcharts.transportd | nindent 6 }}
+    - {{ include "transportd.sidecar.container" .Subcharts.transportd | indent 6 | trim }}
   volumes:
     {{- include "transportd.sidecar.volumes" .Subcharts.transportd | nindent 4 }}
 
@@ -34,7 +34,7 @@ env:
         fieldPath: status.hostIP
   - name: TRANSPORTD_DRAIN_TIMEOUT
     value: {{ .Values.sidecar.drainSeconds }}s
-  {{- include "transportd.configEnvironment" . | nindent 2 }}
+  {{- include "transportd.configEnvironment" . | trim | nindent 2 }}
 ports:
   - name: td-health
     containerPort: 8086
