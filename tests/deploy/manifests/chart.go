@@ -20,7 +20,7 @@ import (
 
 // Rendered is a chart's output.
 type Rendered struct {
-	// What is installed, as `helm template` prints it.
+	// What is installed, as `helm template` prints it, without empty lines between the objects.
 	Manifest string
 	// What `helm test` and other hooks run.
 	Hooks string
@@ -69,10 +69,10 @@ func Chart(dir, release, namespace, kubernetes string, values map[string]any) (R
 	}
 	var manifest, hook strings.Builder
 	for _, one := range sorted {
-		fmt.Fprintf(&manifest, "---\n# Source: %s\n%s\n", one.Name, one.Content)
+		fmt.Fprintf(&manifest, "---\n# Source: %s\n%s\n", one.Name, strings.TrimRight(one.Content, "\n"))
 	}
 	for _, one := range hooks {
-		fmt.Fprintf(&hook, "---\n# Source: %s\n%s\n", one.Path, one.Manifest)
+		fmt.Fprintf(&hook, "---\n# Source: %s\n%s\n", one.Path, strings.TrimRight(one.Manifest, "\n"))
 	}
 	rendered.Manifest, rendered.Hooks = manifest.String(), hook.String()
 	return rendered, nil

@@ -1,4 +1,7 @@
-{{/* A pod that runs one command of transportctl's: its exit status is the test's. list: context, name, arguments, with the client's credentials or without. */}}
+{{/*
+A pod that runs one command of transportctl's, whose exit status is the test's. It takes a list: the context, a name, the
+arguments, and whether it has the credentials of tests.client.
+*/}}
 {{- define "transportd.test.pod" -}}
 {{- $ := index . 0 }}
 {{- $name := index . 1 }}
