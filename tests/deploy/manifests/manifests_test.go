@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -351,5 +352,45 @@ func TestBrokenChartsAreNotLinted(t *testing.T) {
 				t.Error("helm lint --strict finds nothing wrong")
 			}
 		})
+	}
+}
+
+// What the chart sets itself, or what has no place in a pod.
+var ownFlags = map[string]bool{
+	"listen": true, "health-listen": true, "metrics-listen": true, "admin-listen": true, "instance-target": true, "policy": true,
+	"shadow-policy": true, "identities": true, "tls-certificate": true, "tls-key": true, "tls-client-ca": true, "drain-timeout": true,
+	// Files that the chart does not mount.
+	"tls-identity": true, "config": true, "spawn-helper": true, "inherited-fd": true,
+	"dev": true, "address-file": true, "print-config": true, "help": true, "version": true,
+}
+
+// The values' `config` has every other flag, and none besides.
+func TestConfigIsTheFlags(t *testing.T) {
+	_, help, err := newChecks(t).programs.run("transportd", nil, "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := map[string]bool{}
+	for _, match := range regexp.MustCompile(`(?m)^  --([a-z-]+)`).FindAllStringSubmatch(help, -1) {
+		flags[match[1]] = true
+	}
+	var schema struct {
+		Properties struct {
+			Config struct{ Properties map[string]any }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(read(t, chart+"/values.schema.json")), &schema); err != nil {
+		t.Fatal(err)
+	}
+	settable := schema.Properties.Config.Properties
+	for flag := range flags {
+		if settable[flag] == nil && !ownFlags[flag] {
+			t.Errorf("--%s cannot be set: add it to `config` in the chart's values.schema.json, or to ownFlags", flag)
+		}
+	}
+	for flag := range settable {
+		if !flags[flag] {
+			t.Errorf("`config` in the chart's values.schema.json has %s, which is no flag of transportd's", flag)
+		}
 	}
 }
