@@ -36,17 +36,18 @@ limits:
   memory: {{ .Values.resources.memory | quote }}
 {{- end }}
 
+{{- /* It takes the port of health. */}}
 {{- define "transportd.probes" -}}
 startupProbe:
   grpc:
-    port: 8086
+    port: {{ . }}
     service: startup
   periodSeconds: 1
   timeoutSeconds: 2
   failureThreshold: 60
 livenessProbe:
   grpc:
-    port: 8086
+    port: {{ . }}
     service: liveness
   periodSeconds: 10
   timeoutSeconds: 5
@@ -177,7 +178,7 @@ ports:
     containerPort: 8086
   - name: metrics
     containerPort: 9090
-{{ include "transportd.probes" . }}
+{{ include "transportd.probes" 8086 }}
 readinessProbe:
   grpc:
     port: 8086

@@ -23,8 +23,8 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 restartPolicy: Always
 args:
   - --listen=unix:/run/transportd/transportd.sock,mode=0660,principal={{ .Values.sidecar.principal }}
-  - --health-listen={{ $any }}:8086
-  - --metrics-listen={{ $any }}:9090
+  - --health-listen={{ $any }}:{{ .Values.sidecar.healthPort }}
+  - --metrics-listen={{ $any }}:{{ .Values.sidecar.metricsPort }}
   {{- include "transportd.policyArguments" . | nindent 2 }}
 env:
   # Its kubelet is out of bounds for clients: the policy's class SELF.
@@ -37,10 +37,10 @@ env:
   {{- include "transportd.configEnvironment" . | trim | nindent 2 }}
 ports:
   - name: td-health
-    containerPort: 8086
+    containerPort: {{ .Values.sidecar.healthPort }}
   - name: td-metrics
-    containerPort: 9090
-{{ include "transportd.probes" . }}
+    containerPort: {{ .Values.sidecar.metricsPort }}
+{{ include "transportd.probes" .Values.sidecar.healthPort }}
 resources:
   {{- include "transportd.resources" . | nindent 2 }}
 securityContext:
