@@ -249,4 +249,22 @@ void FakeSessionManager::ListTransports(Caller caller, v1::ListTransportsRequest
   done(v1::ListTransportsResponse());
 }
 
+void FakeSessionManager::GetStatus(Caller caller, v1::GetStatusRequest /*request*/,
+                                   absl::AnyInvocable<void(absl::StatusOr<v1::GetStatusResponse>)> done) {
+  Record("GetStatus", caller);
+  done(v1::GetStatusResponse());
+}
+
+void FakeSessionManager::EndTransport(Caller caller, v1::EndTransportRequest /*request*/,
+                                      absl::AnyInvocable<void(absl::StatusOr<v1::EndTransportResponse>)> done) {
+  Record("EndTransport", caller);
+  done(v1::EndTransportResponse());
+}
+
+void FakeSessionManager::EndSession(Caller caller, v1::EndSessionRequest /*request*/,
+                                    absl::AnyInvocable<void(absl::StatusOr<v1::EndSessionResponse>)> done) {
+  Record("EndSession", caller);
+  done(v1::EndSessionResponse());
+}
+
 }  // namespace transportd

@@ -58,6 +58,14 @@ class FakeSessionManager final : public SessionManager {
                     absl::AnyInvocable<void(absl::StatusOr<v1::ListSessionsResponse>)> done) override;
   void ListTransports(Caller caller, v1::ListTransportsRequest request,
                       absl::AnyInvocable<void(absl::StatusOr<v1::ListTransportsResponse>)> done) override;
+  void GetStatus(Caller caller, v1::GetStatusRequest request,
+                 absl::AnyInvocable<void(absl::StatusOr<v1::GetStatusResponse>)> done) override;
+  void EndTransport(Caller caller, v1::EndTransportRequest request,
+                    absl::AnyInvocable<void(absl::StatusOr<v1::EndTransportResponse>)> done) override;
+  void EndSession(Caller caller, v1::EndSessionRequest request,
+                  absl::AnyInvocable<void(absl::StatusOr<v1::EndSessionResponse>)> done) override;
+  ServiceStats Stats() const override { return {}; }
+  bool IsDraining() const override { return false; }
   void Recheck() override {}
   void Drain(Duration /*time_left*/) override {}
   void WaitIdle(absl::AnyInvocable<void()> done) override { done(); }
