@@ -88,6 +88,19 @@ MAY_INCLUDE: dict[str, frozenset[str]] = {
             "server/rpc",
         }
     ),
+    "server/admin": frozenset(
+        {
+            *LOW,
+            *MESSAGES,
+            "protobuf",
+            "transports/loop",
+            "transports/reactor",
+            "server/listen",
+            "server/ops",
+            "server/policy",
+            "server/session",
+        }
+    ),
     "server": EVERYTHING,  # main.cc: all the wiring
     "clients/cpp/examples": frozenset({*LOW, "clients/cpp", "transports/loop"}),  # Either loop.
     # Its `policy` decides as the service does, without one.
