@@ -23,7 +23,8 @@ Result = TypeVar("Result")
 # Before the page's own script: what the policy for its content has forbidden.
 WATCH = """
 window.violations = [];
-document.addEventListener('securitypolicyviolation', (e) => violations.push(`${e.violatedDirective} ${e.blockedURI} ${e.sample}`));
+document.addEventListener('securitypolicyviolation',
+  (e) => violations.push(`${e.violatedDirective} ${e.blockedURI} ${e.sample}`));
 """
 
 
@@ -74,9 +75,7 @@ class Browser:
     def look(self, size: str, theme: str) -> None:
         width, height = SIZES[size]
         touch = size == "narrow"
-        self.cdp(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch
-        )
+        self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch)
         self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
 
     def open(self, url: str) -> None:
@@ -117,7 +116,10 @@ class Browser:
 
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""
-        script = "const e = document.documentElement; return Math.max(e.scrollWidth, document.body.scrollWidth) - e.clientWidth"
+        script = """
+        const e = document.documentElement;
+        return Math.max(e.scrollWidth, document.body.scrollWidth) - e.clientWidth;
+        """
         return int(self.run(script))
 
     def screenshot(self, path: Path, whole: bool = True) -> None:

@@ -15,7 +15,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[2] / "server/admin/page/index.html"
@@ -60,8 +60,8 @@ def content_security_policy(page: bytes) -> str:
         return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text).digest()).decode()}'" for text in found)
 
     return (
-        f"default-src 'none'; script-src {sums('script')}; style-src {sums('style')}; img-src data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        f"default-src 'none'; script-src {sums('script')}; style-src {sums('style')}; img-src data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
         "require-trusted-types-for 'script'; trusted-types 'none'"
     )
 
@@ -122,7 +122,7 @@ class Stub:
         self._server.server_close()
         self._thread.join()
 
-    def __enter__(self) -> "Stub":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
