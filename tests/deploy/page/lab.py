@@ -77,6 +77,7 @@ class Lab:
             f"--identities={folder}/identities.txtpb",
             f"--audit-log={folder}/audit",
             "--admin-listen=127.0.0.1:0",
+            "--instance-target=lab-0.example:50051",
             dev=False,
         )
         stack.callback(self.service.stop)
