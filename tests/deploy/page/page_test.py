@@ -177,7 +177,6 @@ class FiguresTest(PageTestCase):
         later["process"]["cpuTime"] = "17216.2s"
         later["eventLoops"][1]["busyTime"] = "7126s"
         later["transports"][0]["sentBytes"] = str(int(later["transports"][0]["sentBytes"]) + 10240)
-        # It stands still afterwards: nothing is between two answers of one time.
         stub.status = later
         cell = 'tr[data-key="1c9a77e0/1"] td[data-id=sent] .sub'
         eventually(lambda: self.window.text("#tile-received .value") == "2.0 KiB/s", "the rate of all")

@@ -48,6 +48,7 @@ def main() -> None:
         )
         eventually(lambda: window.run(long_enough), "the plots are long enough", timeout=2 * PLOT_S)
         window.click("#transports th:nth-child(5) button")
+        window.cdp("Input.dispatchMouseEvent", type="mouseMoved", x=0, y=0)
         # The four are of one moment.
         window.run("poller.paused = true; document.activeElement.blur()")
         for size in ("wide", "narrow"):
