@@ -260,6 +260,7 @@ class FiguresTest(PageTestCase):
         self.window.click('#transports tr[data-key="c4d5e6f7/2"] td[data-id=id] button')
         self.assertIn("dropped received count", self.window.text("#details-facts"))
         self.assertIn("3,145,728 (3.0 MiB)", self.window.text("#details-facts"))
+        self.assertEqual(self.window.run("return document.querySelector('#details').scrollTop"), 0)
         stub.status["transports"] = []
         eventually(lambda: self.window.shown("#details-gone"), "it is gone")
         self.window.click("#details-close")
