@@ -18,6 +18,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "google/protobuf/stubs/logging.h"
+#include "google/protobuf/util/time_util.h"
 #include "proto/grpc/process_tuning.h"
 #include "server/admin/admin_site.h"
 #include "server/admin/http_server.h"
@@ -302,6 +303,7 @@ int Run(const Options& options, std::string_view notify_socket) {
   }
   manager_options.describe_service = [&security = **security, identity_certificates,
                                       start_time](v1::GetStatusResponse& status) {
+    *status.mutable_time() = google::protobuf::util::TimeUtil::GetCurrentTime();
     *status.mutable_version() = DescribeVersion(std::chrono::system_clock::now() - start_time);
     security.Describe(status);
     status.mutable_certificates()->Add(identity_certificates.begin(), identity_certificates.end());

@@ -115,7 +115,7 @@ std::string_view Inside(std::string_view page, std::string_view tag) {
 // The page's own style and script run, and nothing else.
 std::string PagePolicy(std::string_view page) {
   return StrCat("default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; ",
-                "frame-ancestors 'none'; style-src 'sha256-", Sha256Base64(Inside(page, "style")),
+                "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'; style-src 'sha256-", Sha256Base64(Inside(page, "style")),
                 "'; script-src 'sha256-", Sha256Base64(Inside(page, "script")), "'");
 }
 
