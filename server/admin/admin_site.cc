@@ -3,11 +3,11 @@
 #include <google/protobuf/util/json_util.h>
 #include <openssl/sha.h>
 
-#include <charconv>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "server/admin/status_page.h"
 #include "server/policy/json_string.h"
@@ -115,8 +115,9 @@ std::string_view Inside(std::string_view page, std::string_view tag) {
 // The page's own style and script run, and nothing else.
 std::string PagePolicy(std::string_view page) {
   return StrCat("default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; ",
-                "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'; style-src 'sha256-", Sha256Base64(Inside(page, "style")),
-                "'; script-src 'sha256-", Sha256Base64(Inside(page, "script")), "'");
+                "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'; style-src 'sha256-",
+                Sha256Base64(Inside(page, "style")), "'; script-src 'sha256-", Sha256Base64(Inside(page, "script")),
+                "'");
 }
 
 }  // namespace
@@ -189,9 +190,7 @@ void AdminSite::AnswerCaller(const HttpRequest& request, Caller caller, RespondH
         });
   }
   uint32_t id = 0;
-  if (is_of_session && parts.size() == 6 && parts[3] == "transports" &&
-      std::from_chars(parts[4].data(), parts[4].data() + parts[4].size(), id).ptr ==
-          parts[4].data() + parts[4].size()) {
+  if (is_of_session && parts.size() == 6 && parts[3] == "transports" && absl::SimpleAtoi(parts[4], &id)) {
     v1::EndTransportRequest end;
     end.set_session_prefix(parts[2]);
     end.set_transport_id(id);

@@ -7,7 +7,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/raw_peer.h"
-#include "tests/support/status_matchers.h"
 #include "transports/base/mutex.h"
 
 namespace transportd {
@@ -22,10 +21,10 @@ class HttpServerTest : public testing::Test {
  protected:
   void Start(HttpBounds bounds = {}) {
     auto server = HttpServer::Create(bounds);
-    ASSERT_OK(server.status());
+    ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     const auto listen = ParseListenAddress("127.0.0.1:0");
-    ASSERT_OK(listen.status());
+    ASSERT_TRUE(listen.ok()) << listen.status();
     const auto bound = server_->Listen(*listen, [this](HttpRequest request, RespondHttp respond) {
       MutexLock lock(mutex_);
       requests_.push_back(std::move(request));
@@ -36,7 +35,7 @@ class HttpServerTest : public testing::Test {
         respond({.body = body_});
       }
     });
-    ASSERT_OK(bound.status());
+    ASSERT_TRUE(bound.ok()) << bound.status();
     address_ = *bound;
   }
   RawPeer Connect() { return RawPeer::Connect(address_); }
@@ -71,7 +70,8 @@ class HttpServerTest : public testing::Test {
 
 TEST_F(HttpServerTest, AnswersARequest) {
   Start();
-  const std::string answer = Ask("GET /a/b?c=d HTTP/1.1\r\nHost: x\r\nX-One: 1\r\nx-one: 2\r\nConnection: close\r\n\r\n");
+  const std::string answer =
+      Ask("GET /a/b?c=d HTTP/1.1\r\nHost: x\r\nX-One: 1\r\nx-one: 2\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(answer, AllOf(StartsWith("HTTP/1.1 200 OK\r\n"), HasSubstr("\r\nContent-Length: 6\r\n"),
                             HasSubstr("\r\nConnection: close\r\n"), testing::EndsWith("\r\n\r\nhello\n")));
   ASSERT_EQ(requests().size(), 1u);
@@ -101,7 +101,8 @@ TEST_F(HttpServerTest, RequestsOfAConnectionAreAnsweredInTheirOrder) {
 TEST_F(HttpServerTest, ARequestMayComeByteByByte) {
   Start();
   RawPeer peer = Connect();
-  for (const char c : std::string_view("POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc")) {
+  for (const char c :
+       std::string_view("POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc")) {
     ASSERT_TRUE(peer.Send(std::string_view(&c, 1)));
   }
   ASSERT_TRUE(peer.RecvToEof());

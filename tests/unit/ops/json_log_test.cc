@@ -14,7 +14,7 @@ constexpr std::chrono::system_clock::time_point kTime{std::chrono::microseconds(
 TEST(JsonLog, ALineHasTimeLevelMessageAndFields) {
   const std::vector<LogField> fields = {{"session", "0123abcd"}, {"trace_id", ""}, {"principal", "a\"b"}};
   EXPECT_EQ(ToJsonLine(kTime, LogLevel::kWarning, "a\nb", fields),
-            "{\"time\":\"2023-11-14T22:13:20.123456Z\",\"level\":\"warning\",\"message\":\"a\\nb\","
+            "{\"time\":\"2023-11-14T22:13:20.123456Z\",\"level\":\"warning\",\"message\":\"a\\u000ab\","
             "\"session\":\"0123abcd\",\"principal\":\"a\\\"b\"}\n");
 }
 
