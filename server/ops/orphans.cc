@@ -20,8 +20,8 @@ void ReapOrphans() {
   for (;;) {
     info.si_pid = 0;
     const int result = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WNOTHREAD);
-    if (result == 0 && info.si_pid == 0) return;          // The others live.
-    if (result != 0 && errno != EINTR) return;            // ECHILD: there are none.
+    if (result == 0 && info.si_pid == 0) return;  // The others live.
+    if (result != 0 && errno != EINTR) return;    // ECHILD: there are none.
   }
 }
 

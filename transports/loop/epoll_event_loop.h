@@ -54,7 +54,8 @@ class EpollEventLoop final : public EventLoop {
     // Descriptors that the process was started with and that programs may use by number, such as the sockets of
     // systemd's socket activation (sd_listen_fds(3)). They stay open: what uses one uses a duplicate.
     std::vector<int> inherited_fds = {};
-    // Where transportd-spawn is, which starts the processes; unset: beside this program, in ../libexec/transportd or in ../bin.
+    // Where transportd-spawn is, which starts the processes; unset: beside this program, in ../libexec/transportd or in
+    // ../bin.
     std::optional<std::string> spawn_helper = {};
     // The soft RLIMIT_NOFILE of every child; 0: this program's. For programs that raise their own.
     uint64_t child_descriptor_limit = 0;
