@@ -34,8 +34,8 @@ build_preset() {
     cat "$log" >&2
     die "cmake could not configure preset $preset; see above"
   }
-  # So that another checkout's objects serve this one.
-  export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=true
+  # So that another checkout's objects serve this one, and this one's the image (deploy/docker/Dockerfile).
+  export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=true LANG=C.UTF-8
   say "building preset $preset"
   (cd "$root" && NINJA_STATUS='[%f/%t %p %es] ' cmake --build --preset "$preset" "${targets[@]}" --parallel "$(job_count)" \
     </dev/null) ||

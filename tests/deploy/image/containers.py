@@ -116,7 +116,9 @@ def import_base(archive: Path, name: str) -> None:
 
 def build(*options: str, name: str = NAME) -> None:
     """As a pipeline does, but that nothing is pulled. What was compiled here already is not compiled again."""
-    cache = subprocess.run(["ccache", "--get-config=cache_dir"], capture_output=True, text=True, check=True).stdout.strip()
+    cache = subprocess.run(
+        ["ccache", "--get-config=cache_dir"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     Path(cache).mkdir(parents=True, exist_ok=True)
     command = [str(ROOT / "deploy/docker/build"), "--name", name, "--", "--pull-never", "--isolation=chroot"]
     command += ["--network=host", f"--signature-policy={FOLDER}/containers/policy.json"]

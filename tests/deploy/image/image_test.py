@@ -14,8 +14,25 @@ DOCKERFILE = containers.ROOT / "deploy/docker/Dockerfile"
 MEGABYTE = 1_000_000
 # All of an image that was unpacked; what our two programs need of the image.
 LARGEST = {"transportd": 56 * MEGABYTE, "tools": 200 * MEGABYTE}
-SHARED = {"libc.so.6", "libcrypto.so.3", "libgcc_s.so.1", "libm.so.6", "libssl.so.3", "libstdc++.so.6", "ld-linux-x86-64.so.2"}
-LINKED = {"libabsl-dev", "libc-ares-dev", "libc6-dev", "libgrpc-dev", "libgrpc++-dev", "libprotobuf-dev", "libre2-dev", "zlib1g-dev"}
+SHARED = {
+    "libc.so.6",
+    "libcrypto.so.3",
+    "libgcc_s.so.1",
+    "libm.so.6",
+    "libssl.so.3",
+    "libstdc++.so.6",
+    "ld-linux-x86-64.so.2",
+}
+LINKED = {
+    "libabsl-dev",
+    "libc-ares-dev",
+    "libc6-dev",
+    "libgrpc-dev",
+    "libgrpc++-dev",
+    "libprotobuf-dev",
+    "libre2-dev",
+    "zlib1g-dev",
+}
 PROGRAMS = {"usr/bin/transportd", "usr/bin/transportctl", "usr/libexec/transportd/transportd-spawn"}
 
 
@@ -121,7 +138,9 @@ def test_no_other_programs(root: Path, flavour: str) -> None:
 
 
 def needed(program: Path) -> set[str]:
-    said = subprocess.run(["readelf", "--dynamic", "--wide", program], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["readelf", "--dynamic", "--wide", program], capture_output=True, text=True, check=True
+    ).stdout
     return set(re.findall(r"\(NEEDED\).*\[(.*)\]", said))
 
 
@@ -155,5 +174,7 @@ def test_the_same_again() -> None:
     again = f"{containers.NAME}-again"
     containers.build("--no-cache", name=again)
     for image in containers.IMAGES.values():
-        first, second = (containers.inspect(name)["RootFS"]["Layers"] for name in (image, image.replace(containers.NAME, again)))
+        first, second = (
+            containers.inspect(name)["RootFS"]["Layers"] for name in (image, image.replace(containers.NAME, again))
+        )
         assert first == second, image

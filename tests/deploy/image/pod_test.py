@@ -101,7 +101,7 @@ def test_transportctl_in_the_image(plain: Pod) -> None:
     """It is what an operator has there, and what a chart's tests run."""
     plain.execute("/usr/bin/transportctl", "health")
     assert containers.VERSION in plain.execute("/usr/bin/transportctl", "version")
-    with pytest.raises(containers.Failed, match="not found|no such file"):
+    with pytest.raises(containers.Failed, match=r"not found|no such file"):
         plain.execute("sh", "-c", "true")
 
 
@@ -162,9 +162,8 @@ def test_programs_of_the_tools(tools: Pod) -> None:
         assert (process.returncode, digest in out.decode()) == (0, True)
         process = await asyncio.create_subprocess_exec("/usr/bin/openssl", "version", cwd="/", env={})
 
-    with runner(tools) as run:
-        with pytest.raises(PermissionError):
-            run.run(main())
+    with runner(tools) as run, pytest.raises(PermissionError):
+        run.run(main())
 
 
 def test_orphans_are_reaped(tools: Pod) -> None:
@@ -172,7 +171,7 @@ def test_orphans_are_reaped(tools: Pod) -> None:
     leave = "import os; os.fork() and os._exit(7); os.fork() and os._exit(0)"
 
     async def main() -> None:
-        process = await asyncio.create_subprocess_exec("/usr/bin/python3.11", "-c", leave, cwd="/", env={})
+        process = await asyncio.create_subprocess_exec("/usr/bin/python3.11", "-IS", "-c", leave, cwd="/", env={})
         assert await process.wait() == 7
 
     with runner(tools) as run:
