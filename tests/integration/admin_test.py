@@ -157,7 +157,7 @@ class DevTest(harness.ServiceTestCase):
         for host in ("evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example"):
             code, error = ask(self.page, "/", headers=HEADER | {"Host": host})
             self.assertEqual((code, error["reason"]), (403, "WRONG_HOST"), host)
-        for host in ("localhost:1234", "127.0.0.1", "[::1]:8080"):
+        for host in ("localhost", "127.0.0.1", "[::1]"):
             self.assertEqual(ask(self.page, "/", headers=HEADER | {"Host": host})[0], 200, host)
 
     def test_metrics_alone_are_on_their_port(self):
@@ -214,6 +214,7 @@ class PolicyTest(unittest.TestCase):
             "--admin-listen=127.0.0.1:0",
             f"--admin-listen=unix:{self.unix},principal=looker,mode=0600",
             "--metrics-listen=127.0.0.1:0",
+            "--health-listen=127.0.0.1:0",
             dev=False,
         )
         self.addCleanup(self.service.stop)
@@ -249,6 +250,19 @@ class PolicyTest(unittest.TestCase):
             sock.sendall(b"GET /status.json HTTP/1.1\r\nHost: localhost\r\nX-Transportd: 1\r\nConnection: close\r\n\r\n")
             self.assertTrue(harness.read_all(sock).startswith(b"HTTP/1.1 200 "))
         self.assertEqual(self.unix.stat().st_mode & 0o777, 0o600)
+
+    def test_no_port_of_the_services_own_is_reached_through_it(self):
+        loop, session_id, pairs = self.open(STRANGER)
+        (health,) = re.findall(r"health is answered on 127\.0\.0\.1:(\d+)", self.service.stderr())
+        for port in (self.page[1], self.metrics[1], int(health), self.service.address[1]):
+            request = event_loop_pb2.CreateConnectionRequest(
+                session_id=session_id, remote=types_pb2.HostPort(host="127.0.0.1", port=port)
+            )
+            with self.assertRaises(grpc.RpcError) as caught:
+                loop.CreateConnection(request, metadata=pairs)
+            self.assertEqual(caught.exception.code(), grpc.StatusCode.PERMISSION_DENIED)
+        _, status = ask(self.page, "/status.json", token=LOOKER)
+        self.assertEqual({denial["resolved"].split()[-1] for denial in status["denials"]}, {"(SELF)"})
 
     def test_the_status_tells_of_policy_quotas_and_denials(self):
         loop, session_id, pairs = self.open(STRANGER)
