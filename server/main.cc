@@ -123,6 +123,11 @@ absl::StatusOr<std::unique_ptr<RpcServer>> ListenForHealth(const Options& option
 absl::Status ListenForOperators(const Options& options, const AdminSite& site, std::unique_ptr<HttpServer>& server,
                                 std::vector<SocketAddress>& addresses) {
   if (options.admin_listen.empty() && options.metrics_listen.empty()) return absl::OkStatus();
+  for (const ListenAddress& address : options.admin_listen) {
+    if (options.dev || address.principal || !options.identities.empty()) continue;
+    LogWarning("nobody can be known on --admin-listen=", address.target,
+               ": there are no tokens (--identities); a Unix socket may stand for somebody (unix:PATH,principal=NAME)");
+  }
   auto created = HttpServer::Create();
   if (!created.ok()) return created.status();
   server = *std::move(created);

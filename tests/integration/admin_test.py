@@ -137,6 +137,18 @@ class DevTest(harness.ServiceTestCase):
             self.assertEqual(session.wait_lost(accepted).cause, types_pb2.END_CAUSE_OPERATOR)
             eventually(lambda: not self.status()["transports"], "the server is gone")
 
+    def test_rows_are_bounded(self):
+        first, second = (self.enter(StreamSession(self.service.target)) for _ in range(2))
+        for session in (first, second):
+            session.listen()
+        with open_channel(self.service.target) as channel:
+            admin = admin_pb2_grpc.AdminStub(channel)
+            for count, truncated in ((1, True), (2, False)):
+                status = admin.GetStatus(admin_pb2.GetStatusRequest(max_row_count=count))
+                self.assertEqual((len(status.sessions), len(status.transports)), (count, count))
+                self.assertEqual(status.truncated, truncated)
+            self.assertGreater(status.time.seconds, 1_700_000_000)
+
     def test_bad_requests(self):
         for path, method, code, reason in (
             ("/nothing", "GET", 404, "UNKNOWN_PATH"),
