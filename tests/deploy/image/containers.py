@@ -56,7 +56,7 @@ graphroot = "{folder}/storage"
 }
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """What did not work."""
 
 
@@ -88,16 +88,16 @@ def with_policy(command: tuple[str, ...]) -> list[str]:
 
 
 def run(*command: str, timeout: float = 120) -> str:
-    """Its standard output. Failed, with what it said, when it fails."""
+    """Its standard output. FailedError, with what it said, when it fails."""
     try:
         done = subprocess.run(
             with_policy(command), env=environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout
         )
     except FileNotFoundError:
-        raise Failed(f"there is no {command[0]}: deploy/packages/install.sh deploy") from None
+        raise FailedError(f"there is no {command[0]}: deploy/packages/install.sh deploy") from None
     if done.returncode != 0:
         said = (done.stdout + done.stderr).decode(errors="replace")
-        raise Failed(f"{' '.join(command)} ended with {done.returncode}:\n{said}")
+        raise FailedError(f"{' '.join(command)} ended with {done.returncode}:\n{said}")
     return done.stdout.decode()
 
 
@@ -124,14 +124,14 @@ def build(*options: str, name: str = NAME) -> None:
     command += ["--network=host", f"--signature-policy={FOLDER}/containers/policy.json"]
     command += [f"--volume={cache}:/root/.cache/ccache", *options]
     if subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL).returncode != 0:
-        raise Failed("the images could not be built; see above")
+        raise FailedError("the images could not be built; see above")
 
 
 def prepare() -> None:
     remove()
     bases = FOLDER / "bases"
     if subprocess.run([str(HERE / "bases"), str(bases)], stdin=subprocess.DEVNULL).returncode != 0:
-        raise Failed("the bases could not be made; see above")
+        raise FailedError("the bases could not be made; see above")
     for archive, name in BASES.items():
         import_base(bases / f"{archive}.tar", name)
     build()
@@ -164,7 +164,7 @@ def main() -> int:
         else:
             print(__doc__, file=sys.stderr)
             return 2
-    except Failed as failure:
+    except FailedError as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
     return 0

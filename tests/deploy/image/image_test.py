@@ -1,4 +1,4 @@
-"""The Dockerfile and the images that it gives: who runs there, what is in them, and that it comes out the same again."""
+"""The Dockerfile and its images: who runs there, what is in them, and that the same comes out again."""
 
 import json
 import os
@@ -98,7 +98,8 @@ def test_configuration(flavour: str) -> None:
     assert labels["licenses"] == "Apache-2.0"
     assert re.fullmatch(r"([0-9a-f]{40}(-modified)?|unknown)", labels["revision"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", labels["created"])
-    assert labels["title"] and labels["description"]
+    assert labels["title"]
+    assert labels["description"]
 
 
 def test_size(flavour: str) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 from pathlib import Path
+from typing import Self
 
 import containers
 from harness import eventually
@@ -78,7 +79,7 @@ class Pod:
         )  # fmt: skip
         self._folder.cleanup()
 
-    def __enter__(self) -> "Pod":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

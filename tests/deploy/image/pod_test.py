@@ -101,7 +101,7 @@ def test_transportctl_in_the_image(plain: Pod) -> None:
     """It is what an operator has there, and what a chart's tests run."""
     plain.execute("/usr/bin/transportctl", "health")
     assert containers.VERSION in plain.execute("/usr/bin/transportctl", "version")
-    with pytest.raises(containers.Failed, match=r"not found|no such file"):
+    with pytest.raises(containers.FailedError, match=r"not found|no such file"):
         plain.execute("sh", "-c", "true")
 
 
