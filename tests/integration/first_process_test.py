@@ -14,8 +14,13 @@ from transportctl_case import TransportctlTestCase
 # A namespace with a /proc of its own. Who is not root needs a user namespace; user_namespaces(7).
 UNSHARE = ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
 ORPHANS = 8
-# Processes that lose their parent at once, and end when the pipe does that is their standard input.
-LEAVE_ORPHANS = f'for i in $(seq {ORPHANS}); do (setsid sh -c "read end; exit 1" <"$0" >/dev/null 2>&1 &); done'
+# Processes that lose their parent at once, and end when they are sent a line. Each says when it is out of the group that
+# ends with the program.
+LEAVE_ORPHANS = f"""
+exec 3<>"$0.ready"
+for i in $(seq {ORPHANS}); do (setsid sh -c "echo >&3; read end; exit 1" <"$0" >/dev/null 2>&1 &); done
+for i in $(seq {ORPHANS}); do read ready <&3; done
+"""
 
 
 def wrapper() -> tuple[str, ...]:
@@ -61,7 +66,8 @@ class FirstProcessTest(TransportctlTestCase):
     def leave_orphans(self) -> int:
         """They have become the service's children, and end when what is returned is closed."""
         fifo = self.folder() / "fifo"
-        os.mkfifo(fifo)
+        for name in (fifo, f"{fifo}.ready"):
+            os.mkfifo(name)
         end = os.open(fifo, os.O_RDWR)
         before = len(children(self.service.pid))
         # They are in sessions of their own: what ends with their starter's process group, they survive.
