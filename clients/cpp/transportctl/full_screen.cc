@@ -76,7 +76,7 @@ absl::Status FullScreen::Resume() {
 
 void FullScreen::Draw(const std::vector<Line>& lines, WindowSize size) {
   if (!writer_.empty()) return;
-  const bool is_all = size.rows != size_.rows || size.columns != size_.columns;
+  const bool is_all = !size_ || size.rows != size_->rows || size.columns != size_->columns;
   if (is_all) drawn_.assign(lines.size(), "");
   drawn_.resize(lines.size());
   std::string out;

@@ -3,6 +3,7 @@
 #define TRANSPORTD_CLIENTS_CPP_TRANSPORTCTL_FULL_SCREEN_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,7 @@ class FullScreen final {
   // Nothing while the terminal has not taken what was drawn before: the next one shows what is then.
   void Draw(const std::vector<Line>& lines, WindowSize size);
   // The next Draw draws all.
-  void Forget() { size_ = {}; }
+  void Forget() { size_.reset(); }
   // Takes the terminal again, after somebody else had it while this program was stopped.
   absl::Status Resume();
 
@@ -39,7 +40,7 @@ class FullScreen final {
   StdoutWriter& writer_;
   const bool color_;
   const std::unique_ptr<RawTerminal> terminal_;
-  WindowSize size_ = {};            // Of what is drawn.
+  std::optional<WindowSize> size_;  // Of what is drawn; unset: nothing is.
   std::vector<std::string> drawn_;  // Each line.
 };
 
