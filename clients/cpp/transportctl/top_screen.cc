@@ -75,7 +75,9 @@ Line HeadingLine(std::span<const TopColumn> columns, std::span<const int> widths
   Line line;
   std::string text(margin);
   for (size_t i = 0; i < columns.size(); ++i) {
-    if (widths[i] > 0) text += StrCat(Fit(columns[i].title, widths[i], columns[i].align), " ");
+    if (widths[i] == 0) continue;
+    if (text.size() > margin.size()) text += ' ';
+    text += Fit(columns[i].title, widths[i], columns[i].align);
   }
   line.Add(text, Tone::kHeading);
   return line;
@@ -88,6 +90,7 @@ Line RowLine(const TopRow& row, std::span<const TopColumn> columns, std::span<co
   for (size_t i = 0; i < columns.size(); ++i) {
     if (widths[i] == 0) continue;
     const TopCell& cell = row.cells[i];
+    if (line.width() > static_cast<int>(margin.size())) line.Add(" ", selected ? Tone::kSelected : Tone::kPlain);
     line.Add(Fit(cell.text.empty() ? "-" : cell.text, widths[i], columns[i].align, columns[i].cut),
              selected            ? Tone::kSelected
              : cell.text.empty() ? Tone::kDim

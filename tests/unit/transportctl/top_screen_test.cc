@@ -109,8 +109,8 @@ TEST(TopScreen, OnTheUsualTerminal) {
   const std::vector<std::string> lines = Screen(view, 80, 24, {.target = "lab"});
   EXPECT_THAT(std::vector(lines.begin(), lines.begin() + 12),
               ElementsAre("transportd 0.1.0  up 1d02h  lab                                        12:00:02Z",
-                          "sessions 1/1000 ▏········  transports 2/4 ████▌····· buffers 950/1000 ████████▌·",
-                          "in  2.0K/s                            █ out 0/s                                ▁",
+                          "sessions 1/1000 ▏·······  transports 2/4 ████▌····  buffers 950/1000 ████████▌",
+                          "in  2.0K/s                            █ out 0/s                               ▁",
                           "loops 0: 25% lag 0.2ms  1: 25% lag 0.2ms", "memory 50M  cpu 50%  fds 45/1024  programs 0",
                           "policy 3fa2b1c0 for 1m02s", "certificate service ends in 2d23h (2026-01-03)  audit ok",
                           " sessions 1   transports 2   denials 0",
