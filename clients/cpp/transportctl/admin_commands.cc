@@ -1,71 +1,19 @@
-#include <chrono>
-#include <cstdio>
-#include <ctime>
 #include <string>
 #include <vector>
 
-#include "clients/cpp/connect_diagnosis.h"
-#include "clients/cpp/grpc_status.h"
+#include "clients/cpp/transportctl/admin_call.h"
 #include "clients/cpp/transportctl/commands.h"
 #include "clients/cpp/transportctl/exit_code.h"
+#include "clients/cpp/transportctl/figures.h"
 #include "clients/cpp/transportctl/json.h"
 #include "clients/cpp/transportctl/printable.h"
-#include "clients/cpp/transportctl/standard_error.h"
 #include "clients/cpp/transportctl/table.h"
 #include "clients/cpp/transportctl/transport_row.h"
-#include "google/protobuf/util/json_util.h"
 #include "grpc/health/v1/health.grpc.pb.h"
-#include "grpcpp/client_context.h"
-#include "transportd/v1/admin.grpc.pb.h"
-#include "transports/base/clock.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd::ctl {
 namespace {
-
-// Makes one unary call, from the question who calls to its answer. `call` is given a grpc::ClientContext.
-template <typename Call>
-absl::Status Ask(const ConnectOptions& service, Call call) {
-  const absl::StatusOr<std::string> token = TokenToSend(service);
-  if (!token.ok()) return token.status();
-  grpc::ClientContext context;
-  if (!token->empty()) context.AddMetadata("authorization", "Bearer " + *token);
-  const TimePoint begin = SystemClock().Now();
-  context.set_deadline(std::chrono::system_clock::now() +
-                       std::chrono::duration_cast<std::chrono::microseconds>(service.timeout));
-  const grpc::Status status = call(context);
-  return ExplainUnavailable(service, FromGrpcStatus(status), service.timeout - (SystemClock().Now() - begin));
-}
-
-// `question`: the call that failed.
-int Fail(const absl::Status& status, std::string_view question, const ConnectOptions& service) {
-  PrintLinesToStderr(Explain(status, service.target, question, service.timeout));
-  return ExitCodeFor(status);
-}
-
-int Print(std::string_view text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  if (!written) PrintToStderr("standard output cannot be written");
-  return written ? kOk : kFailed;
-}
-
-int PrintJson(const google::protobuf::Message& message) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  options.always_print_primitive_fields = true;
-  std::string json;
-  if (!google::protobuf::util::MessageToJsonString(message, &json, options).ok()) return kFailed;
-  return Print(json + "\n");
-}
-
-// UTC, so that it can be compared with the service's log, wherever either runs.
-std::string TimeText(const google::protobuf::Timestamp& timestamp) {
-  const std::time_t seconds = timestamp.seconds();
-  std::tm utc{};
-  char text[32];
-  if (gmtime_r(&seconds, &utc) == nullptr) return "?";
-  return std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%SZ", &utc) > 0 ? text : "?";
-}
 
 // Every page of a list call, put together in the first answer.
 template <typename Response, typename Request, typename Call, typename Merge>

@@ -32,8 +32,8 @@ absl::StatusOr<Command> ParseCommand(std::string_view word) {
     if (word == name) return command;
   }
   return Usage(StrCat("unknown command `", word,
-                      "`; it must be connect, listen, udp, exec, sessions, transports, health, version, token, policy, "
-                      "completion or help"));
+                      "`; it must be connect, listen, udp, exec, sessions, transports, top, status, end, health, "
+                      "version, token, policy, completion or help"));
 }
 
 // --- Options
@@ -96,6 +96,19 @@ absl::Status ReadCount(std::string_view name, std::string_view text, Parsed& out
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
   const bool is_number = error == std::errc() && end == text.data() + text.size();
   return is_number && count > 0 ? absl::OkStatus() : Usage(StrCat(name, " must be a number, 1 or more"));
+}
+
+absl::Status ReadInterval(std::string_view name, std::string_view text, Parsed& out) {
+  Duration& interval = out.arguments.top.interval;
+  if (absl::Status status = ReadDuration(name, text, interval); !status.ok()) return status;
+  const bool is_good = interval >= std::chrono::milliseconds(200) && interval <= std::chrono::minutes(1);
+  return is_good ? absl::OkStatus() : Usage(StrCat(name, " must be 200ms to 1m"));
+}
+
+absl::Status ReadOutput(std::string_view name, std::string_view text, Parsed& out) {
+  if (text != "text" && text != "json") return Usage(StrCat(name, " must be text or json"));
+  out.arguments.json = text == "json";
+  return absl::OkStatus();
 }
 
 absl::Status ReadOwnPort(std::string_view name, std::string_view text, Parsed& out) {
@@ -170,7 +183,7 @@ constexpr Option kOptions[] = {
      [](Name name, Name value, Parsed& out) { return ReadText(name, value, out.arguments.target_name); }},
     {"--timeout", kOfService, true,
      [](Name name, Name value, Parsed& out) { return ReadDuration(name, value, out.timeout.emplace()); }},
-    {"--json", kOfService & ~kExecOnly, false, Flag<[](Parsed& out) { out.arguments.json = true; }>},
+    {"--json", kJson, false, Flag<[](Parsed& out) { out.arguments.json = true; }>},
     {"--verbose", kOfService, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
     {"-v", kOfService, false, Flag<[](Parsed& out) { out.arguments.verbose = true; }>},
 
@@ -248,6 +261,12 @@ constexpr Option kOptions[] = {
        return IsUtf8(value) ? ReadText(name, value, out.arguments.session_prefix)
                             : Usage(StrCat(name, " must be UTF-8"));
      }},
+
+    {"--interval", Of(Command::kTop), true, ReadInterval},
+    {"--once", Of(Command::kTop), false, Flag<[](Parsed& out) { out.arguments.top.once = true; }>},
+
+    {"--output", Of(Command::kStatus), true, ReadOutput},
+    {"-o", Of(Command::kStatus), true, ReadOutput},
 
     {"--principal", Of(Command::kToken), true, ReadPrincipal},
 };
@@ -377,6 +396,21 @@ absl::Status ReadPolicyWords(std::span<const std::string_view> words, Parsed& pa
   return ReadText("FILE", words[2], out.file);
 }
 
+absl::Status ReadEndWords(std::span<const std::string_view> words, Arguments& out) {
+  if (words.size() < 2)
+    return Usage("end needs a session, and may name one of its transports: end SESSION [TRANSPORT]");
+  if (words.size() > 3) return Usage(StrCat("`", words[3], "` is one word too many"));
+  if (words[1].size() < 8 || !IsUtf8(words[1])) {
+    return Usage(StrCat("SESSION must be the first 8 characters of its id, as `transportctl sessions` shows it"));
+  }
+  out.session_prefix = std::string(words[1]);
+  if (words.size() == 2) return absl::OkStatus();
+  uint32_t& id = out.transport_id.emplace();
+  const auto [end, error] = std::from_chars(words[2].data(), words[2].data() + words[2].size(), id);
+  const bool is_id = error == std::errc() && end == words[2].data() + words[2].size() && id > 0;
+  return is_id ? absl::OkStatus() : Usage("TRANSPORT must be the number of one, as `transportctl transports` shows it");
+}
+
 absl::StatusOr<Arguments> HelpFor(std::string_view topic) {
   const absl::StatusOr<Command> command = ParseCommand(topic);
   if (!command.ok()) return command.status();
@@ -400,6 +434,7 @@ absl::Status ReadWords(std::span<const std::string_view> words, Parsed& parsed) 
     return words.size() == 2 ? absl::OkStatus() : Usage(StrCat("`", words[2], "` is one word too many"));
   }
   if (out.command == Command::kPolicy) return ReadPolicyWords(words, parsed);
+  if (out.command == Command::kEnd) return ReadEndWords(words, out);
   if (out.command == Command::kCompletion) {
     const Shell* const shell = words.size() == 2 ? FindShell(words[1]) : nullptr;
     if (shell == nullptr) return Usage("completion needs a shell: completion bash, zsh or fish");

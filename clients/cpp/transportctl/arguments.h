@@ -52,6 +52,12 @@ struct UdpArguments {
   Duration reply_timeout = std::chrono::seconds(2);
 };
 
+// `top`. Threading: a value.
+struct TopArguments {
+  Duration interval = std::chrono::seconds(1);
+  bool once = false;
+};
+
 // `policy`. Threading: a value.
 struct PolicyArguments {
   enum class What { kCheck, kExplain, kTest };
@@ -90,11 +96,13 @@ struct Arguments {
   bool echo = false;                                  // listen.
   bool keep = false;                                  // listen.
   std::optional<TlsArguments> tls = {};               // connect, listen.
-  std::string session_prefix = {};                    // transports.
+  std::string session_prefix = {};                    // transports, end.
+  std::optional<uint32_t> transport_id = {};          // end; unset: the whole session.
   std::string principal = {};                         // token; empty: not said.
   Shell shell = Shell::kBash;                         // completion.
   ExecArguments exec = {};
   UdpArguments udp = {};
+  TopArguments top = {};
   PolicyArguments policy = {};  // With exec.env and exec.cwd.
 };
 

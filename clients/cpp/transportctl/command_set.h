@@ -15,6 +15,9 @@ enum class Command {
   kExec,
   kSessions,
   kTransports,
+  kTop,
+  kStatus,
+  kEnd,
   kHealth,
   kVersion,
   kToken,
@@ -26,6 +29,7 @@ enum class Command {
 inline constexpr std::pair<std::string_view, Command> kCommandNames[] = {
     {"connect", Command::kConnect}, {"listen", Command::kListen},         {"udp", Command::kUdp},
     {"exec", Command::kExec},       {"sessions", Command::kSessions},     {"transports", Command::kTransports},
+    {"top", Command::kTop},         {"status", Command::kStatus},         {"end", Command::kEnd},
     {"health", Command::kHealth},   {"version", Command::kVersion},       {"token", Command::kToken},
     {"policy", Command::kPolicy},   {"completion", Command::kCompletion}, {"help", Command::kHelp},
 };
@@ -42,6 +46,8 @@ inline constexpr Commands kOfService = kAll & ~kLocal;
 inline constexpr Commands kStreams = Of(Command::kConnect) | Of(Command::kListen);
 inline constexpr Commands kAddressed = kStreams | Of(Command::kUdp);
 inline constexpr Commands kExecOnly = Of(Command::kExec);
+// Those that print JSON when they are asked to.
+inline constexpr Commands kJson = kOfService & ~kExecOnly & ~Of(Command::kTop);
 
 }  // namespace transportd::ctl
 

@@ -20,6 +20,12 @@ int RunSessions(const Arguments& arguments, const ConnectOptions& service);
 int RunTransports(const Arguments& arguments, const ConnectOptions& service);
 int RunHealth(const Arguments& arguments, const ConnectOptions& service);
 int RunVersion(const Arguments& arguments, const ConnectOptions& service);
+// status_command.cc.
+int RunStatus(const Arguments& arguments, const ConnectOptions& service);
+// end_command.cc.
+int RunEnd(const Arguments& arguments, const ConnectOptions& service);
+// top_command.cc.
+int RunTop(const Arguments& arguments, const ConnectOptions& service);
 
 // Without a service: token_command.cc.
 int RunToken(const Arguments& arguments);

@@ -26,6 +26,11 @@ the input has ended and no answer came for a while)"},
 status, too. Options of exec come before PROGRAM)"},
     {Command::kSessions, "sessions", R"(who is connected to the service)"},
     {Command::kTransports, "transports", R"(what the sessions have open)"},
+    {Command::kTop, "top", R"(all of that as it changes, on the whole terminal: q quits, ? tells the other keys)"},
+    {Command::kStatus, "status", R"(the service as a whole: limits, traffic, policy, certificates)"},
+    {Command::kEnd, "end SESSION [TRANSPORT]",
+     R"(ends a session with all that it has, or one of its transports. Its client is told that it was
+an operator)"},
     {Command::kHealth, "health", R"(whether the service serves: exit status 0 or 1)"},
     {Command::kVersion, "version", R"(this program's and the service's version)"},
     {Command::kToken, "token new",
@@ -71,9 +76,9 @@ constexpr Paragraph kOptionHelp[] = {
      R"(  --timeout DURATION   the longest time until the connection or the answer is there: 5s, 250ms, 2m (default: 10s);
                        udp and exec: see there
 )"},
-    {"", kOfService & ~kExecOnly,
+    {"", kJson,
      R"(  --json               connect, listen, udp: one JSON object a callback, one a line, instead of the bytes;
-                       sessions, transports, health, version: one JSON object each
+                       sessions, transports, status, end, health, version: one JSON object each
 )"},
     {"", kOfService,
      R"(  -v, --verbose        tell on standard error what happens
@@ -133,6 +138,14 @@ constexpr Paragraph kOptionHelp[] = {
 )"},
     {"Options of transports", Of(Command::kTransports),
      R"(  --session PREFIX        only those of the session whose id begins so (8 characters at least)
+)"},
+    {"Options of top", Of(Command::kTop),
+     R"(  --interval DURATION     how often to look: 200ms to 1m (default: 1s)
+  --once                  print all of it, and end: two looks, an interval apart
+                          NO_COLOR, when it is set and not empty, is honoured; TERM=dumb leaves --once
+)"},
+    {"Options of status", Of(Command::kStatus),
+     R"(  -o, --output text|json  json: as --json, one GetStatusResponse of admin.proto (default: text)
 )"},
     {"Options of policy explain", Of(Command::kPolicy),
      R"(  --policy FILE           the policy

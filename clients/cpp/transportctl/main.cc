@@ -85,6 +85,12 @@ int Main(int argc, char** argv) {
       return ctl::RunSessions(*arguments, service);
     case ctl::Command::kTransports:
       return ctl::RunTransports(*arguments, service);
+    case ctl::Command::kTop:
+      return ctl::RunTop(*arguments, service);
+    case ctl::Command::kStatus:
+      return ctl::RunStatus(*arguments, service);
+    case ctl::Command::kEnd:
+      return ctl::RunEnd(*arguments, service);
     case ctl::Command::kHealth:
       return ctl::RunHealth(*arguments, service);
     case ctl::Command::kVersion:

@@ -19,15 +19,23 @@ constexpr int kCrashes[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV};
 struct Saved {
   int fd;
   termios before;
+  Farewell farewell;
 };
 Saved g_saved = {};
 std::atomic<bool> g_is_raw{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
-// tcsetattr is async-signal-safe: signal-safety(7). The handler is gone when it runs (SA_RESETHAND), so that the signal
-// has its usual end.
+void SayFarewell(const Farewell& farewell) {
+  if (!farewell.text.empty()) static_cast<void>(!::write(farewell.fd, farewell.text.data(), farewell.text.size()));
+}
+
+// tcsetattr and write are async-signal-safe: signal-safety(7). The handler is gone when it runs (SA_RESETHAND), so that
+// the signal has its usual end.
 void OnCrash(int signal_number) {
-  if (g_is_raw.load()) ::tcsetattr(g_saved.fd, TCSANOW, &g_saved.before);
+  if (g_is_raw.load()) {
+    SayFarewell(g_saved.farewell);
+    ::tcsetattr(g_saved.fd, TCSANOW, &g_saved.before);
+  }
   ::raise(signal_number);
 }
 
@@ -58,30 +66,37 @@ std::optional<WindowSize> TerminalSize() {
   return std::nullopt;
 }
 
-absl::StatusOr<std::unique_ptr<RawTerminal>> RawTerminal::Enter(int fd) {
+absl::StatusOr<std::unique_ptr<RawTerminal>> RawTerminal::Enter(int fd, Farewell farewell) {
   termios before = {};
   if (::tcgetattr(fd, &before) != 0) {
     int error_number = errno;
     return ErrnoToStatus(error_number, "tcgetattr");
   }
-  std::unique_ptr<RawTerminal> terminal(new RawTerminal(fd, before));
-  termios raw = before;
-  ::cfmakeraw(&raw);
-  // What was typed ahead stays.
-  if (::tcsetattr(fd, TCSADRAIN, &raw) != 0) {
-    int error_number = errno;
-    return ErrnoToStatus(error_number, "tcsetattr");
-  }
+  std::unique_ptr<RawTerminal> terminal(new RawTerminal(fd, before, farewell));
+  if (absl::Status status = terminal->Resume(); !status.ok()) return status;
   return terminal;
 }
 
-RawTerminal::RawTerminal(int fd, const termios& before) : fd_(fd), before_(before) {
-  g_saved = {.fd = fd, .before = before};
+RawTerminal::RawTerminal(int fd, const termios& before, Farewell farewell)
+    : fd_(fd), before_(before), farewell_(farewell) {
+  g_saved = {.fd = fd, .before = before, .farewell = farewell};
   CHECK(!g_is_raw.exchange(true));
   HandleCrashes();
 }
 
+absl::Status RawTerminal::Resume() {
+  termios raw = before_;
+  ::cfmakeraw(&raw);
+  // What was typed ahead stays.
+  if (::tcsetattr(fd_, TCSADRAIN, &raw) != 0) {
+    int error_number = errno;
+    return ErrnoToStatus(error_number, "tcsetattr");
+  }
+  return absl::OkStatus();
+}
+
 RawTerminal::~RawTerminal() {
+  SayFarewell(farewell_);
   // Fails only when the terminal is gone.
   ::tcsetattr(fd_, TCSANOW, &before_);
   g_is_raw = false;

@@ -6,6 +6,13 @@
 namespace transportd::ctl {
 namespace {
 
+std::string AddressText(const v1::SocketAddress& address) {
+  const SocketAddress out = remote::FromProto(address);
+  return out.family == AddressFamily::kUnspecified ? "" : out.ToString();
+}
+
+}  // namespace
+
 std::string KindText(const v1::TransportInfo& transport) {
   switch (transport.kind()) {
     case v1::TRANSPORT_KIND_STREAM:
@@ -23,11 +30,6 @@ std::string KindText(const v1::TransportInfo& transport) {
   }
 }
 
-std::string AddressText(const v1::SocketAddress& address) {
-  const SocketAddress out = remote::FromProto(address);
-  return out.family == AddressFamily::kUnspecified ? "" : out.ToString();
-}
-
 std::string LocalText(const v1::TransportInfo& transport) {
   if (transport.pid() != 0) return StrCat("pid ", transport.pid());
   if (!transport.has_pipe()) return AddressText(transport.sockname());
@@ -42,8 +44,6 @@ std::string PeerText(const v1::TransportInfo& transport) {
   const std::string end = pipe.kind() == v1::PIPE_KIND_TERMINAL ? "terminal" : StrCat("fd ", pipe.fd());
   return StrCat(end, " of subprocess ", transport.subprocess_id());
 }
-
-}  // namespace
 
 std::vector<std::string> TransportHeading() {
   return {"SESSION",  "ID",   "KIND",           "LOCAL",    "PEER", "SERVER",

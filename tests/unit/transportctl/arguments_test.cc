@@ -353,6 +353,20 @@ TEST(Help, OfACommandIsItsOwnPart) {
   }
 }
 
+TEST(Arguments, LooksAndEnds) {
+  EXPECT_EQ(Parse({"top"})->top.interval, std::chrono::seconds(1));
+  EXPECT_EQ(Parse({"top", "--interval", "200ms", "--once"})->top.interval, std::chrono::milliseconds(200));
+  EXPECT_THAT(ErrorOf({"top", "--interval=100ms"}), HasSubstr("200ms to 1m"));
+  EXPECT_THAT(ErrorOf({"top", "--interval=61s"}), HasSubstr("200ms to 1m"));
+  EXPECT_THAT(ErrorOf({"top", "--json"}), HasSubstr("no meaning"));
+  EXPECT_TRUE(Parse({"status", "-o", "json"})->json);
+  EXPECT_EQ(Parse({"end", "1a2b3c4d"})->transport_id, std::nullopt);
+  EXPECT_EQ(Parse({"end", "1a2b3c4d", "7"})->transport_id, 7u);
+  EXPECT_THAT(ErrorOf({"end"}), HasSubstr("end SESSION [TRANSPORT]"));
+  EXPECT_THAT(ErrorOf({"end", "1a2b"}), HasSubstr("first 8 characters"));
+  EXPECT_THAT(ErrorOf({"end", "1a2b3c4d", "4294967296"}), HasSubstr("number"));
+}
+
 TEST(Help, NamesTheOptionsThatACommandHas) {
   const std::vector<std::string> all = OptionsIn(HelpText(Command::kHelp));
   EXPECT_GE(all.size(), 40u);
@@ -364,7 +378,7 @@ TEST(Help, NamesTheOptionsThatACommandHas) {
       if (option == "--help" || option == "-h" || option == "--version") continue;
       // One of the values is one that it takes.
       bool has_meaning = true;
-      for (const std::string_view value : {"4", "a:1", "A=1"}) {
+      for (const std::string_view value : {"4", "a:1", "A=1", "json"}) {
         const std::string error = ErrorOf({name, option, value});
         EXPECT_THAT(error, testing::Not(HasSubstr("unknown option")));
         if (error.find("has no meaning for") != std::string::npos) has_meaning = false;
