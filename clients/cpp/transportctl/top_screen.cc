@@ -95,7 +95,6 @@ Line RowLine(const TopRow& row, std::span<const TopColumn> columns, std::span<co
              selected            ? Tone::kSelected
              : cell.text.empty() ? Tone::kDim
                                  : cell.tone);
-    line.Add(" ", selected ? Tone::kSelected : Tone::kPlain);
   }
   return line;
 }
