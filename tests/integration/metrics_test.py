@@ -20,7 +20,9 @@ from policy_test import Caller, role
 from transportd.v1 import datagram_pb2, event_loop_pb2, subprocess_pb2, transport_pb2, types_pb2
 
 README = Path(__file__).parents[2] / "deploy/README.md"
-_ROW = re.compile(r"\| `(?P<name>(?:transportd|process)_[a-z_0-9]+)` \| (?P<type>\w+) \| (?P<labels>[^|]*) \| [^|]+ \|")
+_ROW = re.compile(
+    r"\| `(?P<name>(?:transportd|process)_[a-z_0-9]+)` \| (?P<type>\w+) \| (?P<labels>[^|]*) \| [^|]+ \|"
+)
 
 
 def documented() -> dict[str, tuple[str, set[str]]]:
@@ -114,6 +116,7 @@ class MetricsTest(harness.ServiceTestCase):
         self.assertEqual(page.value("transportd_transport_places"), 2)
 
     def test_datagrams(self) -> None:
+        # write_progress, of which what is sent is counted, has 8 bytes more for each datagram.
         peer = self.enter(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         peer.bind(("127.0.0.1", 0))
         peer.settimeout(harness.TIMEOUT)
@@ -139,6 +142,7 @@ class MetricsTest(harness.ServiceTestCase):
         page = self.page()
         self.assertEqual(page.value("transportd_transports", kind="subprocess"), 1)
         self.assertEqual(page.value("transportd_transports_opened_total", kind="subprocess"), 1)
+        self.assertEqual(page.value("transportd_transports", kind="stream"), 3)  # Its pipes.
 
     def test_commands(self) -> None:
         transport_id, _ = self.connected()
@@ -310,6 +314,31 @@ class PolicyMetricsTest(policy_test.PolicyTestCase):
             count = sum(record["event"] == event for record in records)
             self.assertEqual(page.value("transportd_audit_records_total", event=event), count, event)
         self.assertEqual(page.value("transportd_audit_lost_total"), 0)
+        self.assertEqual(page.value("transportd_audit_refused_total"), 0)
+
+    def start_with_a_full_disk(self, on_failure: str) -> None:
+        self.write_policy(role(policy_test.GRANTS), ("unix",))
+        self.socket = self.folder / "metrics"
+        self.service = Service(
+            f"--policy={self.policy}", f"--listen=unix:{self.folder}/socket,principal=unix", "--audit-log=/dev/full",
+            f"--audit-on-failure={on_failure}", f"--metrics-listen=unix:{self.socket}", dev=False,
+        )  # fmt: skip
+        self.addCleanup(self.service.stop)
+
+    def test_an_audit_log_that_cannot_be_written_refuses(self) -> None:
+        self.start_with_a_full_disk("refuse")
+        for _ in range(2):
+            self.assert_code(grpc.StatusCode.UNAVAILABLE, Caller(self.unix_channel()).open)
+        page = self.page()
+        self.assertGreaterEqual(page.value("transportd_audit_refused_total"), 2)
+        self.assertEqual(page.value("transportd_audit_written_total"), 0)
+
+    def test_what_the_audit_log_cannot_write_waits(self) -> None:
+        """Until 4 MiB do: then it is lost."""
+        self.start_with_a_full_disk("continue")
+        self.caller().close()
+        page = self.page_when(lambda page: page.value("transportd_audit_queued") > 0, "records wait")
+        self.assertEqual(page.value("transportd_audit_written_total"), 0)
         self.assertEqual(page.value("transportd_audit_refused_total"), 0)
 
     def test_files(self) -> None:

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """deploy/monitoring by promtool, and against the pages of running services: monitoring_test.py [TEST…]
 
-The pages are those that tests/integration/metrics_test.py gets: with --dev and with a policy, of known traffic. The environment
-says with which programs: TRANSPORTD_BIN, and PYTHONPATH for the stubs and tests/integration.
+The pages are those that tests/integration/metrics_test.py gets: with --dev and with a policy, of known traffic. The
+environment says with which programs: TRANSPORTD_BIN, and PYTHONPATH for the stubs and tests/integration.
 """
 
 import json
