@@ -84,7 +84,10 @@ void DatagramHandle::ResumeWriting() {
   session()->Emit(callback);
 }
 
-void DatagramHandle::WriteProgress(uint64_t settled_bytes) { SetSentBytes(settled_bytes); }
+void DatagramHandle::WriteProgress(uint64_t settled_bytes) {
+  SetSentBytes(settled_bytes);
+  CountSent(transport_->GetCounts().sent_bytes);
+}
 
 void DatagramHandle::ConnectionLost(const DatagramEnd& end) {
   const DatagramCounts counts = Counts(end.counts);

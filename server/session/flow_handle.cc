@@ -114,12 +114,14 @@ void FlowHandle::Wrote() {
 }
 
 void FlowHandle::SetSentBytes(uint64_t sent_bytes) {
-  if (announced()) {
-    session_->AddUnreported(sent_bytes - sent_bytes_);
-    session_->stats().sent_bytes[static_cast<size_t>(kind())].Add(sent_bytes - sent_bytes_);
-  }
+  if (announced()) session_->AddUnreported(sent_bytes - sent_bytes_);
   sent_bytes_ = sent_bytes;
   MarkUnsettled();
+}
+
+void FlowHandle::CountSent(uint64_t sent_bytes) {
+  if (!announced()) return;
+  session_->stats().sent_bytes[static_cast<size_t>(kind())].Add(sent_bytes - std::exchange(counted_bytes_, sent_bytes));
 }
 
 void FlowHandle::AnswerWhenDrained(std::shared_ptr<Call> call, v1::Reply reply) {

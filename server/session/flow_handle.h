@@ -76,8 +76,10 @@ class FlowHandle : public Handle {
   void DataSent(uint64_t data_bytes);
   // Something was handed to the transport.
   void Wrote();
-  // The kernel has taken so much, all told.
+  // So much has left the write buffer, all told, as write_progress counts it.
   void SetSentBytes(uint64_t sent_bytes);
+  // The kernel has taken so many bytes of data, all told: for metrics.
+  void CountSent(uint64_t sent_bytes);
   // The transport is lost: `emit` tells the client; then calls that wait are answered and the session lets go.
   void Leave(absl::AnyInvocable<void(Session&)> emit);
 
@@ -105,6 +107,7 @@ class FlowHandle : public Handle {
   bool over_send_window_ = false;
   uint64_t write_buffer_bytes_ = 0;
   uint64_t sent_bytes_ = 0;
+  uint64_t counted_bytes_ = 0;   // CountSent's.
   uint64_t reported_bytes_ = 0;  // The last write_progress.
   bool unsettled_ = false;
   bool progress_due_ = false;

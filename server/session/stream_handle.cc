@@ -58,6 +58,7 @@ void StreamHandle::Announce() {
 }
 
 void StreamHandle::ConnectionLost(const ConnectionEnd& end) {
+  CountSent(end.sent_bytes);  // What sendfile has sent, too.
   Leave([&](Session& session) { session.EmitConnectionLost(id(), end); });
 }
 
@@ -77,7 +78,10 @@ void StreamHandle::ResumeWriting() {
   session()->Emit(callback);
 }
 
-void StreamHandle::BytesSent(uint64_t sent_bytes) { SetSentBytes(sent_bytes); }
+void StreamHandle::BytesSent(uint64_t sent_bytes) {
+  SetSentBytes(sent_bytes);
+  CountSent(transport_->SentBytes());
+}
 
 bool StreamHandle::IsQuiet() const { return read_bytes_ == kSmallestReadBytes && window().WeightBytes() == 0; }
 

@@ -362,6 +362,7 @@ var ownFlags = map[string]bool{
 	// Files that the chart does not mount.
 	"tls-identity": true, "config": true, "spawn-helper": true, "inherited-fd": true,
 	"dev": true, "address-file": true, "print-config": true, "help": true, "version": true,
+	"completion": true,
 }
 
 // The values' `config` has every other flag, and none besides.
