@@ -131,10 +131,11 @@ absl::Status ListenForOperators(const Options& options, const AdminSite& site, s
   auto created = HttpServer::Create();
   if (!created.ok()) return created.status();
   server = *std::move(created);
-  const auto listen = [&](const ListenAddress& address, void (AdminSite::*answer)(HttpRequest, RespondHttp) const,
+  const auto listen = [&](const ListenAddress& address,
+                          void (AdminSite::*answer)(const HttpRequest&, RespondHttp) const,
                           std::string_view what) -> absl::Status {
-    const auto bound = server->Listen(address, [&site, answer](HttpRequest request, RespondHttp respond) {
-      (site.*answer)(std::move(request), std::move(respond));
+    const auto bound = server->Listen(address, [&site, answer](const HttpRequest& request, RespondHttp respond) {
+      (site.*answer)(request, std::move(respond));
     });
     if (!bound.ok()) return bound.status();
     addresses.push_back(*bound);

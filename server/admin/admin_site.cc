@@ -132,13 +132,13 @@ HttpResponse AdminSite::Metrics() const {
   return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = metrics_()};
 }
 
-void AdminSite::AnswerMetrics(HttpRequest request, RespondHttp respond) const {
+void AdminSite::AnswerMetrics(const HttpRequest& request, RespondHttp respond) const {
   if (request.path != "/metrics") return respond(NoSuchPath());
   if (request.method != "GET" && request.method != "HEAD") return respond(WrongMethod("GET"));
   respond(Metrics());
 }
 
-void AdminSite::Answer(HttpRequest request, RespondHttp respond) const {
+void AdminSite::Answer(const HttpRequest& request, RespondHttp respond) const {
   const bool is_get = request.method == "GET" || request.method == "HEAD";
   const std::vector<std::string_view> hosts = request.Header("host");
   if (hosts.size() != 1 || !IsOwnHost(hosts.front())) {

@@ -28,8 +28,8 @@ class AdminSite final {
   AdminSite(SessionManager& manager, const Identifier& identifier, std::function<std::string()> metrics);
 
   // HttpHandlers.
-  void Answer(HttpRequest request, RespondHttp respond) const;
-  void AnswerMetrics(HttpRequest request, RespondHttp respond) const;
+  void Answer(const HttpRequest& request, RespondHttp respond) const;
+  void AnswerMetrics(const HttpRequest& request, RespondHttp respond) const;
 
  private:
   HttpResponse Metrics() const;

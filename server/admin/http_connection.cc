@@ -128,15 +128,15 @@ void HttpConnection::Parse() {
   transport_->PauseReading();
   StartTimer(bounds_.response_timeout);
   // Whoever answers may outlive the loop.
-  handler_(std::move(request), [queue = loop_.reactor().task_queue(), weak_self = weak_from_this(), keep_alive,
-                                head_only](HttpResponse response) mutable {
+  handler_(request, [queue = loop_.reactor().task_queue(), weak_self = weak_from_this(), keep_alive,
+                     head_only](HttpResponse response) mutable {
     queue->Post([weak_self, keep_alive, head_only, response = std::move(response)]() mutable {
-      if (const auto self = weak_self.lock()) self->Answer(keep_alive, head_only, std::move(response));
+      if (const auto self = weak_self.lock()) self->Answer(keep_alive, head_only, response);
     });
   });
 }
 
-void HttpConnection::Answer(bool keep_alive, bool head_only, HttpResponse response) {
+void HttpConnection::Answer(bool keep_alive, bool head_only, const HttpResponse& response) {
   if (transport_ == nullptr || transport_->IsClosing()) return;
   ending_ |= !keep_alive;
   const std::string text = Serialize(response, keep_alive, head_only);

@@ -46,7 +46,7 @@ class HttpConnection final : public Protocol, public std::enable_shared_from_thi
   class Parser;
 
   void Parse();
-  void Answer(bool keep_alive, bool head_only, HttpResponse response);
+  void Answer(bool keep_alive, bool head_only, const HttpResponse& response);
   void Refuse(int status, std::string_view why);
   void StartTimer(std::chrono::seconds timeout);
 

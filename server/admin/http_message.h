@@ -38,7 +38,7 @@ struct HttpResponse {
 using RespondHttp = absl::AnyInvocable<void(HttpResponse)>;
 
 // Answers one request. On the server's thread; must not block.
-using HttpHandler = absl::AnyInvocable<void(HttpRequest request, RespondHttp respond) const>;
+using HttpHandler = absl::AnyInvocable<void(const HttpRequest& request, RespondHttp respond) const>;
 
 }  // namespace transportd
 

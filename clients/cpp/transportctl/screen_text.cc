@@ -116,8 +116,9 @@ std::string Fit(std::string_view text, int width, Align align, Cut cut) {
       std::tie(shown, used) = Prefix(text, width - 1);
       out = std::string(shown) + "…";
     } else {
-      used = TextWidth(text);
-      while (used > width - 1) used -= WidthOf(TakeCharacter(text));
+      int left = TextWidth(text);
+      while (left > width - 1) left -= WidthOf(TakeCharacter(text));
+      used = left;
       out = "…" + std::string(text);
     }
     ++used;

@@ -46,9 +46,9 @@ class StatusHistory final {
  private:
   // A rate, and between which times it was found.
   struct Sample {
-    double begin;
-    double end;
-    Rate rate;
+    double begin = 0;
+    double end = 0;
+    Rate rate = {};
   };
   using TransportKey = std::pair<std::string, uint32_t>;
 

@@ -49,7 +49,7 @@ bool IsDumb() { return Environment("TERM").empty() || Environment("TERM") == "du
 
 // For --once, where there may be no terminal.
 int PaperWidth() {
-  if (const auto size = TerminalSize(); size && IsTerminal(STDOUT_FILENO)) return size->columns;
+  if (const auto size = TerminalSize(); size && IsTerminal(STDOUT_FILENO)) return static_cast<int>(size->columns);
   const std::string_view columns = Environment("COLUMNS");
   int width = 0;
   const auto [end, error] = std::from_chars(columns.data(), columns.data() + columns.size(), width);

@@ -148,8 +148,8 @@ void AddRows(const TopView& view, int count, int width, std::vector<Line>& lines
 }  // namespace
 
 std::vector<Line> TopScreen(TopView& view, const TopConnection& connection, WindowSize size) {
-  const int rows = size.rows;
-  const int width = size.columns;
+  const auto rows = static_cast<int>(size.rows);
+  const auto width = static_cast<int>(size.columns);
   std::vector<Line> lines = TopHeader(view.history(), connection, view.paused(), width);
   const int header = std::clamp(rows - kFixedRows - kLeastTableRows, 1, static_cast<int>(lines.size()));
   lines.resize(static_cast<size_t>(header));

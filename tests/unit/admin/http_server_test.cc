@@ -25,9 +25,9 @@ class HttpServerTest : public testing::Test {
     server_ = *std::move(server);
     const auto listen = ParseListenAddress("127.0.0.1:0");
     ASSERT_TRUE(listen.ok()) << listen.status();
-    const auto bound = server_->Listen(*listen, [this](HttpRequest request, RespondHttp respond) {
+    const auto bound = server_->Listen(*listen, [this](const HttpRequest& request, RespondHttp respond) {
       MutexLock lock(mutex_);
-      requests_.push_back(std::move(request));
+      requests_.push_back(request);
       if (holds_) {
         held_.push_back(std::move(respond));
         changed_.SignalAll();
