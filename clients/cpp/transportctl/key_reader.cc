@@ -48,8 +48,8 @@ size_t SequenceLength(std::string_view text, std::optional<Key::Kind>& kind) {
     kind = KindOf(text[2], "");
     return 3;
   }
-  const size_t end =
-      std::find_if(text.begin() + 2, text.end(), [](char c) { return c >= 0x40 && c <= 0x7e; }) - text.begin();
+  const auto found = std::find_if(text.begin() + 2, text.end(), [](char c) { return c >= 0x40 && c <= 0x7e; });
+  const auto end = static_cast<size_t>(found - text.begin());
   if (end == text.size()) return 0;
   kind = KindOf(text[end], text.substr(2, end - 2));
   return end + 1;

@@ -17,8 +17,8 @@ constexpr int kCrashes[] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV};
 
 // All that a signal handler can be given: what to restore, while there is a RawTerminal.
 struct Saved {
-  int fd;
-  termios before;
+  int fd = -1;
+  termios before = {};
   Farewell farewell;
 };
 Saved g_saved = {};
