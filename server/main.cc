@@ -321,13 +321,14 @@ int Run(const Options& options, std::string_view notify_socket) {
   if (!manager.ok()) return Fail(manager.status(), kExitFailure);
 
   // Ends before what it answers from.
-  const AdminSite site(**manager, (*security)->identifier(), [&manager, &security, &describe_service, start_time] {
-    return WriteMetrics({.manager = manager->get(),
-                         .security = security->get(),
-                         .grpc_version = grpc::Version(),
-                         .start_time = start_time,
-                         .describe_service = describe_service});
-  });
+  const AdminSite site(**manager, (*security)->identifier(), (*security)->admin_guard(),
+                       [&manager, &security, &describe_service, start_time] {
+                         return WriteMetrics({.manager = manager->get(),
+                                              .security = security->get(),
+                                              .grpc_version = grpc::Version(),
+                                              .start_time = start_time,
+                                              .describe_service = describe_service});
+                       });
   std::unique_ptr<HttpServer> http_server;
   if (absl::Status status = ListenForOperators(options, site, http_server, own_addresses); !status.ok()) {
     return Fail(status, kExitFailure);

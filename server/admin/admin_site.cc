@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
@@ -92,7 +93,7 @@ std::string_view HostName(std::string_view host) {
 // A browser sends the name by which it found this server: one that is neither an address nor this machine's is another
 // site's, whose page would come at what is here (DNS rebinding).
 bool IsOwnHost(std::string_view host) {
-  const std::string_view name = HostName(host);
+  const std::string name = absl::AsciiStrToLower(absl::string_view(HostName(host).data(), HostName(host).size()));
   if (name.empty() || name == "localhost" || name.starts_with('[')) return true;
   return name.find_first_not_of("0123456789.") == std::string_view::npos;
 }
@@ -122,9 +123,11 @@ std::string PagePolicy(std::string_view page) {
 
 }  // namespace
 
-AdminSite::AdminSite(SessionManager& manager, const Identifier& identifier, std::function<std::string()> metrics)
+AdminSite::AdminSite(SessionManager& manager, const Identifier& identifier, ConnectionGuard* failures,
+                     std::function<std::string()> metrics)
     : manager_(manager),
       identifier_(identifier),
+      failures_(failures),
       metrics_(std::move(metrics)),
       page_policy_(PagePolicy(StatusPage())) {}
 
@@ -164,7 +167,10 @@ void AdminSite::Answer(const HttpRequest& request, RespondHttp respond) const {
   credentials.authorization = request.Header("authorization");
   credentials.listener_principal = request.listener_principal;
   absl::StatusOr<Caller> caller = identifier_.Identify(credentials);
-  if (!caller.ok()) return respond(ErrorResponse(caller.status()));
+  if (!caller.ok()) {
+    if (failures_ != nullptr && !credentials.authorization.empty()) failures_->Failed(request.peer, caller.status());
+    return respond(ErrorResponse(caller.status()));
+  }
   AnswerCaller(request, *std::move(caller), std::move(respond));
 }
 

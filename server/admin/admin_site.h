@@ -6,6 +6,7 @@
 #include <string>
 
 #include "server/admin/http_message.h"
+#include "server/policy/connection_guard.h"
 #include "server/policy/identifier.h"
 #include "server/session/session_manager.h"
 
@@ -24,8 +25,10 @@ namespace transportd {
 // JSON: code, reason, message. Threading: immutable; any thread.
 class AdminSite final {
  public:
-  // All outlive this. `metrics`: their text; any thread.
-  AdminSite(SessionManager& manager, const Identifier& identifier, std::function<std::string()> metrics);
+  // All outlive this. `failures`: is told of credentials that are nobody's; null: nobody is. `metrics`: their text; any
+  // thread.
+  AdminSite(SessionManager& manager, const Identifier& identifier, ConnectionGuard* failures,
+            std::function<std::string()> metrics);
 
   // HttpHandlers.
   void Answer(const HttpRequest& request, RespondHttp respond) const;
@@ -37,6 +40,7 @@ class AdminSite final {
 
   SessionManager& manager_;
   const Identifier& identifier_;
+  ConnectionGuard* const failures_;
   const std::function<std::string()> metrics_;
   const std::string page_policy_;  // The page's Content-Security-Policy.
 };

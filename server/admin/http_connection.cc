@@ -99,16 +99,21 @@ void HttpConnection::Parse() {
     parser_ = std::make_unique<Parser>();
     parser_->header_limit(static_cast<std::uint32_t>(bounds_.max_header_bytes));
     parser_->body_limit(bounds_.max_body_bytes);
-    parser_->eager(true);
   }
   while (!received_.empty() && !parser_->is_done()) {
     boost::system::error_code error;
     const size_t used_bytes = parser_->put(boost::asio::buffer(received_), error);
     received_.erase(0, used_bytes);
-    if (error == http::error::need_more) return;
+    if (error == http::error::need_more && received_.size() <= bounds_.max_header_bytes) return;
+    if (error == http::error::need_more) return Refuse(431, "a line is longer than this server reads");
     if (error == http::error::header_limit) return Refuse(431, "the header is longer than this server reads");
     if (error == http::error::body_limit) return Refuse(413, "the body is longer than this server reads");
     if (error) return Refuse(400, StrCat("this is no HTTP/1.1 request: ", error.message()));
+    // Chunks and their trailers are bounded by nothing that the parser has, and nobody needs them here.
+    if (parser_->is_header_done() && parser_->get().chunked()) {
+      return Refuse(411, "say how long the body is: Content-Length");
+    }
+    parser_->eager(parser_->is_header_done());
   }
   if (!parser_->is_done()) return;
   const auto& message = parser_->get();

@@ -12,8 +12,8 @@ constexpr std::string_view kProcess = "process_";
 
 // Shortest, so that 0.005 is written so.
 std::string Text(double value) {
-  char buffer[32];
-  const auto result = std::to_chars(buffer, buffer + sizeof(buffer), value);
+  char buffer[400];  // Of the largest number, too.
+  const auto result = std::to_chars(buffer, buffer + sizeof(buffer), value, std::chars_format::fixed);
   return {buffer, result.ptr};
 }
 

@@ -51,6 +51,7 @@ class DevSecurity final : public Security {
   bool certificates_only() const override { return false; }
   ConnectionGuard* connection_guard() override { return nullptr; }
   ConnectionGuard* health_guard() override { return nullptr; }
+  ConnectionGuard* admin_guard() override { return nullptr; }
   absl::Status SetOwnAddresses(std::span<const SocketAddress> /*addresses*/) override { return absl::OkStatus(); }
   absl::Status StartReloading(absl::AnyInvocable<void()> /*on_policy*/) override { return absl::OkStatus(); }
   void StopReloading() override {}
@@ -98,6 +99,7 @@ class PolicySecurity final : public Security {
   bool certificates_only() const override { return options_.identities.empty(); }
   ConnectionGuard* connection_guard() override { return connection_guard_.get(); }
   ConnectionGuard* health_guard() override { return health_guard_.get(); }
+  ConnectionGuard* admin_guard() override { return admin_guard_.get(); }
 
   absl::Status SetOwnAddresses(std::span<const SocketAddress> addresses) override {
     absl::StatusOr<SelfAddresses> self = NamedSelf(options_);
@@ -252,6 +254,7 @@ class PolicySecurity final : public Security {
     connection_guard_ = std::make_unique<ConnectionGuard>(options_.per_source, *audit_);
     health_guard_ = std::make_unique<ConnectionGuard>(
         PerSourceOptions{.max_total_open_count = 256, .refuse_after_failures = false}, *audit_);
+    admin_guard_ = std::make_unique<ConnectionGuard>(PerSourceOptions{.refuse_after_failures = false}, *audit_);
     quotas_ = std::make_unique<QuotaTable>(ServiceQuota());
     authorizer_ = std::make_unique<PolicyAuthorizer>(PolicyServices{
         .policies = policies_.get(), .audit = audit_.get(), .quotas = quotas_.get(), .keep = options_.keep_on_reload});
@@ -382,6 +385,7 @@ class PolicySecurity final : public Security {
   std::unique_ptr<AuditLog> audit_;
   std::unique_ptr<ConnectionGuard> connection_guard_;
   std::unique_ptr<ConnectionGuard> health_guard_;
+  std::unique_ptr<ConnectionGuard> admin_guard_;
   std::unique_ptr<QuotaTable> quotas_;
   std::unique_ptr<PolicyAuthorizer> authorizer_;
 

@@ -61,6 +61,8 @@ class Security {
   // Of --health-listen: bounds in number, and refuses nobody for what was wrong elsewhere: a kubelet has the address of
   // its node, as others may have. Null: as above.
   virtual ConnectionGuard* health_guard() = 0;
+  // Of --admin-listen: records what was wrong, and refuses nobody: all who come there have this machine's address.
+  virtual ConnectionGuard* admin_guard() = 0;
 
   // The service listens: at these addresses nobody may reach it through itself.
   virtual absl::Status SetOwnAddresses(std::span<const SocketAddress> addresses) = 0;

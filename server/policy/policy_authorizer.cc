@@ -4,7 +4,9 @@
 
 #include "server/policy/audit_record.h"
 #include "server/policy/request_check.h"
+#include "transportd/v1/admin.pb.h"
 #include "transports/api/error.h"
+#include "transports/base/str_cat.h"
 
 namespace transportd {
 namespace {
@@ -13,6 +15,18 @@ namespace {
 // be there; where a datagram goes its endpoint's gate decides.
 bool IsHot(std::string_view method) {
   return method == "transportd.v1.Transport.Write" || method == "transportd.v1.DatagramTransport.SendTo";
+}
+
+// What an operator ends, for the record: METHOD SESSION or METHOD SESSION/ID; empty: the method says it all.
+std::string AdminTarget(const Access& access) {
+  const std::string method(access.method.substr(access.method.rfind('.') + 1));
+  if (const auto* const end = dynamic_cast<const v1::EndSessionRequest*>(access.request)) {
+    return StrCat(method, " ", end->session_prefix().substr(0, 8));
+  }
+  if (const auto* const end = dynamic_cast<const v1::EndTransportRequest*>(access.request)) {
+    return StrCat(method, " ", end->session_prefix().substr(0, 8), "/", end->transport_id());
+  }
+  return "";
 }
 
 std::string_view LastPart(std::string_view method) { return method.substr(method.rfind('.') + 1); }
@@ -29,7 +43,7 @@ absl::Status PolicyAuthorizer::Authorize(const Caller& caller, const Access& acc
     Action action;
     action.kind = ActionKind::kAdmin;
     action.name = LastPart(access.method);
-    return Judge(services_, caller, /*session=*/nullptr, access.method, action);
+    return Judge(services_, caller, /*session=*/nullptr, access.method, action, AdminTarget(access));
   }
   if (access.guard != nullptr) {
     if (IsHot(access.method) || access.request == nullptr) return absl::OkStatus();

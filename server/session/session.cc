@@ -827,7 +827,8 @@ void Session::LogTransport(std::string_view what, const Handle& handle) const {
       {{"session", prefix()},
        {"transport", StrCat(handle.id())},
        {"principal", options_.caller.principal},
-       {"trace_id", options_.caller.trace.trace_id}});
+       {"trace_id", options_.caller.trace.trace_id},
+       {"span_id", options_.caller.trace.span_id}});
 }
 
 void Session::Remove(Handle& handle) {

@@ -254,6 +254,9 @@ class PolicyTest(unittest.TestCase):
         self.assertEqual(ask(self.page, end, "POST", OPERATOR)[0], 200)
         record = eventually(lambda: self.records("admin.decision"), "the decision is recorded")[-1]
         self.assertEqual((record["principal"], record["decision"]), ("operator", "allow"))
+        self.assertEqual(record["resource"]["requested"], f"EndSession {session_id[:8]}")
+        failures = [r["cause"] for r in self.records("auth.fail")]
+        self.assertEqual(len(failures), 2, failures)  # Of the wrong token, twice; not of who showed none.
 
     def test_a_unix_listener_stands_for_a_principal(self):
         with socket.socket(socket.AF_UNIX) as sock:

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "tests/support/raw_peer.h"
 #include "transports/base/mutex.h"
+#include "transports/base/str_cat.h"
 
 namespace transportd {
 namespace {
@@ -118,10 +119,21 @@ TEST_F(HttpServerTest, WhatIsNoHttpIsRefused) {
   EXPECT_EQ(requests().size(), 0u);
 }
 
-TEST_F(HttpServerTest, AChunkedBodyIsBoundedToo) {
+// What has no bound of its own in a parser: chunk extensions, trailers.
+TEST_F(HttpServerTest, AChunkedBodyIsRefusedBeforeItsFirstChunk) {
   Start();
+  for (const char* const begin : {"1;", "0\r\n", ""}) {
+    EXPECT_THAT(Ask(StrCat("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", begin, std::string(1000, 'a'))),
+                StartsWith("HTTP/1.1 411 "));
+  }
   EXPECT_THAT(Ask("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" + std::string(4096, 'x') + "\r\n"),
-              StartsWith("HTTP/1.1 413 "));
+              StartsWith("HTTP/1.1 411 "));
+  EXPECT_EQ(requests().size(), 0u);
+}
+
+TEST_F(HttpServerTest, ALineWithoutAnEndIsRefused) {
+  Start();
+  EXPECT_THAT(Ask(std::string(20'000, 'G')), StartsWith("HTTP/1.1 4"));
 }
 
 TEST_F(HttpServerTest, WhoSaysNothingIsClosed) {
