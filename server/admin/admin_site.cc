@@ -3,6 +3,7 @@
 #include <google/protobuf/util/json_util.h>
 #include <openssl/sha.h>
 
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -177,11 +178,15 @@ void AdminSite::Answer(const HttpRequest& request, RespondHttp respond) const {
 void AdminSite::AnswerCaller(const HttpRequest& request, Caller caller, RespondHttp respond) const {
   if (request.path == "/status.json") {
     if (request.method != "GET") return respond(WrongMethod("GET"));
-    return manager_.GetStatus(
-        std::move(caller), v1::GetStatusRequest(),
-        [respond = std::move(respond)](const absl::StatusOr<v1::GetStatusResponse>& status) mutable {
-          respond(JsonResponse(status));
-        });
+    return manager_.GetStatus(std::move(caller), v1::GetStatusRequest(),
+                              [respond = std::move(respond)](absl::StatusOr<v1::GetStatusResponse> status) mutable {
+                                // Many rows take longer than a loop of sessions should wait.
+                                auto shared =
+                                    std::make_shared<absl::StatusOr<v1::GetStatusResponse>>(std::move(status));
+                                HttpResponse later;
+                                later.finish = [shared](HttpResponse& response) { response = JsonResponse(*shared); };
+                                respond(std::move(later));
+                              });
   }
   const std::vector<std::string> parts = absl::StrSplit(request.path, '/');
   const bool is_of_session = parts.size() >= 4 && parts[0].empty() && parts[1] == "sessions" && parts.back() == "end";

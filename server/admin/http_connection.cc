@@ -136,7 +136,10 @@ void HttpConnection::Parse() {
   handler_(request, [queue = loop_.reactor().task_queue(), weak_self = weak_from_this(), keep_alive,
                      head_only](HttpResponse response) mutable {
     queue->Post([weak_self, keep_alive, head_only, response = std::move(response)]() mutable {
-      if (const auto self = weak_self.lock()) self->Answer(keep_alive, head_only, response);
+      const auto self = weak_self.lock();
+      if (self == nullptr) return;
+      if (response.finish != nullptr) response.finish(response);
+      self->Answer(keep_alive, head_only, response);
     });
   });
 }

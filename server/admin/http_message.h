@@ -2,6 +2,7 @@
 #ifndef TRANSPORTD_SERVER_ADMIN_HTTP_MESSAGE_H_
 #define TRANSPORTD_SERVER_ADMIN_HTTP_MESSAGE_H_
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,6 +33,8 @@ struct HttpResponse {
   std::string content_type = "text/plain; charset=utf-8";
   std::string body = {};
   std::vector<std::pair<std::string, std::string>> headers = {};  // Besides those that every response has.
+  // Makes the rest of it, on the server's thread: what takes long would delay whoever responds. Null: it is whole.
+  std::function<void(HttpResponse&)> finish = nullptr;
 };
 
 // Called once, now or later, from any thread.

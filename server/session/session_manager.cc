@@ -82,6 +82,11 @@ absl::Status BadPageToken() {
   return InvalidArgument("INVALID_PAGE_TOKEN", "page_token", "must be empty or the last answer's next_page_token");
 }
 
+template <typename T>
+void Truncate(google::protobuf::RepeatedPtrField<T>& field, int count) {
+  if (field.size() > count) field.DeleteSubrange(count, field.size() - count);
+}
+
 absl::Status CheckPrefix(const std::string& prefix) {
   if (prefix.size() >= kShortestPrefix) return absl::OkStatus();
   return InvalidArgument("INVALID_SESSION_PREFIX", "session_prefix",
@@ -306,47 +311,12 @@ class SessionManagerImpl final : public SessionManager {
       done(status);
       return;
     }
-    struct Gathering {
-      Mutex mutex;
-      std::map<uint64_t, std::pair<v1::SessionInfo, std::vector<v1::TransportInfo>>> infos ABSL_GUARDED_BY(mutex);
-    };
-    auto gathering = std::make_shared<Gathering>();
-    const uint32_t max_row_count = PageSize(request.max_row_count());
-    ForEachSession(
-        [gathering, max_row_count](Session& session) {
-          v1::SessionInfo info;
-          session.Describe(info);
-          std::vector<v1::TransportInfo> transports;
-          session.DescribeTransports(0, max_row_count + 1, transports);
-          MutexLock lock(gathering->mutex);
-          gathering->infos.emplace(session.number(), std::pair(std::move(info), std::move(transports)));
-        },
-        [this, gathering, max_row_count, done = std::move(done)]() mutable {
-          v1::GetStatusResponse response;
-          const auto is_full = [&](int count) {
-            if (std::cmp_less(count, max_row_count)) return false;
-            response.set_truncated(true);
-            return true;
-          };
-          {
-            MutexLock lock(gathering->mutex);
-            for (auto& [number, infos] : gathering->infos) {
-              if (!is_full(response.sessions_size())) *response.add_sessions() = std::move(infos.first);
-              for (v1::TransportInfo& info : infos.second) {
-                if (is_full(response.transports_size())) break;
-                *response.add_transports() = std::move(info);
-              }
-            }
-          }
-          DescribeUsage(response);
-          options_.describe_service(response);
-          response.mutable_process()->set_subprocess_count(SubprocessCount());
-          if (response.denials_size() > static_cast<int>(max_row_count)) {
-            response.mutable_denials()->DeleteSubrange(static_cast<int>(max_row_count),
-                                                       response.denials_size() - static_cast<int>(max_row_count));
-          }
-          done(std::move(response));
-        });
+    {
+      MutexLock lock(mutex_);
+      looks_.push_back({PageSize(request.max_row_count()), std::move(done)});
+      if (std::exchange(looking_, true)) return;
+    }
+    Look();
   }
 
   void EndTransport(Caller caller, v1::EndTransportRequest request,
@@ -448,6 +418,10 @@ class SessionManagerImpl final : public SessionManager {
     std::shared_ptr<SessionStats> stats;  // Shared with its sessions.
     size_t session_count = 0;
   };
+  struct WaitingLook {
+    uint32_t max_row_count = 0;
+    absl::AnyInvocable<void(absl::StatusOr<v1::GetStatusResponse>)> done;
+  };
   struct Pinned {
     LoopThread* thread = nullptr;
     int loop_index = 0;
@@ -536,6 +510,66 @@ class SessionManagerImpl final : public SessionManager {
     }
     if (!only) return UnknownSession();
     return *only;
+  }
+
+  // Whoever looks while another look is under way is answered by the next one, together with all others: however many
+  // look, a loop has one at a time.
+  void Look() {
+    struct Gathering {
+      std::vector<WaitingLook> looks;
+      Mutex mutex;
+      std::map<uint64_t, std::pair<v1::SessionInfo, std::vector<v1::TransportInfo>>> infos ABSL_GUARDED_BY(mutex);
+    };
+    auto gathering = std::make_shared<Gathering>();
+    {
+      MutexLock lock(mutex_);
+      gathering->looks.swap(looks_);
+    }
+    uint32_t max_row_count = 0;
+    for (const WaitingLook& look : gathering->looks) max_row_count = std::max(max_row_count, look.max_row_count);
+    ForEachSession(
+        [gathering, max_row_count](Session& session) {
+          v1::SessionInfo info;
+          session.Describe(info);
+          std::vector<v1::TransportInfo> transports;
+          session.DescribeTransports(0, max_row_count + 1, transports);
+          MutexLock lock(gathering->mutex);
+          gathering->infos.emplace(session.number(), std::pair(std::move(info), std::move(transports)));
+        },
+        [this, gathering, max_row_count] {
+          v1::GetStatusResponse response;
+          {
+            MutexLock lock(gathering->mutex);
+            for (auto& [number, infos] : gathering->infos) {
+              // One more than is asked for, so that it shows.
+              if (std::cmp_less_equal(response.sessions_size(), max_row_count)) {
+                *response.add_sessions() = std::move(infos.first);
+              }
+              for (v1::TransportInfo& info : infos.second) {
+                if (std::cmp_greater(response.transports_size(), max_row_count)) break;
+                *response.add_transports() = std::move(info);
+              }
+            }
+          }
+          DescribeUsage(response);
+          options_.describe_service(response);
+          response.mutable_process()->set_subprocess_count(SubprocessCount());
+          for (WaitingLook& look : gathering->looks) {
+            v1::GetStatusResponse own = response;
+            const auto count = static_cast<int>(look.max_row_count);
+            own.set_truncated(own.sessions_size() > count || own.transports_size() > count);
+            Truncate(*own.mutable_sessions(), count);
+            Truncate(*own.mutable_transports(), count);
+            Truncate(*own.mutable_denials(), count);
+            look.done(std::move(own));
+          }
+          {
+            MutexLock lock(mutex_);
+            looking_ = !looks_.empty();
+            if (!looking_) return;
+          }
+          Look();
+        });
   }
 
   uint32_t SubprocessCount() const {
@@ -651,6 +685,8 @@ class SessionManagerImpl final : public SessionManager {
   bool refusing_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<TimePoint> drain_deadline_ ABSL_GUARDED_BY(mutex_);  // Unset: it does not drain.
   absl::AnyInvocable<void()> idle_ ABSL_GUARDED_BY(mutex_);
+  std::vector<WaitingLook> looks_ ABSL_GUARDED_BY(mutex_);  // That none has been taken for.
+  bool looking_ ABSL_GUARDED_BY(mutex_) = false;
 
   // The threads are fixed from StartLoops on; the counts are guarded by mutex_. Destroyed first: what still runs on the
   // loops uses the members above.

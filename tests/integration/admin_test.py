@@ -149,6 +149,20 @@ class DevTest(harness.ServiceTestCase):
                 self.assertEqual(status.truncated, truncated)
             self.assertGreater(status.time.seconds, 1_700_000_000)
 
+    def test_looks_at_the_same_time_are_all_answered_each_with_its_rows(self):
+        sessions = [self.enter(StreamSession(self.service.target)) for _ in range(3)]
+        for session in sessions:
+            session.listen()
+        with open_channel(self.service.target) as channel:
+            admin = admin_pb2_grpc.AdminStub(channel)
+            counts = [1 + i % 4 for i in range(200)]
+            answers = [admin.GetStatus.future(admin_pb2.GetStatusRequest(max_row_count=count)) for count in counts]
+            for count, answer in zip(counts, answers, strict=True):
+                status = answer.result(TIMEOUT)
+                self.assertEqual(len(status.transports), min(count, 3))
+                self.assertEqual(status.truncated, count < 3)
+                self.assertEqual(status.process.subprocess_count, 0)
+
     def test_bad_requests(self):
         for path, method, code, reason in (
             ("/nothing", "GET", 404, "UNKNOWN_PATH"),
