@@ -4,12 +4,11 @@ import base64
 import contextlib
 import shutil
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from harness import eventually
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service as DriverService
@@ -18,7 +17,6 @@ from selenium.webdriver.remote.webelement import WebElement
 
 TIMEOUT = 20  # Seconds until a test gives up waiting. Never reached when all is well.
 SIZES = {"wide": (1440, 1000), "middle": (1024, 800), "narrow": (390, 844)}
-Result = TypeVar("Result")
 
 # Before the page's own script: what the policy for its content has forbidden.
 WATCH = """
@@ -26,19 +24,6 @@ window.violations = [];
 document.addEventListener('securitypolicyviolation',
   (e) => violations.push(`${e.violatedDirective} ${e.blockedURI} ${e.sample}`));
 """
-
-
-def eventually(condition: Callable[[], Result], what: str, timeout: float = TIMEOUT) -> Result:
-    """Asks again until `condition()` is true, and returns that."""
-    deadline = time.monotonic() + timeout
-    pause = threading.Event()
-    while True:
-        result = condition()
-        if result:
-            return result
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout} s: {what}")
-        pause.wait(0.02)
 
 
 class Browser:

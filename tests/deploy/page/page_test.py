@@ -9,7 +9,8 @@ import os
 import unittest
 from pathlib import Path
 
-from browser import SIZES, Browser, browser, eventually
+from browser import SIZES, Browser, browser
+from harness import eventually
 from stub import PAGE, Stub, fixture
 
 SCREENSHOTS = Path(os.environ.get("TRANSPORTD_SCREENSHOTS", "build/screenshots"))

@@ -30,7 +30,8 @@ def main() -> None:
     os.environ["TRANSPORTD_BIN"] = str(arguments.bin / "transportd")
     os.environ["TRANSPORTCTL_BIN"] = str(arguments.bin / "transportctl")
     # They read the environment.
-    from browser import browser, eventually
+    from browser import browser
+    from harness import eventually
     from lab import OPS_TOKEN, Lab
 
     with contextlib.ExitStack() as stack:

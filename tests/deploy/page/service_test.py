@@ -10,7 +10,8 @@ import unittest
 from typing import Any
 
 import harness
-from browser import Browser, browser, eventually
+from browser import Browser, browser
+from harness import eventually
 from lab import CI_TOKEN, OPS_TOKEN, Lab, page_url
 from transportctl_case import TransportctlTestCase
 
