@@ -38,9 +38,9 @@ bool IsWant(const absl::Status& status) {
 }
 
 void ToProto(std::chrono::system_clock::time_point time, google::protobuf::Timestamp& out) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  out.set_seconds(seconds.time_since_epoch().count());
-  out.set_nanos(static_cast<int32_t>(std::chrono::nanoseconds(time - seconds).count()));
+  const auto whole = std::chrono::floor<std::chrono::seconds>(time);
+  out.set_seconds(whole.time_since_epoch().count());
+  out.set_nanos(static_cast<int32_t>(std::chrono::nanoseconds(time - whole).count()));
 }
 
 class DevSecurity final : public Security {

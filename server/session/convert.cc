@@ -77,6 +77,13 @@ v1::PipeKind ToProto(PipeInfo::Kind kind) {
 
 }  // namespace
 
+void ToProto(std::chrono::system_clock::time_point time, google::protobuf::Timestamp& out) {
+  const auto since = time.time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+  out.set_seconds(seconds.count());
+  out.set_nanos(static_cast<int32_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count()));
+}
+
 void ToProto(Duration duration, google::protobuf::Duration& out) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
   out.set_seconds(seconds.count());

@@ -2,8 +2,11 @@
 #ifndef TRANSPORTD_SERVER_SESSION_CONVERT_H_
 #define TRANSPORTD_SERVER_SESSION_CONVERT_H_
 
+#include <chrono>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "google/protobuf/timestamp.pb.h"
 #include "server/session/session_limits.h"
 #include "transportd/v1/event_loop.pb.h"
 #include "transportd/v1/transport.pb.h"
@@ -38,6 +41,7 @@ AddressFamily FromProto(v1::AddressFamily family);
 // Beyond 100 years either way: that.
 Duration FromProto(const google::protobuf::Duration& duration);
 void ToProto(Duration duration, google::protobuf::Duration& out);
+void ToProto(std::chrono::system_clock::time_point time, google::protobuf::Timestamp& out);
 
 // Values are checked by the loop; what is converted here is only the shape.
 CreateConnectionOptions FromProto(const v1::CreateConnectionRequest& request, Duration default_timeout);

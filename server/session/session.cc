@@ -883,17 +883,6 @@ void Session::OnServerException(const ExceptionContext& context) {
   Emit(callback);
 }
 
-namespace {
-
-void ToProto(std::chrono::system_clock::time_point time, google::protobuf::Timestamp& out) {
-  const auto since = time.time_since_epoch();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
-  out.set_seconds(seconds.count());
-  out.set_nanos(static_cast<int32_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(since - seconds).count()));
-}
-
-}  // namespace
-
 void Session::Describe(v1::SessionInfo& info) const {
   info.set_session_prefix(std::string(prefix()));
   info.set_principal(options_.caller.principal);
