@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import grpc
 import harness
-from client import ServiceError, StreamSession
+from client import ServiceError, StreamSession, open_channel
 from harness import Service
-from transportd.v1 import types_pb2
+from transportd.v1 import event_loop_pb2, event_loop_pb2_grpc, types_pb2
 
 WORKERS = 6
 BLOCK = harness.pattern(64 * 1024)
@@ -101,6 +101,23 @@ def echo(listener) -> None:
         threading.Thread(target=serve, args=(peer,), daemon=True).start()
 
 
+def wait_until_balanced(channel: grpc.Channel, targets: set[str]) -> None:
+    """The first calls go to whichever instance is ready first."""
+    loop = event_loop_pb2_grpc.EventLoopStub(channel)
+    seen = set()
+
+    def all_seen() -> bool:
+        request = event_loop_pb2.OpenSessionRequest(open={"revision": 1})
+        opened = loop.OpenSession(request, timeout=harness.TIMEOUT, wait_for_ready=True).opened
+        seen.add(opened.instance_target)
+        with open_channel(opened.instance_target) as own:
+            request = event_loop_pb2.CloseSessionRequest(session_id=opened.session_id)
+            event_loop_pb2_grpc.EventLoopStub(own).CloseSession(request, timeout=harness.TIMEOUT)
+        return seen == targets
+
+    harness.eventually(all_seen, "calls go to every instance")
+
+
 class RollingTest(harness.ServiceTestCase):
     def start_service(self) -> Service:
         return Service("--drain-timeout=60s", listen="127.0.0.1:0")
@@ -115,6 +132,8 @@ class RollingTest(harness.ServiceTestCase):
         threading.Thread(target=echo, args=(listener,), daemon=True).start()
         stop = threading.Event()
         channels = [balanced_channel([old.target, new.target]) for _ in range(2)]
+        for channel in channels:
+            wait_until_balanced(channel, {old.target, new.target})
         workers = [Worker(channels[i % 2], listener.getsockname(), stop) for i in range(WORKERS)]
         threads = [threading.Thread(target=worker.run) for worker in workers]
         try:
