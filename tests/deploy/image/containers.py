@@ -122,7 +122,7 @@ def build(*options: str, name: str = NAME) -> None:
     Path(cache).mkdir(parents=True, exist_ok=True)
     command = [str(ROOT / "deploy/docker/build"), "--name", name, "--", "--pull-never", "--isolation=chroot"]
     command += ["--network=host", f"--signature-policy={FOLDER}/containers/policy.json"]
-    command += [f"--volume={cache}:/root/.cache/ccache", *options]
+    command += [f"--volume={cache}:/ccache", *options]
     if subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL).returncode != 0:
         raise FailedError("the images could not be built; see above")
 

@@ -119,18 +119,10 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-func needsAlerts(t *testing.T, values string) {
-	t.Helper()
-	if _, err := os.Stat(alerts); err != nil && filepath.Base(values) == "alerts.yaml" {
-		t.Skip("there is no deploy/monitoring/alerts.yaml")
-	}
-}
-
 func TestChartInEveryMode(t *testing.T) {
 	all := newChecks(t)
 	for _, path := range files(t, "values/*.yaml") {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".yaml"), func(t *testing.T) {
-			needsAlerts(t, path)
 			overrides, _ := readValues(t, path)
 			for _, err := range Lint(chart, "transportd", overrides) {
 				t.Errorf("helm lint --strict: %v", err)
