@@ -576,7 +576,9 @@ class SessionManagerImpl final : public SessionManager {
     constexpr auto kIndex = static_cast<size_t>(Handle::Kind::kSubprocess);
     uint64_t count = 0;
     for (const Loop& loop : loops_) {
-      count += loop.stats->opened_count[kIndex].value() - loop.stats->closed_count[kIndex].value();
+      // In this order, so that it is never less than nothing.
+      const uint64_t closed = loop.stats->closed_count[kIndex].value();
+      count += loop.stats->opened_count[kIndex].value() - closed;
     }
     return static_cast<uint32_t>(count);
   }
