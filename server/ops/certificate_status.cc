@@ -7,15 +7,12 @@
 #include <ctime>
 #include <memory>
 
-#include "server/policy/openssl_free.h"
+#include "transports/tls/openssl_handles.h"
 
 namespace transportd {
 namespace {
 
-using BioPtr = std::unique_ptr<BIO, OpensslFree<BIO_free_all>>;
-using X509Ptr = std::unique_ptr<X509, OpensslFree<X509_free>>;
-
-void ToProto(const ASN1_TIME* time, google::protobuf::Timestamp& out) {
+void SetTime(const ASN1_TIME* time, google::protobuf::Timestamp& out) {
   tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) == 1) out.set_seconds(::timegm(&parts));
 }
@@ -37,8 +34,8 @@ v1::CertificateStatus DescribeCertificate(std::string_view name, const std::stri
   const X509Ptr leaf(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
   if (leaf == nullptr) return status;
   status.set_subject(Subject(*leaf));
-  ToProto(X509_get0_notBefore(leaf.get()), *status.mutable_not_before());
-  ToProto(X509_get0_notAfter(leaf.get()), *status.mutable_not_after());
+  SetTime(X509_get0_notBefore(leaf.get()), *status.mutable_not_before());
+  SetTime(X509_get0_notAfter(leaf.get()), *status.mutable_not_after());
   return status;
 }
 

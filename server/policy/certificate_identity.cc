@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "server/policy/ascii.h"
 #include "server/policy/openssl_free.h"
 #include "transports/base/str_cat.h"
 
@@ -33,11 +34,8 @@ using SerialPtr = std::unique_ptr<BIGNUM, OpensslFree<BN_free>>;
 using OpensslTextPtr = std::unique_ptr<char, OpensslFree<FreeOpensslText>>;
 using AlternativeNamesPtr = std::unique_ptr<GENERAL_NAMES, OpensslFree<GENERAL_NAMES_free>>;
 
-bool IsOneOf(char c, std::string_view characters) { return characters.find(c) != std::string_view::npos; }
-bool IsLowerOrDigit(char c) {
-  return absl::ascii_islower(static_cast<unsigned char>(c)) || absl::ascii_isdigit(static_cast<unsigned char>(c));
-}
-bool IsLetterOrDigit(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); }
+bool IsLowerOrDigit(char c) { return IsLower(c) || IsDigit(c); }
+bool IsLetterOrDigit(char c) { return IsLowerOrDigit(c) || IsUpper(c); }
 
 std::string_view TrustDomainOf(std::string_view spiffe_id) {
   spiffe_id.remove_prefix(kSpiffeScheme.size());

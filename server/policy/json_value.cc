@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "server/policy/ascii.h"
 #include "transports/base/str_cat.h"
 #include "transports/base/utf8.h"
 
@@ -13,8 +14,6 @@ namespace transportd {
 namespace {
 
 constexpr int kMaxJsonDepth = 32;
-
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 void AppendUtf8(uint32_t code_point, std::string& out) {
   const auto add = [&](uint32_t byte) { out.push_back(static_cast<char>(byte)); };

@@ -6,19 +6,13 @@
 #include <string_view>
 
 #include "absl/strings/str_format.h"
+#include "server/policy/quota.h"
 #include "transports/api/error.h"
 #include "transports/api/time.h"
 #include "transports/base/check.h"
 #include "transports/base/str_cat.h"
 
 namespace transportd {
-namespace {
-
-absl::Status Exceeded(std::string_view message) {
-  return MakeError(absl::StatusCode::kResourceExhausted, "QUOTA_EXCEEDED", message);
-}
-
-}  // namespace
 
 struct PerSourceLimiter::State {
   struct Penalty {
@@ -89,7 +83,7 @@ absl::StatusOr<PerSourceLimiter::Lease> PerSourceLimiter::Admit(const SocketAddr
   const auto refuse = [&](Refusal why, std::string_view message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state_->mutex) {
     ++state_->rejected_count;
     if (refusal != nullptr) *refusal = why;
-    return Exceeded(message);
+    return QuotaExceeded(message);
   };
   const PerSourceOptions& options = state_->options;
   MutexLock lock(state_->mutex);

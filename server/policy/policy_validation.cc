@@ -14,6 +14,7 @@
 #include "google/protobuf/descriptor.h"
 #include "re2/re2.h"
 #include "server/policy/args_regex.h"
+#include "server/policy/ascii.h"
 #include "server/policy/config_json.h"
 #include "server/policy/ip_address.h"
 #include "server/policy/names.h"
@@ -33,11 +34,6 @@ constexpr int64_t kMaxDurationSeconds = 315'576'000'000;
 constexpr double kMaxRate = 1'000'000;
 constexpr uint64_t kMinBufferedBytes = 65536;
 constexpr char kNameRule[] = "a name is 1 to 64 of a-z, 0-9, `-`, `_` and `.`";
-
-bool IsOneOf(char c, std::string_view allowed) { return allowed.find(c) != std::string_view::npos; }
-bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
-bool IsUpper(char c) { return c >= 'A' && c <= 'Z'; }
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 // By their names without the enum's own: those that can be set, and IP_ADD_MEMBERSHIP.
 std::vector<std::string_view> SocketOptionNameList() {

@@ -10,11 +10,12 @@
 #include "transports/base/str_cat.h"
 
 namespace transportd {
-namespace {
 
-absl::Status Exceeded(std::string_view message) {
+absl::Status QuotaExceeded(std::string_view message) {
   return MakeError(absl::StatusCode::kResourceExhausted, "QUOTA_EXCEEDED", message);
 }
+
+namespace {
 
 double BurstOf(const RateLimit& limit) { return limit.burst > 0 ? limit.burst : std::ceil(limit.per_second); }
 
@@ -151,7 +152,7 @@ struct QuotaTable::Account {
       return absl::OkStatus();
     }
     totals->rejected_count[i].fetch_add(1, std::memory_order_relaxed);
-    return Exceeded(StrCat("quota `", NameOf(kind), "` ", whose, ": at most ", bound));
+    return QuotaExceeded(StrCat("quota `", NameOf(kind), "` ", whose, ": at most ", bound));
   }
 
   void Change(QuotaKind kind, uint64_t from, uint64_t to) {
@@ -260,7 +261,7 @@ void QuotaTable::Sweep(TimePoint now) {
 }
 
 absl::Status QuotaTable::TooManyPrincipals() const {
-  return Exceeded(StrCat("quota `principals` of the service: at most ", max_principal_count_));
+  return QuotaExceeded(StrCat("quota `principals` of the service: at most ", max_principal_count_));
 }
 
 absl::StatusOr<QuotaTable::Lease> QuotaTable::Take(std::string_view principal, QuotaKind kind, const Quota& quota,
@@ -280,9 +281,9 @@ absl::Status QuotaTable::Spend(std::string_view principal, RateKind kind, const 
   const auto i = static_cast<size_t>(kind);
   const auto refuse = [&](const RateLimit& exceeded, std::string_view whose, double tokens) {
     totals_->rate_rejected_count[i].fetch_add(1, std::memory_order_relaxed);
-    return Exceeded(absl::StrFormat("quota `%s` %s: %g a second, %g at once; try again in %s s", ToAbsl(NameOf(kind)),
-                                    ToAbsl(whose), exceeded.per_second, BurstOf(exceeded),
-                                    Seconds((1 - tokens) / exceeded.per_second)));
+    return QuotaExceeded(absl::StrFormat("quota `%s` %s: %g a second, %g at once; try again in %s s",
+                                         ToAbsl(NameOf(kind)), ToAbsl(whose), exceeded.per_second, BurstOf(exceeded),
+                                         Seconds((1 - tokens) / exceeded.per_second)));
   };
   MutexLock lock(mutex_);
   const RateLimit& service_limit = service_rates_[i];

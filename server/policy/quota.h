@@ -34,6 +34,9 @@ inline constexpr size_t kQuotaKindCount = 5;
 enum class RateKind { kConnects, kSpawns, kResolutions };
 inline constexpr size_t kRateKindCount = 3;
 
+// RESOURCE_EXHAUSTED / QUOTA_EXCEEDED.
+absl::Status QuotaExceeded(std::string_view message);
+
 // As the fields of v1.Quota.
 std::string_view NameOf(QuotaKind kind);
 std::string_view NameOf(RateKind kind);

@@ -11,7 +11,7 @@ namespace transportd {
 
 namespace {
 
-v1::AddressFamily ToProto(AddressFamily family) {
+v1::AddressFamily EnumOf(AddressFamily family) {
   switch (family) {
     case AddressFamily::kInet:
       return v1::ADDRESS_FAMILY_INET;
@@ -25,7 +25,7 @@ v1::AddressFamily ToProto(AddressFamily family) {
   return v1::ADDRESS_FAMILY_UNSPECIFIED;
 }
 
-v1::EndCause ToProto(EndCause cause) {
+v1::EndCause EnumOf(EndCause cause) {
   switch (cause) {
     case EndCause::kEof:
       return v1::END_CAUSE_EOF;
@@ -61,7 +61,7 @@ v1::EndCause ToProto(EndCause cause) {
   return v1::END_CAUSE_OS_ERROR;
 }
 
-v1::PipeKind ToProto(PipeInfo::Kind kind) {
+v1::PipeKind EnumOf(PipeInfo::Kind kind) {
   switch (kind) {
     case PipeInfo::Kind::kFifo:
       return v1::PIPE_KIND_FIFO;
@@ -91,7 +91,7 @@ void ToProto(Duration duration, google::protobuf::Duration& out) {
 }
 
 void ToProto(const SocketAddress& address, v1::SocketAddress& out) {
-  out.set_family(ToProto(address.family));
+  out.set_family(EnumOf(address.family));
   out.set_host(address.host);
   out.set_port(address.port);
   out.set_flowinfo(address.flowinfo);
@@ -100,7 +100,7 @@ void ToProto(const SocketAddress& address, v1::SocketAddress& out) {
 }
 
 void ToProto(const PipeInfo& pipe, v1::PipeInfo& out) {
-  out.set_kind(ToProto(pipe.kind));
+  out.set_kind(EnumOf(pipe.kind));
   out.set_can_read(pipe.can_read);
   out.set_can_write(pipe.can_write);
   out.set_path(pipe.path);
@@ -137,7 +137,7 @@ void ToProto(const TransportError& error, v1::TransportError& out) {
 }
 
 void ToProto(const ConnectionEnd& end, v1::ConnectionLost& out) {
-  out.set_cause(ToProto(end.cause));
+  out.set_cause(EnumOf(end.cause));
   if (!end.status.ok()) ToProto(ToTransportError(end.status), *out.mutable_error());
   out.set_received_bytes(end.received_bytes);
   out.set_sent_bytes(end.sent_bytes);

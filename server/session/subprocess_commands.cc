@@ -109,7 +109,7 @@ class OptionsReader {
 };
 
 // The protocol of a subprocess whose session is gone before it was made.
-class RefusingProtocol final : public SubprocessProtocol {
+class RefusingSubprocessProtocol final : public SubprocessProtocol {
  public:
   void ConnectionMade(std::shared_ptr<SubprocessTransport> transport) override { transport->Close(); }
 };
@@ -120,7 +120,7 @@ SubprocessProtocolFactory HandleFactory(std::weak_ptr<Session> weak_session, Sub
     if (std::shared_ptr<Session> session = weak_session.lock()) {
       return std::make_shared<SubprocessHandle>(std::move(session), std::move(origin));
     }
-    return std::make_shared<RefusingProtocol>();
+    return std::make_shared<RefusingSubprocessProtocol>();
   };
 }
 

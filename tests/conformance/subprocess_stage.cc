@@ -10,8 +10,6 @@ namespace transportd::conformance {
 
 namespace {
 
-std::string_view Text(bool value) { return value ? "True" : "False"; }
-
 std::string ReasonText(const absl::Status& status) { return status.ok() ? "None" : ToTransportError(status).reason; }
 
 }  // namespace
@@ -32,7 +30,7 @@ void Child::Trace(const std::string& part, const std::string& line) {
   stage_.Changed();
 }
 
-void Child::Note(std::string_view what, bool value) { Note(StrCat(what, " ", Text(value))); }
+void Child::Note(std::string_view what, bool value) { Note(StrCat(what, " ", BoolText(value))); }
 
 void Child::NoteReturncode() {
   const std::optional<int> returncode = transport_->GetReturncode();
@@ -40,8 +38,8 @@ void Child::NoteReturncode() {
 }
 
 void Child::NotePipes() {
-  Note(StrCat("pipes ", Text(pipe_transport(0) != nullptr), " ", Text(pipe_transport(1) != nullptr), " ",
-              Text(pipe_transport(2) != nullptr)));
+  Note(StrCat("pipes ", BoolText(pipe_transport(0) != nullptr), " ", BoolText(pipe_transport(1) != nullptr), " ",
+              BoolText(pipe_transport(2) != nullptr)));
 }
 
 void Child::Signal(int signal_number) {
@@ -54,7 +52,7 @@ void Child::Signal(int signal_number) {
 void Child::ConnectionMade(std::shared_ptr<SubprocessTransport> transport) {
   if (!stage_.is_running()) Note("connection_made inside another call");
   transport_ = std::move(transport);
-  Note(StrCat("connection_made has_pid=", Text(transport_->GetPid() > 0)));
+  Note(StrCat("connection_made has_pid=", BoolText(transport_->GetPid() > 0)));
   if (hooks_.made) hooks_.made(*this);
   stage_.Changed();
 }
@@ -86,7 +84,7 @@ void Child::ConnectionLost(const ConnectionEnd& end) {
   bool is_last = exited_;
   for (int fd = 0; fd < 3; ++fd) is_last = is_last && (pipe_transport(fd) == nullptr || pipe_lost(fd));
   lost_ = true;
-  Note(StrCat("connection_lost ", ReasonText(end.status), " is_last=", Text(is_last)));
+  Note(StrCat("connection_lost ", ReasonText(end.status), " is_last=", BoolText(is_last)));
   if (hooks_.lost) hooks_.lost(*this);
   stage_.Changed();
 }

@@ -12,6 +12,9 @@ namespace transportd::conformance {
 // Bytes that tell where they belong: a block of prime length, repeated.
 std::string Pattern(size_t size_bytes);
 
+// As Python writes it.
+inline std::string_view BoolText(bool value) { return value ? "True" : "False"; }
+
 // Short data as it is, long data as its length and CRC-32.
 std::string DataText(std::string_view data);
 

@@ -8,10 +8,6 @@
 
 namespace transportd::conformance {
 
-namespace {
-std::string_view Text(bool value) { return value ? "True" : "False"; }
-}  // namespace
-
 class Tracing::Callback {
  public:
   Callback(Tracing& tracing, std::string_view name) : stage_(tracing.stage_) {
@@ -32,13 +28,13 @@ class Tracing::Callback {
 Tracing::Tracing(Stage& stage, std::string name, Hooks hooks)
     : stage_(stage), name_(std::move(name)), hooks_(std::move(hooks)), trace_(stage.NewTrace(name_)) {}
 
-void Tracing::Note(std::string_view what, bool value) { Note(StrCat(what, " ", Text(value))); }
+void Tracing::Note(std::string_view what, bool value) { Note(StrCat(what, " ", BoolText(value))); }
 
 void Tracing::Note(std::string_view what, uint64_t value) { Note(StrCat(what, " ", value)); }
 
 void Tracing::NoteState() {
-  Note(StrCat("state is_closing=", Text(transport_->IsClosing()), " is_reading=", Text(transport_->IsReading()),
-              " can_write_eof=", Text(transport_->CanWriteEof())));
+  Note(StrCat("state is_closing=", BoolText(transport_->IsClosing()), " is_reading=", BoolText(transport_->IsReading()),
+              " can_write_eof=", BoolText(transport_->CanWriteEof())));
 }
 
 void Tracing::NoteLimits() {

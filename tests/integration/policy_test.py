@@ -17,7 +17,7 @@ from pathlib import Path
 
 import grpc
 import harness
-from certificates import CertificatesTestCase
+from certificates_case import CertificatesTestCase
 from harness import TIMEOUT, Service, eventually
 from transportd.v1 import (
     admin_pb2, admin_pb2_grpc, datagram_pb2, datagram_pb2_grpc, event_loop_pb2, event_loop_pb2_grpc, socket_pb2,

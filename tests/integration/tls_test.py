@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import harness
-from certificates import CertificatesTestCase
+from certificates_case import CertificatesTestCase
 from harness import pattern
 from transportctl_case import FAILED, USAGE, TransportctlTestCase
 

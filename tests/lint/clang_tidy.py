@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """clang-tidy over our sources, in parallel. What passed is not looked at again until something it sees changes.
 
-BUILD has compile_commands.json and the generated headers (the `tidy` preset, a unity build: a compilation, and so
-a run of clang-tidy, is of up to eight sources of one target); what passed is noted in BUILD/tidy-passed.
+BUILD has compile_commands.json and the generated headers: the `tidy` preset. Most of a run's time goes into the headers of
+others, so a run is of many sources that are compiled alike. Sources whose names meet are looked at apart. What passed is
+noted in BUILD/tidy-passed.
 """
 
 import argparse
@@ -17,13 +18,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import lint
 
+# Sources of one run.
+LARGEST = 32
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
+# What a program has once.
+ENTRY = re.compile(r"^(?:int main|extern \"C\" int LLVMFuzzer\w+)\(", re.MULTILINE)
 
 
 @lru_cache(maxsize=None)
@@ -46,10 +52,30 @@ def seen_by(name: str) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Compilation:
-    """What one run looks at."""
+class Alike:
+    """How sources are looked at."""
 
     arguments: tuple[str, ...]
+    # .clang-tidy of the sources' folder, not that of the file that includes them.
+    config: Path
+
+    @classmethod
+    def of(cls, arguments: tuple[str, ...], source: str) -> "Alike":
+        folder = (lint.ROOT / source).parent
+        return cls(arguments, next(path for up in (folder, *folder.parents) if (path := up / ".clang-tidy").is_file()))
+
+    def fingerprint(self, source: str, tool: str) -> str:
+        digest = hashlib.sha256(f"{tool}\n{self.arguments}\n".encode())
+        for name in (*sorted(seen_by(source)), os.path.relpath(self.config, lint.ROOT)):
+            digest.update(f"{name}\n".encode() + (lint.ROOT / name).read_bytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What clang-tidy looks at in one go."""
+
+    alike: Alike
     sources: tuple[str, ...]
 
     @property
@@ -57,54 +83,54 @@ class Compilation:
         rest = len(self.sources) - 1
         return self.sources[0] + (f" and {rest} more" if rest else "")
 
-    def fingerprint(self, tool: str) -> str:
-        digest = hashlib.sha256(f"{tool}\n{self.arguments}\n".encode())
-        seen = frozenset().union(*(seen_by(source) for source in self.sources))
-        for name in sorted(seen) + lint.files_with((".clang-tidy",)):
-            digest.update(f"{name}\n".encode() + (lint.ROOT / name).read_bytes())
-        return digest.hexdigest()
-
     def cost(self) -> int:
         return sum((lint.ROOT / source).stat().st_size for source in self.sources)
 
+    def halves(self) -> list["Run"]:
+        middle = len(self.sources) // 2
+        return [Run(self.alike, half) for half in (self.sources[:middle], self.sources[middle:])]
 
-def compilations(build: Path) -> list[Compilation]:
-    """Those of our sources. Generated files and files of other projects are left out."""
-    ours, found = set(lint.files_with((".cc",))), []
+
+def sources_of(build: Path) -> dict[str, Alike]:
+    """Our sources. Generated files and files of other projects are left out."""
+    ours, found = set(lint.files_with((".cc",))), {}
     for entry in json.loads((build / "compile_commands.json").read_text()):
-        file = Path(entry["directory"], entry["file"])
-        is_unity = "Unity" in file.parts
-        included = re.findall(r'^#include "(.+)"$', file.read_text(), re.MULTILINE) if is_unity else [file]
-        sources = tuple(os.path.relpath(source, lint.ROOT) for source in included)
-        if not ours.issuperset(sources):
-            continue
-        words = shlex.split(entry["command"])
-        # Without the output and the source, which come last.
-        found.append(Compilation(tuple(words[1 : words.index("-o")]), sources))
+        source = os.path.relpath(Path(entry["directory"], entry["file"]), lint.ROOT)
+        if source in ours:
+            words = shlex.split(entry["command"])
+            # Without the output and the source, which come last.
+            found[source] = Alike.of(tuple(words[1 : words.index("-o")]), source)
     return found
 
 
-def only(wanted: list[str], all_of_them: list[Compilation]) -> list[Compilation]:
-    """Each of these files by itself, with the arguments of the compilation that it is part of."""
-    of = {source: compilation for compilation in all_of_them for source in compilation.sources}
-    if unknown := [name for name in wanted if name not in of]:
-        sys.exit(f"no source of ours, or not compiled in this build: {' '.join(unknown)}")
-    return [Compilation(of[name].arguments, (name,)) for name in wanted]
+def runs_of(sources: dict[str, Alike]) -> list[Run]:
+    """The dear ones first, so that none of them is alone at the end."""
+    groups = defaultdict(list)
+    for source, alike in sorted(sources.items()):
+        groups[alike].append(source)
+    runs = []
+    for alike, members in groups.items():
+        entries = [source for source in members if ENTRY.search(lint.read(source))]
+        rest = [source for source in members if source not in entries]
+        count = -(-len(rest) // LARGEST)
+        parts = [rest[len(rest) * i // count : len(rest) * (i + 1) // count] for i in range(count)]
+        parts += [[] for _ in range(len(entries) - count)]
+        for entry, part in zip(entries, parts):
+            part.append(entry)
+        runs += [Run(alike, tuple(part)) for part in parts]
+    return sorted(runs, key=Run.cost, reverse=True)
 
 
-def tidy(program: str, compilation: Compilation) -> tuple[bool, str, float]:
+def tidy(program: str, run: Run) -> tuple[bool, str, float]:
     """Whether the sources are clean, what clang-tidy says, and the seconds it took."""
     begin = time.monotonic()
-    # The folder of the sources decides, not that of the file that includes them.
-    folder = (lint.ROOT / compilation.sources[0]).parent
-    config = next(path for up in (folder, *folder.parents, lint.ROOT) if (path := up / ".clang-tidy").is_file())
     with tempfile.TemporaryDirectory() as scratch:
         # The analyzer looks into included functions only where the name says that these are sources, too
         # (clang's AnalysisManager::isInCodeFile).
         unity = Path(scratch, "UnifiedSource.cc")
-        unity.write_text("".join(f'#include "{lint.ROOT / source}"\n' for source in compilation.sources))
+        unity.write_text("".join(f'#include "{lint.ROOT / source}"\n' for source in run.sources))
         done = subprocess.run(
-            [program, "--quiet", f"--config-file={config}", str(unity), "--", *compilation.arguments],
+            [program, "--quiet", f"--config-file={run.alike.config}", str(unity), "--", *run.alike.arguments],
             cwd=lint.ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
     text = re.sub(r"^\d+ warnings?.*\n", "", done.stdout, flags=re.MULTILINE)
@@ -143,8 +169,8 @@ def self_test(program: str) -> None:
         sample = Path(folder, "tests", "sample.cc")
         sample.parent.mkdir()
         sample.write_text(BAD)
-        arguments = ("-std=c++20", "-Wthread-safety")
-        good, text, _ = tidy(program, Compilation(arguments, (str(sample),)))
+        alike = Alike(("-std=c++20", "-Wthread-safety"), lint.ROOT / ".clang-tidy")
+        good, text, _ = tidy(program, Run(alike, (str(sample),)))
     assert not good, "accepted a bad sample"
     for check in BAD_CHECKS:
         assert check in text, f"{check} did not fire: {text}"
@@ -161,44 +187,50 @@ def main() -> None:
     if options.self_test:
         self_test(options.clang_tidy)
         return
-    every = compilations(options.build)
-    if options.files:
-        every = only(options.files, every)
-    if not every:
+    sources = sources_of(options.build)
+    if not sources:
         sys.exit(f"{options.build}/compile_commands.json names no file of ours")
+    if unknown := set(options.files) - set(sources):
+        sys.exit(f"no source of ours, or not compiled in this build: {' '.join(sorted(unknown))}")
 
     tool = subprocess.run([options.clang_tidy, "--version"], check=True, text=True, stdout=subprocess.PIPE).stdout
     passed = options.build / "tidy-passed"
     passed.mkdir(exist_ok=True)
-    marks = {compilation: passed / compilation.fingerprint(tool) for compilation in every}
-    # The dear ones first, so that none of them is alone at the end.
-    waiting = sorted((one for one, mark in marks.items() if not mark.exists()), key=Compilation.cost, reverse=True)
-    count = sum(len(one.sources) for one in every)
-    print(f"{count} files in {len(every)} compilations, {len(waiting)} of them to look at", flush=True)
+    marks = {source: passed / alike.fingerprint(source, tool) for source, alike in sources.items()}
+    for old in set(passed.iterdir()) - set(marks.values()):
+        old.unlink()
+    waiting = {source: alike for source, alike in sources.items() if not marks[source].exists()}
+    if options.files:
+        waiting = {source: sources[source] for source in options.files}
+    print(f"{len(sources)} files, {len(waiting)} of them to look at", flush=True)
 
-    failed, told = [], set()
+    failed, told, done = [], set(), 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        runs = {pool.submit(tidy, options.clang_tidy, compilation): compilation for compilation in waiting}
-        for done, run in enumerate(concurrent.futures.as_completed(runs), 1):
-            compilation, (good, text, seconds) = runs[run], run.result()
-            name = compilation.name
-            print(f"[{done}/{len(waiting)}] {seconds:5.1f} s  {name}{'' if good else '  FAILED'}", flush=True)
+        running = {pool.submit(tidy, options.clang_tidy, run): run for run in runs_of(waiting)}
+        while running:
+            future = next(concurrent.futures.as_completed(running))
+            run, (good, text, seconds) = running.pop(future), future.result()
+            line = f"{seconds:5.1f} s  {run.name}"
+            if not good and len(run.sources) > 1 and "[clang-diagnostic-error]" in text:
+                running.update({pool.submit(tidy, options.clang_tidy, half): half for half in run.halves()})
+                print(f"[{done}/{len(waiting)}] {line}: names meet, or an error; each half by itself", flush=True)
+                continue
+            done += len(run.sources)
+            print(f"[{done}/{len(waiting)}] {line}{'' if good else '  FAILED'}", flush=True)
             if good:
-                marks[compilation].touch()
+                for source in run.sources:
+                    marks[source].touch()
             else:
-                failed.append(name)
-                # A header's offence is told once, not once a file that includes it.
+                failed.append(run.name)
+                # A header's offence is told once, not once a run that includes it.
                 for block in re.split(r"^(?=\S+:\d+:\d+: (?:error|warning): )", text, flags=re.MULTILINE):
                     if block not in told:
                         told.add(block)
                         print(block, end="", flush=True)
-    for old in set(passed.iterdir()) - set(marks.values()):
-        if not options.files:
-            old.unlink()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{used.ru_utime + used.ru_stime:.0f} s of processor time", flush=True)
     if failed:
-        sys.exit(f"clang-tidy objects to {len(failed)} of {len(waiting)}: {', '.join(sorted(failed))}")
+        sys.exit(f"clang-tidy objects to {', '.join(sorted(failed))}")
 
 
 if __name__ == "__main__":

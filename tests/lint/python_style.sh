@@ -1,5 +1,5 @@
 #!/bin/sh
-# ruff over the Python client, its tests and its benchmark: python_style.sh ENVIRONMENT [fix]. With `fix`, what can be repaired is.
+# ruff over the Python client, its tests, its benchmark, and the tests of the images: python_style.sh ENVIRONMENT [fix]. With `fix`, what can be repaired is.
 set -eu
 ruff=$(CDPATH='' cd -- "$1" && pwd)/bin/ruff
 cd "$(dirname -- "$0")/../.."
@@ -18,7 +18,7 @@ if printf 'x=1\n' | "$ruff" format --no-cache --quiet --check --stdin-filename t
   exit 1
 fi
 
-checked='clients/python tests/python tests/bench/python tests/python/environment'
+checked='clients/python tests/python tests/bench/python tests/python/environment tests/deploy/image'
 # shellcheck disable=SC2086  # one word a path
 if [ "${2-}" = fix ]; then
   "$ruff" check --no-cache --fix $checked || true

@@ -13,7 +13,6 @@
 namespace transportd::conformance {
 
 namespace {
-std::string Text(std::string_view what, bool value) { return StrCat(what, " ", value ? "True" : "False"); }
 
 // Traces the hosts, sorted; returns the port of each.
 std::map<std::string, uint16_t> NoteHosts(const Server& server, Trace& trace) {
@@ -118,10 +117,10 @@ void ServerOnPortZeroSaysItsPort(Stage& s) {
   const auto server = s.Serve();
   trace.Add(StrCat("sockets ", server->Sockets().size()));
   trace.Add("host " + server->Sockets()[0].host);
-  trace.Add(Text("has a port", PortOf(*server) > 0));
-  trace.Add(Text("is_serving", server->IsServing()));
+  trace.Add(StrCat("has a port", " ", BoolText(PortOf(*server) > 0)));
+  trace.Add(StrCat("is_serving", " ", BoolText(server->IsServing())));
   s.CloseServer(*server);
-  trace.Add(Text("is_serving", server->IsServing()));
+  trace.Add(StrCat("is_serving", " ", BoolText(server->IsServing())));
   trace.Add(StrCat("sockets ", server->Sockets().size()));
 }
 
@@ -192,10 +191,10 @@ void ServerDoesNotListenUntilStartServing(Stage& s) {
   options.start_serving = false;
   const auto server = s.Serve(options, s.Factory());
   const uint16_t port = PortOf(*server);
-  trace.Add(Text("is_serving", server->IsServing()));
+  trace.Add(StrCat("is_serving", " ", BoolText(server->IsServing())));
   s.Dial(port, "early peer");
   StartServing(s, *server);
-  trace.Add(Text("is_serving", server->IsServing()));
+  trace.Add(StrCat("is_serving", " ", BoolText(server->IsServing())));
   StartServing(s, *server);
   Peer& peer = s.Dial(port);
   s.Until([&] { return s.IsMade("server1"); });
@@ -215,7 +214,7 @@ void ServerWaitClosedWaitsForConnections(Stage& s) {
   });
   s.CloseServer(*server);
   s.Settle();
-  trace.Add(Text("is waiting", !waited));
+  trace.Add(StrCat("is waiting", " ", BoolText(!waited)));
   s.Run([&] {
     peer.Shutdown();
     peer.RecvAll();
@@ -234,7 +233,7 @@ void ServerWaitClosedWaitsForClose(Stage& s) {
   };
   server->WaitClosed(count);
   s.Settle();
-  trace.Add(Text("is waiting", waited == 0));
+  trace.Add(StrCat("is waiting", " ", BoolText(waited == 0)));
   s.CloseServer(*server);
   s.Until([&] { return waited == 1; });
   server->WaitClosed(count);

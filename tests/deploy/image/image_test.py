@@ -7,8 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import containers
 import pytest
+
+import containers
 
 DOCKERFILE = containers.ROOT / "deploy/docker/Dockerfile"
 MEGABYTE = 1_000_000

@@ -1,50 +1,120 @@
-"""A pod that runs: `podman play kube` of a manifest, and what it says."""
+"""A pod of what deploy/kustomize/base installs, run by `podman play kube`.
 
-import hashlib
+It is the chart's pod with its defaults (a test of the manifests holds the two together), as an operator completes it:
+with a policy, with a certificate, and with the image's name. The caller is in a network of its own, the node's:
+CMakeLists.txt.
+"""
+
+import contextlib
 import json
-import re
+import ssl
 import subprocess
 import tempfile
 import threading
 from pathlib import Path
 from typing import Self
 
-import containers
+import grpc
+import yaml
+from certificates import Authority
 from harness import eventually
 
-TOKEN = "transportd_of_the_image_s_test"
+import containers
+from kubelet import Kubelet
+from pod_network import PodNetwork
+
+BASE = containers.ROOT / "deploy/kustomize/base/transportd.yaml"
+HOST = "transportd.transportd.svc"
+CLIENT = "spiffe://example.org/ns/lab/sa/ci"
+NOT_SERVING, SERVING = b"\x08\x02", b"\x08\x01"
+
+
+def base() -> dict[tuple[str, str], dict]:
+    """What is installed: (kind, name) to object."""
+    return {(one["kind"], one["metadata"]["name"]): one for one in yaml.safe_load_all(BASE.read_text())}
 
 
 class Pod:
-    """Serves when the constructor returns. A context: it is gone at its end, whatever happened."""
+    """Ready when the constructor returns. A context: it is gone at its end, whatever happened."""
 
-    def __init__(self, name: str, image: str, manifest: Path = containers.HERE / "pod.yaml"):
-        """`manifest`: with @NAME@, @IMAGE@ and @TOKEN_SHA256@ to be filled in; its container is named `transportd`."""
+    def __init__(self, name: str, image: str, policy: str):
         self.name = name
         self.container = f"{name}-transportd"
-        text = manifest.read_text().replace("@NAME@", name).replace("@IMAGE@", image)
-        text = text.replace("@TOKEN_SHA256@", hashlib.sha256(TOKEN.encode()).hexdigest())
-        self._folder = tempfile.TemporaryDirectory(prefix="pod-")
-        self._manifest = Path(self._folder.name, "pod.yaml")
-        self._manifest.write_text(text)
-        try:
-            containers.run("podman", "play", "kube", "--network=host", str(self._manifest))
-            self.target = self._said(r"transportd \S+ listens on (\S+)")
-            self.health_target = self._said(r"health is answered on (\S+)")
-        except BaseException:
-            self.close()
-            raise
+        self.policy = policy
+        objects = base()
+        template = objects["Deployment", "transportd"]["spec"]["template"]
+        (self.spec,) = template["spec"]["containers"]
+        self.grace_seconds = template["spec"]["terminationGracePeriodSeconds"]
+        self.spec.update(image=image, imagePullPolicy="Never")
+        with contextlib.ExitStack() as stack:
+            # Beside the images: whoever removes these unmounts what an interrupted run left.
+            places = containers.FOLDER / "containers/pods"
+            places.mkdir(parents=True, exist_ok=True)
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=places)))
+            authority = Authority.make(folder, "ca")
+            self.ca = authority.path
+            self.certificate, self.key = authority.sign("client", f"URI:{CLIENT}")
+            certificate, key = authority.sign("service", f"DNS:{HOST}")
+            self.network = stack.enter_context(PodNetwork())
+            self.target = f"{self.network.address}:50051"
+            (folder / "volumes").mkdir()
+            self.kubelet = stack.enter_context(
+                Kubelet(folder / "volumes", name, self.network.address, self.network.node_address)
+            )
+            for (kind, object_name), one in objects.items():
+                if kind == "ConfigMap":
+                    self.kubelet.set_data(kind, object_name, one["data"])
+            self.set_policy(policy)
+            texts = {"tls.crt": certificate, "tls.key": key, "ca.crt": self.ca}
+            self.kubelet.set_data("Secret", "transportd-tls", {key: path.read_text() for key, path in texts.items()})
+            manifest = folder / "pod.yaml"
+            manifest.write_text(yaml.safe_dump(self.kubelet.pod(template)))
+            stack.callback(self._remove)
+            # The host's network is for podman that in which it runs.
+            containers.run(*self.network.inside(), "podman", "play", "kube", "--network=host", str(manifest))
+            for probe in ("startup", "readiness"):
+                self.wait_until(probe, SERVING)
+            self._stack = stack.pop_all()
 
-    def _said(self, pattern: str) -> str:
-        """What the service has told of itself, as soon as it has."""
+    def set_policy(self, policy: str) -> None:
+        """As `helm upgrade` with another one does."""
+        self.kubelet.set_data("ConfigMap", "transportd-policy", {"policy.txtpb": policy})
 
-        def look() -> re.Match[str] | None:
-            found = re.search(pattern, self.logs())
-            if found is None and self.state()["Status"] == "exited":
+    def probe(self, kind: str) -> bytes | None:
+        """What a probe of the pod's is told: startup, liveness or readiness. None: nothing."""
+        wanted = self.spec[f"{kind}Probe"]["grpc"]
+        service = wanted["service"].encode()
+        with grpc.insecure_channel(f"{self.network.address}:{wanted['port']}") as channel:
+            check = channel.unary_unary("/grpc.health.v1.Health/Check")
+            try:
+                return check(
+                    b"\x0a" + bytes([len(service)]) + service, timeout=self.spec[f"{kind}Probe"]["timeoutSeconds"]
+                )
+            except grpc.RpcError:
+                return None
+
+    def wait_until(self, probe: str, answer: bytes) -> None:
+        def look() -> bool:
+            if self.state()["Status"] == "exited":
                 raise AssertionError(f"the pod ended with {self.state()['ExitCode']}:\n{self.logs()}")
-            return found
+            return self.probe(probe) == answer
 
-        return eventually(look, f"the pod says {pattern!r}")[1]
+        eventually(look, f"the probe {probe} gets {answer!r}")
+
+    def environment(self) -> dict[str, str]:
+        """For transportctl, and for clients that read it."""
+        return {
+            "TRANSPORTD_TARGET": self.target,
+            "TRANSPORTD_TARGET_CA": str(self.ca),
+            "TRANSPORTD_TARGET_CERTIFICATE": str(self.certificate),
+            "TRANSPORTD_TARGET_KEY": str(self.key),
+            "TRANSPORTD_TARGET_NAME": HOST,
+        }
+
+    def tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.ca)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
 
     def logs(self) -> str:
         done = subprocess.run(
@@ -60,24 +130,24 @@ class Pod:
         return self.inspect()["State"]
 
     def execute(self, *command: str) -> str:
-        """Runs a program in the container, as a kubelet would; its standard output."""
-        return containers.run(
-            "podman", "exec", "--env", f"TRANSPORTD_TARGET={self.target}", "--env", f"TRANSPORTD_TOKEN={TOKEN}",
-            self.container, *command,
-        )  # fmt: skip
+        """Runs a program in the container, as `kubectl exec` would; its standard output."""
+        return containers.run(*self.network.inside(), "podman", "exec", self.container, *command)
 
     def stop(self) -> threading.Thread:
         """SIGTERM, and SIGKILL when the grace period is over; the thread ends when the container has."""
-        thread = threading.Thread(target=containers.run, args=("podman", "stop", "--time", "40", self.container))
+        stop = ("podman", "stop", "--time", str(self.grace_seconds), self.container)
+        thread = threading.Thread(target=containers.run, args=stop)
         thread.start()
         return thread
 
-    def close(self) -> None:
+    def _remove(self) -> None:
         subprocess.run(
             ["podman", "pod", "rm", "--force", "--time", "0", self.name],
             env=containers.environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )  # fmt: skip
-        self._folder.cleanup()
+
+    def close(self) -> None:
+        self._stack.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,38 +1,71 @@
-"""The images as pods: restricted, read-only, driven by transportctl and by the Python client, and drained."""
+"""The chart's pod, restricted and read-only: driven by transportctl and by the Python client, watched, and drained."""
 
 import asyncio
+import copy
 import hashlib
+import json
 import os
+import re
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import containers
 import harness
 import pytest
 import transportd
 from harness import eventually
-from pod import TOKEN, Pod
+
+import containers
+from kubelet import Kubelet, UnknownFieldError
+from pod import CLIENT, HOST, NOT_SERVING, SERVING, Pod, base
+
+POLICY = f"""
+version: "v1"
+role {{
+  name: "tester"
+  connect {{
+    name: "node"
+    protocols: TCP
+    protocols: UDP
+    to {{ cidrs: "192.0.2.0/24" any_port: true }}
+  }}
+  run {{
+    name: "openssl"
+    program: "/usr/bin/openssl"
+    args_regex: "(?:dgst|-[a-z0-9]+)"
+    read: "/etc/ssl/"
+    confinement: BEST_EFFORT
+  }}
+  run {{
+    name: "python"
+    program: "/usr/bin/python3.11"
+    args_regex: "(?s:.*)"
+    confinement: BEST_EFFORT
+  }}
+  admin {{ name: "look" methods: "*" }}
+}}
+binding {{ role: "tester" principals: "{CLIENT}" }}
+"""
 
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[Pod]:
     """The image without a shell."""
-    with Pod("transportd-plain", containers.IMAGES["transportd"]) as pod:
+    with Pod("transportd-plain", containers.IMAGES["transportd"], POLICY) as pod:
         yield pod
 
 
 @pytest.fixture(scope="module")
 def tools() -> Iterator[Pod]:
-    with Pod("transportd-tools", containers.IMAGES["tools"]) as pod:
+    with Pod("transportd-tools", containers.IMAGES["tools"], POLICY) as pod:
         yield pod
 
 
 @pytest.fixture
 def tcp_echo() -> Iterator[int]:
-    """The port of a peer on this machine that sends back what comes."""
+    """The port of a peer on the node that sends back what comes."""
 
     def serve() -> None:
         peer, _ = listener.accept()
@@ -40,7 +73,7 @@ def tcp_echo() -> Iterator[int]:
             while data := peer.recv(65536):
                 peer.sendall(data)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("", 0)) as listener:
         thread = threading.Thread(target=serve)
         thread.start()
         yield listener.getsockname()[1]
@@ -56,7 +89,7 @@ def udp_echo() -> Iterator[int]:
         peer.sendto(data, sender)
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
-        peer.bind(("127.0.0.1", 0))
+        peer.bind(("", 0))
         thread = threading.Thread(target=serve)
         thread.start()
         yield peer.getsockname()[1]
@@ -64,18 +97,22 @@ def udp_echo() -> Iterator[int]:
 
 
 def runner(pod: Pod) -> asyncio.Runner:
-    return asyncio.Runner(loop_factory=lambda: transportd.EventLoop(pod.target, token=TOKEN))
+    return asyncio.Runner(loop_factory=lambda: transportd.EventLoop(pod.target, ssl=pod.tls(), server_hostname=HOST))
+
+
+def call(pod: Pod, *arguments: object, data: bytes = b"") -> tuple[int, bytes, str]:
+    """transportctl from outside, as an operator's: exit status, standard output and error."""
+    done = subprocess.run(
+        [os.environ["TRANSPORTCTL_BIN"], *map(str, arguments)],
+        env={**os.environ, **pod.environment()}, input=data, capture_output=True, timeout=harness.TIMEOUT,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr.decode()
 
 
 def transportctl(pod: Pod, *arguments: object, data: bytes = b"") -> bytes:
-    """From outside, as an operator's."""
-    environment = {**os.environ, "TRANSPORTD_TARGET": pod.target, "TRANSPORTD_TOKEN": TOKEN}
-    done = subprocess.run(
-        [os.environ["TRANSPORTCTL_BIN"], *map(str, arguments)],
-        env=environment, input=data, capture_output=True, timeout=harness.TIMEOUT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode() + pod.logs()
-    return done.stdout
+    status, out, err = call(pod, *arguments, data=data)
+    assert status == 0, err + pod.logs()
+    return out
 
 
 def status_of(pod: Pod) -> dict[str, str]:
@@ -93,25 +130,76 @@ def test_it_is_restricted(plain: Pod) -> None:
     for kind in ("Prm", "Eff", "Bnd", "Amb"):
         assert int(status[f"Cap{kind}"], 16) == 0
     mounts = Path(f"/proc/{plain.state()['Pid']}/mounts").read_text().splitlines()
-    (options,) = (line.split()[3] for line in mounts if line.split()[1] == "/")
-    assert "ro" in options.split(",")
+    options = {where: set(rest.split(",")) for _, where, _, rest, *_ in map(str.split, mounts)}
+    for where in ("/", "/etc/transportd/policy", "/etc/transportd/tls"):
+        assert "ro" in options[where]
+    assert {"rw", "size=65536k"} <= options["/tmp"]
+    assert plain.inspect()["HostConfig"]["Memory"] == 1 << 30
+
+
+def test_a_field_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
+    """Else what the chart says and what runs here could part unseen."""
+    template = base()["Deployment", "transportd"]["spec"]["template"]
+    for number, change in enumerate(
+        (
+            lambda spec: spec.update(hostPID=True),
+            lambda spec: spec["securityContext"].update(supplementalGroups=[1]),
+            lambda spec: spec["containers"][0].update(stdin=True),
+            lambda spec: spec["containers"][0]["securityContext"].update(procMount="Unmasked"),
+        )
+    ):
+        changed = copy.deepcopy(template)
+        change(changed["spec"])
+        with (
+            Kubelet(tmp_path / str(number), "any", "192.0.2.2", "192.0.2.1") as kubelet,
+            pytest.raises(UnknownFieldError),
+        ):
+            kubelet.pod(changed)
+
+
+def test_probes(plain: Pod) -> None:
+    for kind in ("startup", "liveness", "readiness"):
+        assert plain.probe(kind) == SERVING
 
 
 def test_transportctl_in_the_image(plain: Pod) -> None:
     """It is what an operator has there, and what a chart's tests run."""
-    plain.execute("/usr/bin/transportctl", "health")
-    assert containers.VERSION in plain.execute("/usr/bin/transportctl", "version")
+    plain.execute("/usr/bin/transportctl", "--target", "127.0.0.1:8086", "health")
+    assert containers.VERSION in plain.execute("/usr/bin/transportctl", "--version")
     with pytest.raises(containers.FailedError, match=r"not found|no such file"):
         plain.execute("sh", "-c", "true")
 
 
+def test_what_the_operator_sees(plain: Pod) -> None:
+    """Metrics from outside; the status page by `kubectl port-forward` alone, which connects inside."""
+
+    def get(address: str, *prefix: str) -> str:
+        command = (*prefix, "curl", "--silent", "--show-error", "--fail", f"http://{address}")
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
+
+    assert f'transportd_build_info{{version="{containers.VERSION}"' in get(f"{plain.network.address}:9090/metrics")
+    assert "<title>" in get("127.0.0.1:9091/", *plain.network.inside())
+    with pytest.raises(subprocess.CalledProcessError):
+        get(f"{plain.network.address}:9091/")
+
+
 def test_transportctl_over_tcp(plain: Pod, tcp_echo: int) -> None:
     data = harness.pattern(1_000_000)
-    assert transportctl(plain, "connect", f"127.0.0.1:{tcp_echo}", data=data) == data
+    assert transportctl(plain, "connect", f"{plain.network.node_address}:{tcp_echo}", data=data) == data
 
 
 def test_transportctl_over_udp(plain: Pod, udp_echo: int) -> None:
-    assert transportctl(plain, "udp", "--count", 1, f"127.0.0.1:{udp_echo}", data=b"hello\n") == b"hello\n"
+    address = f"{plain.network.node_address}:{udp_echo}"
+    assert transportctl(plain, "udp", "--count", 1, address, data=b"hello\n") == b"hello\n"
+
+
+def test_the_kubelet_is_out_of_bounds(plain: Pod) -> None:
+    """By NODE_IP: the policy opens the node's address to the last port."""
+    status, _, err = call(plain, "connect", f"{plain.network.node_address}:10250")
+    assert status == 4, err
+    record = re.search(r"record (\S+)", err)[1]
+    (said,) = (json.loads(line) for line in plain.logs().splitlines() if f'"uid":"{record}"' in line)
+    assert (said["rule"], said["resource"]["class"]) == ("builtin/self", "SELF")
 
 
 def test_python_over_tcp_and_udp(plain: Pod, tcp_echo: int, udp_echo: int) -> None:
@@ -123,19 +211,43 @@ def test_python_over_tcp_and_udp(plain: Pod, tcp_echo: int, udp_echo: int) -> No
             self.received.set_result(data)
 
     async def main() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", tcp_echo)
+        node = plain.network.node_address
+        reader, writer = await asyncio.open_connection(node, tcp_echo)
+        assert writer.get_extra_info("sockname")[0] == plain.network.address
         writer.write(b"by TCP")
         writer.write_eof()
         assert await reader.read() == b"by TCP"
         writer.close()
         loop = asyncio.get_running_loop()
-        transport, protocol = await loop.create_datagram_endpoint(Datagrams, remote_addr=("127.0.0.1", udp_echo))
+        transport, protocol = await loop.create_datagram_endpoint(Datagrams, remote_addr=(node, udp_echo))
         transport.sendto(b"by UDP")
         assert await protocol.received == b"by UDP"
         transport.close()
 
     with runner(plain) as run:
         run.run(main())
+
+
+def test_a_policy_that_changes(plain: Pod, tcp_echo: int) -> None:
+    """The ConfigMap's volume changes as a kubelet does it: what is open and no longer allowed ends, the pod stays."""
+
+    async def main() -> None:
+        reader, writer = await asyncio.open_connection(plain.network.node_address, tcp_echo)
+        writer.write(b"allowed")
+        assert await reader.readexactly(7) == b"allowed"
+        plain.set_policy(POLICY.replace("192.0.2.0/24", "198.51.100.0/24"))
+        with pytest.raises(OSError):
+            await reader.read()
+        with pytest.raises(PermissionError):
+            await asyncio.open_connection(plain.network.node_address, tcp_echo)
+
+    try:
+        with runner(plain) as run:
+            run.run(main())
+    finally:
+        plain.set_policy(POLICY)
+    node = plain.network.node_address
+    eventually(lambda: call(plain, "connect", f"{node}:9")[0] == 1, "the policy as before: refused by the node alone")
 
 
 def test_the_image_without_programs_runs_none(plain: Pod) -> None:
@@ -182,17 +294,20 @@ def test_orphans_are_reaped(tools: Pod) -> None:
 
 def test_sigterm_drains_it(tcp_echo: int) -> None:
     """An open session goes on, and is told; then the service ends by itself, well before it is killed."""
-    with Pod("transportd-drained", containers.IMAGES["transportd"]) as pod:
+    with Pod("transportd-drained", containers.IMAGES["transportd"], POLICY) as pod:
         stopping = []
 
         async def main() -> float:
-            reader, writer = await asyncio.open_connection("127.0.0.1", tcp_echo)
+            reader, writer = await asyncio.open_connection(pod.network.node_address, tcp_echo)
             loop = asyncio.get_running_loop()
             assert isinstance(loop, transportd.EventLoop)
             told: asyncio.Future[float] = loop.create_future()
             loop.set_draining_handler(told.set_result)
             stopping.append(pod.stop())
             time_left = await told
+            pod.wait_until("readiness", NOT_SERVING)
+            assert pod.probe("liveness") == SERVING
+            assert call(pod, "connect", f"{pod.network.node_address}:{tcp_echo}")[0] != 0
             writer.write(b"still here")
             writer.write_eof()
             assert await reader.read() == b"still here"
@@ -200,7 +315,8 @@ def test_sigterm_drains_it(tcp_echo: int) -> None:
             return time_left
 
         with runner(pod) as run:
-            assert 25 < run.run(main()) <= 30
+            # The grace period, less the sleep before SIGTERM, less 5 s.
+            assert 275 < run.run(main()) <= 285
         stopping[0].join(harness.TIMEOUT)
         state = pod.state()
         assert (state["Status"], state["ExitCode"]) == ("exited", 0), pod.logs()

@@ -58,31 +58,33 @@ TEST_P(ValidateCreateConnectionTest, RefusesBadInput) {
                                                        HasReason(GetParam().reason), HasField(GetParam().field)));
 }
 
-using Connection = CreateConnectionOptions;
+using ConnectionOptions = CreateConnectionOptions;
 INSTANTIATE_TEST_SUITE_P(
     , ValidateCreateConnectionTest,
-    testing::ValuesIn(std::vector<BadInput<Connection>>{
-        {"NoRemote", [](Connection& o) { o.remote = {}; }, "INVALID_HOST", "remote.host"},
-        {"EmptyHost", [](Connection& o) { o.remote.host = ""; }, "INVALID_HOST", "remote.host"},
-        {"LongHost", [](Connection& o) { o.remote.host = std::string(254, 'x'); }, "INVALID_HOST", "remote.host"},
-        {"LongScope", [](Connection& o) { o.remote.host = "fe80::1%" + std::string(64, 'z'); }, "INVALID_HOST",
+    testing::ValuesIn(std::vector<BadInput<ConnectionOptions>>{
+        {"NoRemote", [](ConnectionOptions& o) { o.remote = {}; }, "INVALID_HOST", "remote.host"},
+        {"EmptyHost", [](ConnectionOptions& o) { o.remote.host = ""; }, "INVALID_HOST", "remote.host"},
+        {"LongHost", [](ConnectionOptions& o) { o.remote.host = std::string(254, 'x'); }, "INVALID_HOST",
          "remote.host"},
-        {"NulInHost", [](Connection& o) { o.remote.host = std::string("a\0b", 3); }, "INVALID_HOST", "remote.host"},
-        {"Port", [](Connection& o) { o.remote.port = 65536; }, "INVALID_PORT", "remote.port"},
-        {"LocalHost", [](Connection& o) { o.local->host = ""; }, "INVALID_HOST", "local.host"},
-        {"LocalPort", [](Connection& o) { o.local->port = 70000; }, "INVALID_PORT", "local.port"},
-        {"Family", [](Connection& o) { o.family = AddressFamily::kUnix; }, "INVALID_FAMILY", "family"},
-        {"NoFamily", [](Connection& o) { o.family = AddressFamily(99); }, "INVALID_FAMILY", "family"},
-        {"Flags", [](Connection& o) { o.flags = 1 << 20; }, "INVALID_FLAGS", "flags"},
-        {"Proto", [](Connection& o) { o.proto = 17; }, "INVALID_PROTO", "proto"},
-        {"ZeroTimeout", [](Connection& o) { o.timeout = nanoseconds(0); }, "INVALID_TIMEOUT", "timeout"},
-        {"NegativeTimeout", [](Connection& o) { o.timeout = nanoseconds(-1); }, "INVALID_TIMEOUT", "timeout"},
-        {"LongTimeout", [](Connection& o) { o.timeout = hours(2); }, "INVALID_TIMEOUT", "timeout"},
-        {"NegativeDelay", [](Connection& o) { o.happy_eyeballs_delay = nanoseconds(-1); }, "INVALID_TIMEOUT",
+        {"LongScope", [](ConnectionOptions& o) { o.remote.host = "fe80::1%" + std::string(64, 'z'); }, "INVALID_HOST",
+         "remote.host"},
+        {"NulInHost", [](ConnectionOptions& o) { o.remote.host = std::string("a\0b", 3); }, "INVALID_HOST",
+         "remote.host"},
+        {"Port", [](ConnectionOptions& o) { o.remote.port = 65536; }, "INVALID_PORT", "remote.port"},
+        {"LocalHost", [](ConnectionOptions& o) { o.local->host = ""; }, "INVALID_HOST", "local.host"},
+        {"LocalPort", [](ConnectionOptions& o) { o.local->port = 70000; }, "INVALID_PORT", "local.port"},
+        {"Family", [](ConnectionOptions& o) { o.family = AddressFamily::kUnix; }, "INVALID_FAMILY", "family"},
+        {"NoFamily", [](ConnectionOptions& o) { o.family = AddressFamily(99); }, "INVALID_FAMILY", "family"},
+        {"Flags", [](ConnectionOptions& o) { o.flags = 1 << 20; }, "INVALID_FLAGS", "flags"},
+        {"Proto", [](ConnectionOptions& o) { o.proto = 17; }, "INVALID_PROTO", "proto"},
+        {"ZeroTimeout", [](ConnectionOptions& o) { o.timeout = nanoseconds(0); }, "INVALID_TIMEOUT", "timeout"},
+        {"NegativeTimeout", [](ConnectionOptions& o) { o.timeout = nanoseconds(-1); }, "INVALID_TIMEOUT", "timeout"},
+        {"LongTimeout", [](ConnectionOptions& o) { o.timeout = hours(2); }, "INVALID_TIMEOUT", "timeout"},
+        {"NegativeDelay", [](ConnectionOptions& o) { o.happy_eyeballs_delay = nanoseconds(-1); }, "INVALID_TIMEOUT",
          "happy_eyeballs_delay"},
-        {"LongDelay", [](Connection& o) { o.happy_eyeballs_delay = hours(2); }, "INVALID_TIMEOUT",
+        {"LongDelay", [](ConnectionOptions& o) { o.happy_eyeballs_delay = hours(2); }, "INVALID_TIMEOUT",
          "happy_eyeballs_delay"},
-        {"Interleave", [](Connection& o) { o.interleave = 1001; }, "INVALID_INTERLEAVE", "interleave"},
+        {"Interleave", [](ConnectionOptions& o) { o.interleave = 1001; }, "INVALID_INTERLEAVE", "interleave"},
     }),
     [](const auto& parameter) { return parameter.param.name; });
 
@@ -115,25 +117,25 @@ TEST(CreateOptions, BoundsOfAHostAreTheResolversOwn) {
   }
 }
 
-using Server = CreateServerOptions;
-INSTANTIATE_TEST_SUITE_P(, ValidateCreateServerTest,
-                         testing::ValuesIn(std::vector<BadInput<Server>>{
-                             {"LongScope", [](Server& o) { o.hosts = {"fe80::1%" + std::string(64, 'z')}; },
-                              "INVALID_HOST", "hosts"},
-                             {"ManyHosts", [](Server& o) { o.hosts.resize(65); }, "INVALID_HOST", "hosts"},
-                             {"LongHost",
-                              [](Server& o) {
-                                o.hosts = {"ok", std::string(254, 'x')};
-                              },
-                              "INVALID_HOST", "hosts"},
-                             {"Port", [](Server& o) { o.port = 65536; }, "INVALID_PORT", "port"},
-                             {"Family", [](Server& o) { o.family = AddressFamily::kUnix; }, "INVALID_FAMILY", "family"},
-                             {"Flags", [](Server& o) { o.flags = -1; }, "INVALID_FLAGS", "flags"},
-                             {"ZeroBacklog", [](Server& o) { o.backlog = 0; }, "INVALID_BACKLOG", "backlog"},
-                             {"LargeBacklog", [](Server& o) { o.backlog = 65536; }, "INVALID_BACKLOG", "backlog"},
-                             {"Timeout", [](Server& o) { o.timeout = nanoseconds(0); }, "INVALID_TIMEOUT", "timeout"},
-                         }),
-                         [](const auto& parameter) { return parameter.param.name; });
+using ServerOptions = CreateServerOptions;
+INSTANTIATE_TEST_SUITE_P(
+    , ValidateCreateServerTest,
+    testing::ValuesIn(std::vector<BadInput<ServerOptions>>{
+        {"LongScope", [](ServerOptions& o) { o.hosts = {"fe80::1%" + std::string(64, 'z')}; }, "INVALID_HOST", "hosts"},
+        {"ManyHosts", [](ServerOptions& o) { o.hosts.resize(65); }, "INVALID_HOST", "hosts"},
+        {"LongHost",
+         [](ServerOptions& o) {
+           o.hosts = {"ok", std::string(254, 'x')};
+         },
+         "INVALID_HOST", "hosts"},
+        {"Port", [](ServerOptions& o) { o.port = 65536; }, "INVALID_PORT", "port"},
+        {"Family", [](ServerOptions& o) { o.family = AddressFamily::kUnix; }, "INVALID_FAMILY", "family"},
+        {"Flags", [](ServerOptions& o) { o.flags = -1; }, "INVALID_FLAGS", "flags"},
+        {"ZeroBacklog", [](ServerOptions& o) { o.backlog = 0; }, "INVALID_BACKLOG", "backlog"},
+        {"LargeBacklog", [](ServerOptions& o) { o.backlog = 65536; }, "INVALID_BACKLOG", "backlog"},
+        {"Timeout", [](ServerOptions& o) { o.timeout = nanoseconds(0); }, "INVALID_TIMEOUT", "timeout"},
+    }),
+    [](const auto& parameter) { return parameter.param.name; });
 
 }  // namespace
 }  // namespace transportd
