@@ -115,13 +115,16 @@ def import_base(archive: Path, name: str) -> None:
 
 
 def build(*options: str, name: str = NAME) -> None:
-    """As a pipeline does, but that nothing is pulled. What was compiled here already is not compiled again."""
+    """As a pipeline does, but that nothing is pulled. What was compiled here already is not compiled again.
+
+    Steps are not kept as layers, which a second build would begin with: to store the compiler takes longer than all else.
+    """
     cache = subprocess.run(
         ["ccache", "--get-config=cache_dir"], capture_output=True, text=True, check=True
     ).stdout.strip()
     Path(cache).mkdir(parents=True, exist_ok=True)
     command = [str(ROOT / "deploy/docker/build"), "--name", name, "--", "--pull-never", "--isolation=chroot"]
-    command += ["--network=host", f"--signature-policy={FOLDER}/containers/policy.json"]
+    command += ["--layers=false", "--network=host", f"--signature-policy={FOLDER}/containers/policy.json"]
     command += [f"--volume={cache}:/ccache", *options]
     if subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL).returncode != 0:
         raise FailedError("the images could not be built; see above")
