@@ -67,6 +67,11 @@ int Fail(const absl::Status& status, int exit_status) {
   return exit_status;
 }
 
+// The same, with the flag that it is about.
+absl::Status About(std::string_view flag, const absl::Status& status) {
+  return absl::Status(status.code(), ToAbsl(StrCat(flag, ": ", ToTransportError(status).message)));
+}
+
 // How long a service manager is asked to wait after the drain, for transports and subprocesses to end.
 constexpr std::chrono::seconds kLongestStop(15);
 
@@ -97,7 +102,7 @@ absl::StatusOr<RpcServers> Listen(const Options& options, Security& security,
   RpcServers servers;
   for (const auto& [key, rpc] : groups) {
     auto server = RpcServer::Create(rpc);
-    if (!server.ok()) return server.status();
+    if (!server.ok()) return About("--listen", server.status());
     servers.push_back(*std::move(server));
   }
   return servers;
@@ -116,7 +121,9 @@ absl::StatusOr<std::unique_ptr<RpcServer>> ListenForHealth(const Options& option
   rpc.max_concurrent_streams = 16;
   rpc.max_message_bytes = 1024;
   rpc.buffer_bytes = 16 * 1024 * 1024;
-  return RpcServer::Create(rpc);
+  auto server = RpcServer::Create(rpc);
+  if (!server.ok()) return About("--health-listen", server.status());
+  return server;
 }
 
 // Those of --admin-listen and --metrics-listen; `server` stays null when there are none. Appends what is bound.
@@ -131,24 +138,26 @@ absl::Status ListenForOperators(const Options& options, const AdminSite& site, s
   auto created = HttpServer::Create();
   if (!created.ok()) return created.status();
   server = *std::move(created);
-  const auto listen = [&](const ListenAddress& address,
+  const auto listen = [&](std::string_view flag, const ListenAddress& address,
                           void (AdminSite::*answer)(const HttpRequest&, RespondHttp) const,
                           std::string_view what) -> absl::Status {
     const auto bound = server->Listen(address, [&site, answer](const HttpRequest& request, RespondHttp respond) {
       (site.*answer)(request, std::move(respond));
     });
-    if (!bound.ok()) return bound.status();
+    if (!bound.ok()) return About(flag, bound.status());
     addresses.push_back(*bound);
     const bool is_unix = bound->family == AddressFamily::kUnix;
     LogInfo(what, is_unix ? "unix:" : "http://", bound->ToString(), is_unix ? "" : "/");
     return absl::OkStatus();
   };
   for (const ListenAddress& address : options.admin_listen) {
-    if (absl::Status status = listen(address, &AdminSite::Answer, "the status page is on "); !status.ok())
+    if (absl::Status status = listen("--admin-listen", address, &AdminSite::Answer, "the status page is on ");
+        !status.ok())
       return status;
   }
   for (const ListenAddress& address : options.metrics_listen) {
-    if (absl::Status status = listen(address, &AdminSite::AnswerMetrics, "metrics are on "); !status.ok())
+    if (absl::Status status = listen("--metrics-listen", address, &AdminSite::AnswerMetrics, "metrics are on ");
+        !status.ok())
       return status;
   }
   return absl::OkStatus();

@@ -250,7 +250,11 @@ absl::Status FlagTable::Set(Origin origin, std::string_view said, std::string_vi
   if (origin != flag->origin && is_list) flag->clear();
   flag->origin = origin;
   flag->texts.emplace_back(text);
-  if (!flag->set(text)) return BadFlag(StrCat(said, "=", text, ": allowed: ", flag->allowed));
+  if (!flag->set(text)) {
+    // A number alone is what people try first.
+    return BadFlag(StrCat(said, "=", text, ": allowed: ", flag->allowed,
+                          flag->placeholder == "TIME" ? ", with a unit: 500ms, 30s, 5m" : ""));
+  }
   return absl::OkStatus();
 }
 

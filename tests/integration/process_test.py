@@ -56,7 +56,12 @@ class FlagsTest(unittest.TestCase):
     def test_a_port_in_use(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            self.assertIn(address, self.refused(FAILURE, "--dev", f"--listen={address}"))
+            wrong = f": bind {address}: Address already in use\n"
+            self.assertIn(f"transportd: --listen{wrong}", self.refused(FAILURE, "--dev", f"--listen={address}"))
+            for name in ("--health-listen", "--admin-listen", "--metrics-listen"):
+                flags = ("--dev", "--listen=127.0.0.1:0", f"{name}={address}")
+                with self.subTest(name):
+                    self.assertIn(f"transportd: {name}{wrong}", self.refused(FAILURE, *flags))
 
     def test_each_listener_has_its_line(self):
         service = Service("--listen=127.0.0.1:0", "--listen=127.0.0.2:0")

@@ -116,6 +116,7 @@ TEST_F(ConfigurationTest, WhatIsWrongIsNamedAsItWasSaid) {
   EXPECT_THAT(Error({File("loops: 65")}), HasSubstr("config: loops=65: allowed: 1 to 64"));
   EXPECT_THAT(Error({}, {{"TRANSPORTD_LOOPS", "65"}}), HasSubstr("TRANSPORTD_LOOPS=65: allowed: 1 to 64"));
   EXPECT_THAT(Error({"--loops=65"}), HasSubstr("--loops=65: allowed: 1 to 64"));
+  EXPECT_THAT(Error({"--drain-timeout=5"}), HasSubstr("=5: allowed: 0 to 1h, with a unit: 500ms, 30s, 5m"));
 }
 
 TEST_F(ConfigurationTest, AFileThatIsNoneIsAnError) {
