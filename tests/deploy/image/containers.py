@@ -117,7 +117,7 @@ def import_base(archive: Path, name: str) -> None:
 def build(*options: str, name: str = NAME) -> None:
     """As a pipeline does, but that nothing is pulled. What was compiled here already is not compiled again.
 
-    Steps are not kept as layers, which a second build would begin with: to store the compiler takes longer than all else.
+    Steps are not kept as layers for a next build: to store the compiler takes longer than all else.
     """
     cache = subprocess.run(
         ["ccache", "--get-config=cache_dir"], capture_output=True, text=True, check=True
