@@ -5,13 +5,14 @@ Pictures of all are written to $TRANSPORTD_SCREENSHOTS.
 """
 
 import copy
+import datetime
 import os
 import unittest
 from pathlib import Path
 
 from browser import SIZES, Browser, browser
 from harness import eventually
-from stub import PAGE, Stub, fixture
+from stub import PAGE, Json, Stub, fixture
 
 SCREENSHOTS = Path(os.environ.get("TRANSPORTD_SCREENSHOTS", "build/screenshots"))
 MAX_PAGE_BYTES = 60 * 1024
@@ -170,15 +171,18 @@ class FiguresTest(PageTestCase):
         self.assertIn("6b1f0e5a", self.window.text("#policy-facts"))
 
     def test_rates_are_those_of_the_services_own_clock(self) -> None:
+        def in_ten_seconds(status: Json) -> Json:
+            later = copy.deepcopy(status)
+            later["time"] = (datetime.datetime.fromisoformat(status["time"]) + datetime.timedelta(seconds=10)).isoformat()
+            later["usage"]["receivedBytes"] = str(int(status["usage"]["receivedBytes"]) + 20480)
+            later["process"]["cpuTime"] = f"{float(status['process']['cpuTime'][:-1]) + 5}s"
+            later["eventLoops"][1]["busyTime"] = f"{float(status['eventLoops'][1]['busyTime'][:-1]) + 2.5}s"
+            later["transports"][0]["sentBytes"] = str(int(status["transports"][0]["sentBytes"]) + 10240)
+            return later
+
         stub = self.serve("busy")
         self.ready()
-        later = copy.deepcopy(stub.status)
-        later["time"] = "2026-11-22T14:05:40.250000Z"
-        later["usage"]["receivedBytes"] = str(int(later["usage"]["receivedBytes"]) + 20480)
-        later["process"]["cpuTime"] = "17216.2s"
-        later["eventLoops"][1]["busyTime"] = "7126s"
-        later["transports"][0]["sentBytes"] = str(int(later["transports"][0]["sentBytes"]) + 10240)
-        stub.status = later
+        stub.step = in_ten_seconds
         cell = 'tr[data-key="1c9a77e0/1"] td[data-id=sent] .sub'
         eventually(lambda: self.window.text("#tile-received .value") == "2.0 KiB/s", "the rate of all")
         self.assertEqual(self.window.text(cell), "1.0 KiB/s")

@@ -13,6 +13,7 @@ import json
 import re
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -96,6 +97,7 @@ class Stub:
     def __init__(self, status: Json, moving: bool = False, token: str = "", port: int = 0):
         self.status = status
         self.moving = moving
+        self.step: Callable[[Json], Json] | None = None  # What `status` becomes before each answer.
         self.token = token  # Not empty: only who shows it is answered.
         self.denied: Json | None = None  # What who shows it is told instead, with 403.
         self.end_error: Json | None = None  # What an end is answered, with 403.
@@ -139,6 +141,8 @@ class Stub:
         if self.denied:
             return 403, self.denied
         if method == "GET" and path == "/status.json":
+            if self.step:
+                self.status = self.step(self.status)
             return 200, moved(self.status, time.monotonic() - self._began) if self.moving else self.status
         end = re.fullmatch(r"/sessions/([^/]+)(?:/transports/(\d+))?/end", path)
         if method == "POST" and end:
