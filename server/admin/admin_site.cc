@@ -91,12 +91,18 @@ std::string_view HostName(std::string_view host) {
   return host.substr(0, host.find(':'));
 }
 
+// What is behind the name: nothing, or `:` and a number (RFC 9110, 7.2).
+bool IsPort(std::string_view text) {
+  return text.empty() ||
+         (text.starts_with(':') && text.size() <= 6 && text.find_first_not_of("0123456789", 1) == text.npos);
+}
+
 // A browser sends the name by which it found this server: one that is neither an address nor this machine's is another
 // site's, whose page would come at what is here (DNS rebinding).
 bool IsOwnHost(std::string_view host) {
   const std::string name = absl::AsciiStrToLower(absl::string_view(HostName(host).data(), HostName(host).size()));
-  if (name.empty() || name == "localhost" || name.starts_with('[')) return true;
-  return name.find_first_not_of("0123456789.") == std::string_view::npos;
+  if (name.empty() || !IsPort(host.substr(name.size()))) return false;
+  return name == "localhost" || name.starts_with('[') || name.find_first_not_of("0123456789.") == std::string::npos;
 }
 
 std::string Sha256Base64(std::string_view text) {

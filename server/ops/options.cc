@@ -220,15 +220,17 @@ absl::StatusOr<ListenAddress> ReadAddress(const char* flag, const std::string& t
 }
 
 absl::Status CheckSecurity(const Options& options) {
-  const std::pair<const char*, const std::string*> of_policies[] = {{"--policy", &options.policy},
-                                                                    {"--shadow-policy", &options.shadow_policy},
-                                                                    {"--identities", &options.identities},
-                                                                    {"--tls-certificate", &options.tls_certificate},
-                                                                    {"--tls-client-ca", &options.tls_client_ca}};
+  const std::pair<const char*, const std::string*> of_policies[] = {
+      {"--policy", &options.policy},         {"--shadow-policy", &options.shadow_policy},
+      {"--identities", &options.identities}, {"--tls-certificate", &options.tls_certificate},
+      {"--tls-key", &options.tls_key},       {"--tls-client-ca", &options.tls_client_ca}};
   if (options.dev) {
     for (const auto& [flag, value] : of_policies) {
       if (value->empty()) continue;
       return BadConfiguration(StrCat(flag, ": --dev lets every caller do everything; start it without --dev"));
+    }
+    if (options.audit_log != Options().audit_log) {
+      return BadConfiguration("--audit-log: --dev decides nothing, so nothing is recorded; start it without --dev");
     }
     return absl::OkStatus();
   }

@@ -53,7 +53,7 @@ class WarmGrpc final : public testing::Environment {
   }
 };
 
-const auto* const kWarmGrpc = testing::AddGlobalTestEnvironment(new WarmGrpc);
+[[maybe_unused]] const auto* const kWarmGrpc = testing::AddGlobalTestEnvironment(new WarmGrpc);
 
 }  // namespace
 

@@ -180,10 +180,11 @@ class DevTest(harness.ServiceTestCase):
 
     def test_pages_of_other_sites_learn_nothing(self):
         self.assertEqual(ask(self.page, "/status.json", headers={})[1]["reason"], "NO_HEADER")
-        for host in ("evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example"):
+        others = ("evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example", "localhost:x", "[::1]x", "")
+        for host in others:
             code, error = ask(self.page, "/", headers=HEADER | {"Host": host})
             self.assertEqual((code, error["reason"]), (403, "WRONG_HOST"), host)
-        for host in ("localhost", "127.0.0.1", "[::1]"):
+        for host in ("localhost", "127.0.0.1", f"127.0.0.1:{2**16 - 1}", "[::1]", "[::1]:"):
             self.assertEqual(ask(self.page, "/", headers=HEADER | {"Host": host})[0], 200, host)
 
     def test_metrics_alone_are_on_their_port(self):

@@ -1,8 +1,8 @@
 """What a kubelet makes of a pod and `podman play kube` does not: volumes, and values of the environment.
 
 podman 4.3 has no Secrets and no projected volumes, no fieldRef of a pod's status, no $(NAME) in values, no probes by
-gRPC and no sleep before SIGTERM. A field that is not in the tables below is an error: nothing of the chart's pod is
-lost unseen.
+gRPC and no sleep before SIGTERM. Whatever is not in the tables below, at whichever depth, is an error: nothing of the
+chart's pod is lost unseen.
 """
 
 import itertools
@@ -13,59 +13,98 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-# As it is: podman does it.
-PASSED = {
-    "pod": {
-        "automountServiceAccountToken",
-        "containers",
-        "enableServiceLinks",
-        "securityContext",
-        "terminationGracePeriodSeconds",
-        "volumes",
-    },
-    "pod.securityContext": {"runAsGroup", "runAsNonRoot", "runAsUser", "seccompProfile"},
-    "container": {"args", "env", "image", "imagePullPolicy", "name", "resources", "securityContext", "volumeMounts"},
-    "container.securityContext": {
-        "allowPrivilegeEscalation",
-        "capabilities",
-        "privileged",
-        "readOnlyRootFilesystem",
-        "runAsGroup",
-        "runAsNonRoot",
-        "runAsUser",
-        "seccompProfile",
-    },
+# A field's own fields; [fields]: a list's; None: a value. A name that is a star: all names.
+Fields = dict | list | None
+
+
+class LeftOut:
+    """What podman is not told, with the fields that are known of it, and who does it instead."""
+
+    def __init__(self, fields: Fields, why: str):
+        self.fields = fields
+        self.why = why
+
+
+SECURITY = dict.fromkeys(("runAsGroup", "runAsNonRoot", "runAsUser")) | {"seccompProfile": {"type": None}}
+PROBE = {
+    "grpc": {"port": None, "service": None},
+    "failureThreshold": None,
+    "periodSeconds": None,
+    "timeoutSeconds": None,
 }
-# What podman is not told, and why.
-LEFT_OUT = {
-    "pod": {
-        "serviceAccountName": "no token of it is mounted",
-        "topologySpreadConstraints": "there is one node",
+CONTAINER: Fields = {
+    "args": None,
+    "env": [{"name": None, "value": None, "valueFrom": {"fieldRef": {"fieldPath": None}}}],
+    "image": None,
+    "imagePullPolicy": None,
+    "lifecycle": LeftOut({"preStop": {"sleep": {"seconds": None}}}, "Pod.stop: nothing of it runs in the pod"),
+    "livenessProbe": LeftOut(PROBE, "Pod.probe"),
+    "name": None,
+    "ports": LeftOut([{"containerPort": None, "name": None}], "what they are for is outside: Services"),
+    "readinessProbe": LeftOut(PROBE, "Pod.probe"),
+    "resources": {"limits": {"memory": None}, "requests": {"cpu": None, "memory": None}},
+    "securityContext": SECURITY
+    | {
+        "allowPrivilegeEscalation": None,
+        "capabilities": {"drop": None},
+        "privileged": None,
+        "readOnlyRootFilesystem": None,
     },
-    "pod.securityContext": {
-        "fsGroup": "the volumes are made with it",
-        "fsGroupChangePolicy": "they are new",
-    },
-    "container": {
-        "lifecycle": "the sleep is the kubelet's alone: nothing runs in the pod",
-        "livenessProbe": "Pod.probe",
-        "ports": "what they are for is outside: Services, and the like",
-        "readinessProbe": "Pod.probe",
-        "startupProbe": "Pod.probe",
-    },
-    "container.securityContext": {},
+    "startupProbe": LeftOut(PROBE, "Pod.probe"),
+    "volumeMounts": [{"mountPath": None, "name": None, "readOnly": None}],
 }
+POD: Fields = {
+    "automountServiceAccountToken": None,
+    "containers": [CONTAINER],
+    "enableServiceLinks": None,
+    "securityContext": SECURITY
+    | {
+        "fsGroup": LeftOut(None, "the volumes are made with it"),
+        "fsGroupChangePolicy": LeftOut(None, "they are new"),
+    },
+    "serviceAccountName": LeftOut(None, "no token of it is mounted"),
+    "terminationGracePeriodSeconds": None,
+    "topologySpreadConstraints": LeftOut(
+        [{"labelSelector": {"matchLabels": {"*": None}}}
+         | dict.fromkeys(("maxSkew", "topologyKey", "whenUnsatisfiable"))],
+        "there is one node",
+    ),
+    "volumes": [
+        {
+            "configMap": {"name": None},
+            "emptyDir": {"medium": None, "sizeLimit": None},
+            "name": None,
+            "projected": {
+                "defaultMode": None,
+                "sources": [{"secret": {"items": [{"key": None, "path": None}], "name": None}}],
+            },
+        }
+    ],
+}  # fmt: skip
 
 
 class UnknownFieldError(Exception):
     """The pod has what nothing here knows how to do."""
 
 
-def only_passed(level: str, fields: dict) -> dict:
-    for name in fields:
-        if name not in PASSED[level] and name not in LEFT_OUT[level]:
-            raise UnknownFieldError(f"{level}.{name}")
-    return {name: value for name, value in fields.items() if name in PASSED[level]}
+def known(value: object, fields: Fields, path: str = "spec") -> object:
+    """The value without what is left out. UnknownFieldError: a field is in no table, or is of another kind."""
+    if isinstance(fields, list) and isinstance(value, list):
+        return [known(one, fields[0], f"{path}[{number}]") for number, one in enumerate(value)]
+    if isinstance(fields, dict) and isinstance(value, dict):
+        kept = {}
+        for name, inner in value.items():
+            of_field = fields.get(name, fields.get("*", UnknownFieldError))
+            if of_field is UnknownFieldError:
+                raise UnknownFieldError(f"{path}.{name}")
+            if isinstance(of_field, LeftOut):
+                known(inner, of_field.fields, f"{path}.{name}")
+            else:
+                kept[name] = known(inner, of_field, f"{path}.{name}")
+        return kept
+    if fields is not None or isinstance(value, dict):
+        raise UnknownFieldError(f"{path}: {value!r}")
+    return value
 
 
 def expanded(text: str, variables: dict[str, str]) -> str:
@@ -92,9 +131,8 @@ class Kubelet:
 
     def pod(self, template: dict) -> dict:
         """For `podman play kube`: of a pod template, with its volumes made."""
-        spec = only_passed("pod", template["spec"])
-        group = spec["securityContext"]["fsGroup"]
-        spec["securityContext"] = only_passed("pod.securityContext", spec["securityContext"])
+        spec = known(template["spec"], POD)
+        group = template["spec"]["securityContext"]["fsGroup"]
         spec["hostNetwork"] = True
         spec["restartPolicy"] = "Never"
         spec["containers"] = [self._container(container) for container in spec["containers"]]
@@ -106,8 +144,6 @@ class Kubelet:
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
     def _container(self, container: dict) -> dict:
-        container = only_passed("container", container)
-        container["securityContext"] = only_passed("container.securityContext", container["securityContext"])
         variables: dict[str, str] = {}
         for variable in container["env"]:
             if "valueFrom" in variable:
@@ -126,8 +162,8 @@ class Kubelet:
         mode = source.get("defaultMode", 0o644)
         match kind:
             case "emptyDir":
-                if source.keys() != {"medium", "sizeLimit"} or source["medium"] != "Memory":
-                    raise UnknownFieldError(f"volumes.{name}.emptyDir")
+                if source["medium"] != "Memory":
+                    raise UnknownFieldError(f"volumes.{name}.emptyDir.medium")
                 size = re.sub(r"([KMG])i$", r"\1", source["sizeLimit"]).lower()
                 options = f"size={size},mode=2777,gid={group},nosuid,nodev"
                 subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], check=True)
@@ -136,17 +172,12 @@ class Kubelet:
             case "configMap":
                 keys = self._data["ConfigMap", source["name"]]
                 files = [("ConfigMap", source["name"], key, key) for key in keys]
-            case "secret":
-                keys = self._data["Secret", source["secretName"]]
-                files = [("Secret", source["secretName"], key, key) for key in keys]
             case "projected":
                 files = [
                     ("Secret", one["secret"]["name"], item["key"], item["path"])
                     for one in source["sources"]
                     for item in one["secret"]["items"]
                 ]
-            case _:
-                raise UnknownFieldError(f"volumes.{name}.{kind}")
         self._written.append((path, files, mode, group))
         self._write(path, files, mode, group)
         return path

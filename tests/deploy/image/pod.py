@@ -44,7 +44,9 @@ class Pod:
         objects = base()
         template = objects["Deployment", "transportd"]["spec"]["template"]
         (self.spec,) = template["spec"]["containers"]
-        self.grace_seconds = template["spec"]["terminationGracePeriodSeconds"]
+        # The sleep is the kubelet's, before SIGTERM, and a part of the time that the pod has.
+        sleep_seconds = self.spec["lifecycle"]["preStop"]["sleep"]["seconds"]
+        self.grace_seconds = template["spec"]["terminationGracePeriodSeconds"] - sleep_seconds
         self.spec.update(image=image, imagePullPolicy="Never")
         with contextlib.ExitStack() as stack:
             # Beside the images: whoever removes these unmounts what an interrupted run left.
@@ -134,7 +136,7 @@ class Pod:
         return containers.run(*self.network.inside(), "podman", "exec", self.container, *command)
 
     def stop(self) -> threading.Thread:
-        """SIGTERM, and SIGKILL when the grace period is over; the thread ends when the container has."""
+        """SIGTERM, and SIGKILL when the rest of the grace period is over; the thread ends when the container has."""
         stop = ("podman", "stop", "--time", str(self.grace_seconds), self.container)
         thread = threading.Thread(target=containers.run, args=stop)
         thread.start()

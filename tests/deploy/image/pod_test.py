@@ -1,6 +1,7 @@
 """The chart's pod, restricted and read-only: driven by transportctl and by the Python client, watched, and drained."""
 
 import asyncio
+import contextlib
 import copy
 import hashlib
 import json
@@ -9,7 +10,7 @@ import re
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import harness
@@ -18,7 +19,7 @@ import transportd
 from harness import eventually
 
 import containers
-from kubelet import Kubelet, UnknownFieldError
+from kubelet import POD, UnknownFieldError, known
 from pod import CLIENT, HOST, NOT_SERVING, SERVING, Pod, base
 
 POLICY = f"""
@@ -63,37 +64,47 @@ def tools() -> Iterator[Pod]:
         yield pod
 
 
-@pytest.fixture
-def tcp_echo() -> Iterator[int]:
-    """The port of a peer on the node that sends back what comes."""
-
-    def serve() -> None:
-        peer, _ = listener.accept()
-        with peer:
-            while data := peer.recv(65536):
-                peer.sendall(data)
-
-    with socket.create_server(("", 0)) as listener:
-        thread = threading.Thread(target=serve)
+@contextlib.contextmanager
+def peer(kind: socket.SocketKind, serve: Callable[[socket.socket], None]) -> Iterator[int]:
+    """On the node: the port of a socket that a thread serves. When nobody comes the thread ends all the same."""
+    with socket.socket(socket.AF_INET, kind) as listener:
+        listener.bind(("", 0))
+        if kind == socket.SOCK_STREAM:
+            listener.listen()
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
         yield listener.getsockname()[1]
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
         thread.join()
+
+
+@pytest.fixture
+def tcp_echo() -> Iterator[int]:
+    """The port of a peer that sends back what comes, on one connection."""
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                while data := connection.recv(65536):
+                    connection.sendall(data)
+
+    with peer(socket.SOCK_STREAM, serve) as port:
+        yield port
 
 
 @pytest.fixture
 def udp_echo() -> Iterator[int]:
     """As `tcp_echo`, one datagram."""
 
-    def serve() -> None:
-        data, sender = peer.recvfrom(65536)
-        peer.sendto(data, sender)
+    def serve(listener: socket.socket) -> None:
+        data, sender = listener.recvfrom(65536)
+        if sender:
+            listener.sendto(data, sender)
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
-        peer.bind(("", 0))
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield peer.getsockname()[1]
-        thread.join()
+    with peer(socket.SOCK_DGRAM, serve) as port:
+        yield port
 
 
 def runner(pod: Pod) -> asyncio.Runner:
@@ -137,24 +148,42 @@ def test_it_is_restricted(plain: Pod) -> None:
     assert plain.inspect()["HostConfig"]["Memory"] == 1 << 30
 
 
-def test_a_field_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
+def test_a_field_that_nobody_knows_is_an_error() -> None:
     """Else what the chart says and what runs here could part unseen."""
     template = base()["Deployment", "transportd"]["spec"]["template"]
-    for number, change in enumerate(
-        (
-            lambda spec: spec.update(hostPID=True),
-            lambda spec: spec["securityContext"].update(supplementalGroups=[1]),
-            lambda spec: spec["containers"][0].update(stdin=True),
-            lambda spec: spec["containers"][0]["securityContext"].update(procMount="Unmasked"),
-        )
-    ):
+    changes: list[Callable[[dict, dict], object]] = [
+        lambda spec, container: spec.update(hostPID=True),
+        lambda spec, container: spec["securityContext"].update(supplementalGroups=[1]),
+        lambda spec, container: spec["volumes"][0]["configMap"].update(items=[{"key": "a", "path": "b"}]),
+        lambda spec, container: spec["volumes"][2]["projected"]["sources"][0]["secret"]["items"][0].update(mode=0),
+        lambda spec, container: container.update(stdin=True),
+        lambda spec, container: container["lifecycle"].update(preStop={"exec": {"command": ["sh", "-c", "sleep 10"]}}),
+        lambda spec, container: container["resources"].update(claims=[{"name": "a"}]),
+        lambda spec, container: container["securityContext"].update(procMount="Unmasked"),
+        lambda spec, container: container["livenessProbe"].update(initialDelaySeconds=-5),
+        lambda spec, container: container["volumeMounts"][0].update(subPath="a"),
+    ]
+    known(template["spec"], POD)
+    for number, change in enumerate(changes):
         changed = copy.deepcopy(template)
-        change(changed["spec"])
-        with (
-            Kubelet(tmp_path / str(number), "any", "192.0.2.2", "192.0.2.1") as kubelet,
-            pytest.raises(UnknownFieldError),
-        ):
-            kubelet.pod(changed)
+        change(changed["spec"], changed["spec"]["containers"][0])
+        with pytest.raises(UnknownFieldError):
+            known(changed["spec"], POD)
+            pytest.fail(f"change {number} was not seen")
+
+
+def test_ports(plain: Pod) -> None:
+    """Whatever the Services lead to is listened on."""
+    ports = {port["name"]: port["containerPort"] for port in plain.spec["ports"]}
+    services = [one for (kind, _), one in base().items() if kind == "Service"]
+    assert len(services) == 2
+    for service in services:
+        for port in service["spec"]["ports"]:
+            socket.create_connection((plain.network.address, ports[port["targetPort"]])).close()
+    scraped = base()["Deployment", "transportd"]["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"]
+    assert ports["metrics"] == int(scraped)
+    for kind in ("startup", "liveness", "readiness"):
+        assert plain.spec[f"{kind}Probe"]["grpc"]["port"] == ports["health"]
 
 
 def test_probes(plain: Pod) -> None:

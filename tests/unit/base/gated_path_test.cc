@@ -22,10 +22,8 @@
 namespace transportd {
 namespace {
 
-using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 absl::StatusOr<UniqueFd> Pin(const std::string& path) { return PinPath(path, "open", path); }
 

@@ -24,8 +24,8 @@ TEST(Options, WithoutDevAndPolicyNothingStarts) {
 }
 
 TEST(Options, DevHasNoPolicy) {
-  for (const char* flag :
-       {"--policy=/p", "--shadow-policy=/p", "--identities=/i", "--tls-certificate=/c", "--tls-client-ca=/c"}) {
+  for (const char* flag : {"--policy=/p", "--shadow-policy=/p", "--identities=/i", "--tls-certificate=/c",
+                           "--tls-key=/k", "--tls-client-ca=/c", "--audit-log=/a", "--audit-log=stderr"}) {
     EXPECT_THAT(Error({"--dev", flag}), HasSubstr("without --dev")) << flag;
   }
   EXPECT_THAT(Error({"--dev", "--listen=unix:/x,principal=a"}), HasSubstr("everybody is `dev`"));

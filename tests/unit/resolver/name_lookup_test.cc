@@ -15,7 +15,6 @@ namespace transportd {
 namespace {
 
 using testing::AllOf;
-using testing::ElementsAre;
 
 TEST(ValidateGetaddrinfo, ByteZeroAndEndlessNamesAreRefused) {
   EXPECT_THAT(ValidateGetaddrinfo({}), IsOk());

@@ -10,7 +10,6 @@
 namespace transportd {
 namespace {
 
-using testing::Each;
 using testing::ElementsAre;
 using testing::IsEmpty;
 

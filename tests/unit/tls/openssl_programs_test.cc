@@ -11,7 +11,6 @@
 namespace transportd {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 struct VersionCase {

@@ -13,7 +13,6 @@ namespace transportd {
 namespace {
 
 using std::chrono::seconds;
-using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;

@@ -16,7 +16,6 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
-using testing::StartsWith;
 
 constexpr int64_t kNoon = 1767182400;  // 2025-12-31 12:00:00Z.
 
