@@ -196,6 +196,29 @@ func TestEgressExceptsMetadata(t *testing.T) {
 	}
 }
 
+// Of an annotation that both have, the user's is there, once; the chart's others stay.
+func TestAnnotationsOfTheUserCount(t *testing.T) {
+	objects, err := Objects(render(t, "values/annotations.yaml").Manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range objects {
+		pod, _, err := object.Pod()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pod == nil {
+			continue
+		}
+		wanted := map[string]string{
+			"kubectl.kubernetes.io/default-container": "transportd", "prometheus.io/scrape": "false", "prometheus.io/port": "9090",
+			"prometheus.io/path": "", "example.org/note": "1"}
+		if !reflect.DeepEqual(pod.Annotations, wanted) {
+			t.Errorf("%s: %v, wanted %v", object, pod.Annotations, wanted)
+		}
+	}
+}
+
 func TestRenderedFilesAreFresh(t *testing.T) {
 	fresh := func(path, wanted string) {
 		if text, err := os.ReadFile(path); err != nil || string(text) != wanted {

@@ -84,6 +84,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.policyConfigMap .Values.shadowPolicy }}
 {{- fail "shadowPolicy needs the chart's own ConfigMap: put it into policyConfigMap's as shadow.txtpb and leave shadowPolicy empty" }}
 {{- end }}
+{{- range $label, $_ := include "transportd.labels" . | fromYaml }}
+{{- if hasKey $.Values.podLabels $label }}
+{{- fail (printf "podLabels has %s, which the chart sets itself: take it out" $label) }}
+{{- end }}
+{{- end }}
 {{- if ne .Values.workload.kind "Sidecar" }}
 {{- if and (eq .Values.tls.clientCA.source "none") (not (include "transportd.identitiesSecret" .)) }}
 {{- fail "tls.clientCA.source is none and there are no identities: nobody could say who they are. Set identities.text or identities.existingSecret, or another tls.clientCA.source" }}

@@ -241,6 +241,15 @@ volumeMounts:
 {{- end }}
 {{- end }}
 
+{{- define "transportd.podAnnotations" -}}
+kubectl.kubernetes.io/default-container: transportd
+{{- if .Values.metrics.scrapeAnnotations }}
+prometheus.io/scrape: "true"
+prometheus.io/port: "9090"
+prometheus.io/path: /metrics
+{{- end }}
+{{- end }}
+
 {{- /* template: of a Deployment and of a StatefulSet. */}}
 {{- define "transportd.podTemplate" -}}
 metadata:
@@ -251,15 +260,12 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   annotations:
-    kubectl.kubernetes.io/default-container: transportd
-    {{- if .Values.metrics.scrapeAnnotations }}
-    prometheus.io/scrape: "true"
-    prometheus.io/port: "9090"
-    prometheus.io/path: /metrics
+    {{- /* The user's count before the chart's; to `merge` an empty one would not count. */}}
+    {{- $annotations := include "transportd.podAnnotations" . | fromYaml }}
+    {{- range $key, $value := .Values.podAnnotations }}
+    {{- $_ := set $annotations $key $value }}
     {{- end }}
-    {{- with .Values.podAnnotations }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- toYaml $annotations | nindent 4 }}
 spec:
   serviceAccountName: {{ include "transportd.serviceAccountName" . }}
   automountServiceAccountToken: false
