@@ -160,6 +160,23 @@ func TestChartRefusesOldKubernetes(t *testing.T) {
 	}
 }
 
+// Names of Services say less than names of releases.
+func TestReleaseNames(t *testing.T) {
+	for _, release := range []string{"9rel", "a.b"} {
+		_, err := Chart(chart, release, "transportd", "v1.36.0", map[string]any{})
+		if says := release + "-transportd, out of the release's name, is no name of a Service"; err == nil ||
+			!strings.Contains(err.Error(), says) {
+			t.Errorf("release %s: wanted an error with %q, got: %v", release, says, err)
+		}
+		for _, values := range []map[string]any{
+			{"fullnameOverride": "lab"}, {"workload": map[string]any{"kind": "Sidecar"}}} {
+			if _, err := Chart(chart, release, "transportd", "v1.36.0", values); err != nil {
+				t.Errorf("release %s with %v: %v", release, values, err)
+			}
+		}
+	}
+}
+
 // What the defaults promise: a service that starts and lets nobody in.
 func TestDefaultLetsNobodyIn(t *testing.T) {
 	manifest := render(t, "values/default.yaml").Manifest

@@ -90,6 +90,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 {{- if ne .Values.workload.kind "Sidecar" }}
+{{- $name := include "transportd.fullname" . }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}
+{{- fail (printf "%s, out of the release's name, is no name of a Service, which begins with a letter and has no dot: set fullnameOverride" $name) }}
+{{- end }}
 {{- if and (eq .Values.tls.clientCA.source "none") (not (include "transportd.identitiesSecret" .)) }}
 {{- fail "tls.clientCA.source is none and there are no identities: nobody could say who they are. Set identities.text or identities.existingSecret, or another tls.clientCA.source" }}
 {{- end }}
