@@ -427,3 +427,25 @@ func TestConfigIsTheFlags(t *testing.T) {
 		}
 	}
 }
+
+// Where the chart counts with a flag that `config` does not set, it takes the program's own default.
+func TestDefaultsAreTheFlags(t *testing.T) {
+	_, help, err := newChecks(t).programs.run("transportd", nil, "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defaults := map[string]string{}
+	for _, match := range regexp.MustCompile(`(?s)  --([a-z-]+)=[A-Z]+\n[^=]*?Default:\s+(\w+)\.`).FindAllStringSubmatch(help, -1) {
+		defaults[match[1]] = match[2]
+	}
+	counted := regexp.MustCompile(`default "?(\w+)"? \(get \.Values\.config "([a-z-]+)"\)`).FindAllStringSubmatch(
+		read(t, chart+"/templates/_helpers.tpl"), -1)
+	if len(counted) == 0 {
+		t.Error("the chart counts with no flag's default")
+	}
+	for _, match := range counted {
+		if defaults[match[2]] != match[1] {
+			t.Errorf("the chart has %s for --%s, transportd %q", match[1], match[2], defaults[match[2]])
+		}
+	}
+}

@@ -70,7 +70,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- sub (sub .Values.terminationGracePeriodSeconds .Values.preStopSleepSeconds) 5 }}
 {{- end }}
 
-{{- /* What contradicts itself and no schema can say. */}}
+{{- /* It takes a quantity as transportd (MiB) or Kubernetes (Mi) has it. In bytes; a float, which no number of digits overflows. */}}
+{{- define "transportd.bytes" -}}
+{{- $units := dict "" 1 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
+{{- mulf (regexFind "^[0-9]+" .) (get $units (regexFind "[KMGT]i" .)) }}
+{{- end }}
+
+{{- /* What contradicts itself and no schema can say. The defaults of flags are those of `transportd --help`. */}}
 {{- define "transportd.check" -}}
 {{- if lt (include "transportd.drainSeconds" . | int) 1 }}
 {{- fail (printf "terminationGracePeriodSeconds (%v) leaves no time to drain: it must be more than preStopSleepSeconds (%v) and 5 s" .Values.terminationGracePeriodSeconds .Values.preStopSleepSeconds) }}
@@ -89,6 +95,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail (printf "podLabels has %s, which the chart sets itself: take it out" $label) }}
 {{- end }}
 {{- end }}
+{{- $buffered := default "512MiB" (get .Values.config "buffered-bytes") }}
+{{- $grpc := default "512MiB" (get .Values.config "grpc-buffer-bytes") }}
+{{- $together := addf (include "transportd.bytes" $buffered) (include "transportd.bytes" $grpc) (include "transportd.bytes" .Values.workDir.sizeLimit) }}
+{{- if ge $together (include "transportd.bytes" .Values.resources.memory | float64) }}
+{{- fail (printf "config.buffered-bytes (%s), config.grpc-buffer-bytes (%s) and workDir.sizeLimit (%s) must together be less than resources.memory (%s)" $buffered $grpc .Values.workDir.sizeLimit .Values.resources.memory) }}
+{{- end }}
 {{- if ne .Values.workload.kind "Sidecar" }}
 {{- $name := include "transportd.fullname" . }}
 {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}
@@ -105,6 +117,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) }}
 {{- fail "autoscaling.minReplicas is greater than autoscaling.maxReplicas" }}
+{{- end }}
+{{- $sessions := default 1024 (get .Values.config "max-session-count") | int }}
+{{- if and .Values.autoscaling.enabled (ge (int .Values.autoscaling.sessionsPerPod) $sessions) }}
+{{- fail (printf "autoscaling.sessionsPerPod (%d) must be less than config.max-session-count (%d): a pod would be full before there is another" (int .Values.autoscaling.sessionsPerPod) $sessions) }}
 {{- end }}
 {{- end }}
 {{- end }}
