@@ -95,6 +95,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail (printf "podLabels has %s, which the chart sets itself: take it out" $label) }}
 {{- end }}
 {{- end }}
+{{- with get .Values.config "audit-log" }}
+{{- if not (regexMatch "^(stdout|stderr|off|/tmp/[^/]*[^/.][^/]*)$" .) }}
+{{- fail (printf "config.audit-log (%s) can be stdout, stderr, off, or a file in /tmp, as /tmp/audit: everything else of the file system is read-only, and /tmp has no folders" .) }}
+{{- end }}
+{{- end }}
 {{- $buffered := default "512MiB" (get .Values.config "buffered-bytes") }}
 {{- $grpc := default "512MiB" (get .Values.config "grpc-buffer-bytes") }}
 {{- $together := addf (include "transportd.bytes" $buffered) (include "transportd.bytes" $grpc) (include "transportd.bytes" .Values.workDir.sizeLimit) }}
@@ -117,6 +122,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) }}
 {{- fail "autoscaling.minReplicas is greater than autoscaling.maxReplicas" }}
+{{- end }}
+{{- range $list := list "egress" "listeners" }}
+{{- range $index, $rule := get $.Values.networkPolicy $list }}
+{{- range $which, $port := $rule.ports }}
+{{- if and $port.endPort (gt (int $port.port) (int $port.endPort)) }}
+{{- fail (printf "networkPolicy.%s[%d].ports[%d]: port (%d) is greater than endPort (%d)" $list $index $which (int $port.port) (int $port.endPort)) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- $sessions := default 1024 (get .Values.config "max-session-count") | int }}
 {{- if and .Values.autoscaling.enabled (ge (int .Values.autoscaling.sessionsPerPod) $sessions) }}
