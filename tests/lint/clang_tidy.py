@@ -66,7 +66,8 @@ class Alike:
 
     def fingerprint(self, source: str, tool: str) -> str:
         digest = hashlib.sha256(f"{tool}\n{self.arguments}\n".encode())
-        for name in (*sorted(seen_by(source)), os.path.relpath(self.config, lint.ROOT)):
+        # All of the configurations: one inherits from another.
+        for name in sorted(seen_by(source)) + lint.files_with((".clang-tidy",)):
             digest.update(f"{name}\n".encode() + (lint.ROOT / name).read_bytes())
         return digest.hexdigest()
 

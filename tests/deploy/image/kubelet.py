@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Self
 
 # A field's own fields; [fields]: a list's; None: a value. A name that is a star: all names.
 Fields = dict | list | None
@@ -113,13 +112,13 @@ def expanded(text: str, variables: dict[str, str]) -> str:
 
 
 class Kubelet:
-    """Volumes of one pod, in a folder. A context: at its end they are gone."""
+    """Volumes of one pod, in a folder, until `close`."""
 
     def __init__(self, folder: Path, name: str, address: str, node_address: str):
         self.folder = folder
         self._fields = {"metadata.name": name, "status.podIP": address, "status.hostIP": node_address}
         self._data: dict[tuple[str, str], dict[str, str]] = {}
-        self._written: list[tuple[Path, list[tuple[str, str, str]], int, int]] = []
+        self._written: list[tuple[Path, list[tuple[str, str, str, str]], int, int]] = []
         self._mounted: list[Path] = []
         self._versions = itertools.count()
 
@@ -206,9 +205,3 @@ class Kubelet:
         for path in self._mounted:
             subprocess.run(["umount", "--lazy", path], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -40,7 +40,6 @@ class Pod:
     def __init__(self, name: str, image: str, policy: str):
         self.name = name
         self.container = f"{name}-transportd"
-        self.policy = policy
         objects = base()
         template = objects["Deployment", "transportd"]["spec"]["template"]
         (self.spec,) = template["spec"]["containers"]
@@ -57,12 +56,12 @@ class Pod:
             self.ca = authority.path
             self.certificate, self.key = authority.sign("client", f"URI:{CLIENT}")
             certificate, key = authority.sign("service", f"DNS:{HOST}")
-            self.network = stack.enter_context(PodNetwork())
+            self.network = PodNetwork()
+            stack.callback(self.network.close)
             self.target = f"{self.network.address}:50051"
             (folder / "volumes").mkdir()
-            self.kubelet = stack.enter_context(
-                Kubelet(folder / "volumes", name, self.network.address, self.network.node_address)
-            )
+            self.kubelet = Kubelet(folder / "volumes", name, self.network.address, self.network.node_address)
+            stack.callback(self.kubelet.close)
             for (kind, object_name), one in objects.items():
                 if kind == "ConfigMap":
                     self.kubelet.set_data(kind, object_name, one["data"])

@@ -2,7 +2,6 @@
 
 import itertools
 import subprocess
-from typing import Self
 
 _NUMBERS = itertools.count(1)
 _SET_UP = """
@@ -13,7 +12,7 @@ exec cat
 
 
 class PodNetwork:
-    """A context: the namespace is gone at its end. As root."""
+    """The namespace is there until `close`. As root."""
 
     def __init__(self) -> None:
         number = next(_NUMBERS)
@@ -46,9 +45,3 @@ class PodNetwork:
 
     def close(self) -> None:
         self._keeper.communicate()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
